@@ -1,0 +1,54 @@
+"""Child registries of MMEngine's, with the scope ``lvt_dense``.
+
+Thanks to the ``locations`` below, ``type='lvt_dense.MobileViT'`` builds from
+any MMDetection or MMSegmentation config with nothing imported beforehand.
+"""
+
+from typing import List
+
+from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
+from mmengine.registry import DATASETS as MMENGINE_DATASETS
+from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import METRICS as MMENGINE_METRICS
+from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import TASK_UTILS as MMENGINE_TASK_UTILS
+from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
+from mmengine.registry import VISUALIZERS as MMENGINE_VISUALIZERS
+from mmengine.registry import Registry
+
+
+class _LoudRegistry(Registry):
+    """A registry whose import errors are not mistaken for a missing name.
+
+    MMEngine catches ``ImportError`` while it looks for a scope and then says
+    that the name "is not in the registry". Raised as ``RuntimeError``, the
+    real reason reaches the user.
+    """
+
+    def import_from_location(self) -> None:
+        try:
+            super().import_from_location()
+        except ImportError as error:
+            raise RuntimeError(
+                f'lvt_dense could not import {", ".join(self._locations)}: '
+                f'{error}'
+            ) from error
+
+
+def _child(name: str, parent: Registry, locations: List[str]) -> Registry:
+    return _LoudRegistry(
+        name,
+        parent=parent,
+        scope='lvt_dense',
+        locations=[f'lvt_dense.{location}' for location in locations],
+    )
+
+
+MODELS = _child('model', MMENGINE_MODELS, ['models'])
+TASK_UTILS = _child('task util', MMENGINE_TASK_UTILS, ['models'])
+DATASETS = _child('dataset', MMENGINE_DATASETS, ['datasets'])
+TRANSFORMS = _child('transform', MMENGINE_TRANSFORMS, ['datasets'])
+DATA_SAMPLERS = _child('data sampler', MMENGINE_DATA_SAMPLERS, ['datasets'])
+METRICS = _child('metric', MMENGINE_METRICS, ['evaluation'])
+VISUALIZERS = _child('visualizer', MMENGINE_VISUALIZERS, ['visualization'])
+HOOKS = _child('hook', MMENGINE_HOOKS, ['hooks'])
