@@ -97,9 +97,7 @@ def boxes_to_bev(boxes: Tensor) -> Tensor:
     They are ``(x, z, l, w, -ry)``: with z as the second axis a positive yaw
     turns clockwise, the other way round than those operators count.
     """
-    return torch.cat(
-        (boxes[..., [0, 2, 3, 5]], -boxes[..., 6:7]), -1
-    )
+    return torch.cat((boxes[..., [0, 2, 3, 5]], -boxes[..., 6:7]), -1)
 
 
 def project_points(points: Tensor, cam2img: Camera) -> Tensor:
