@@ -1,0 +1,114 @@
+"""A layout: how one code base names the tensors of one family."""
+
+import re
+from typing import (
+    Any,
+    Dict,
+    Iterable,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+)
+
+from torch import Tensor
+
+StateDict = Dict[str, Tensor]
+_FIELD = re.compile(r'\{(\w+)\}')
+
+
+def _compile(template: str) -> 're.Pattern[str]':
+    """Regular expression of a template; ``{rest}`` may contain dots."""
+    parts = _FIELD.split(template)
+    for i, part in enumerate(parts):
+        if i % 2 == 0:
+            parts[i] = re.escape(part)
+        else:
+            parts[i] = f'(?P<{part}>{".+" if part == "rest" else "[^.]+"})'
+    return re.compile(''.join(parts))
+
+
+class Layout:
+    """Names of the tensors of a family in the files of one code base.
+
+    Args:
+        name: Name of the code base, as it is shown to the user.
+        markers: Keys that, all present, tell this layout from the others.
+        pairs: Templates of the official and of our key. A field such as
+            ``{i}`` stands for one dotted part, ``{rest}`` for all that is
+            left. The first template that matches a key counts.
+        prefixes: What may stand before every key, e.g. ``'encoder.'``.
+        ignored: Beginnings of official keys that no pyramid has: classifier
+            and the like.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        markers: Sequence[str],
+        pairs: Iterable[Tuple[str, str]],
+        prefixes: Sequence[str] = ('',),
+        ignored: Sequence[str] = (),
+    ) -> None:
+        self.name = name
+        self.markers = tuple(markers)
+        self.prefixes = tuple(prefixes)
+        self.ignored = tuple(ignored)
+        pairs = list(pairs)
+        self._to_own = [(_compile(theirs), ours) for theirs, ours in pairs]
+        self._to_official = [
+            (_compile(ours), theirs) for theirs, ours in pairs
+        ]
+
+    def prefix_of(self, keys: Iterable[str]) -> Optional[str]:
+        """The prefix under which ``keys`` are of this layout, or None."""
+        keys = set(keys)
+        for prefix in self.prefixes:
+            if all(prefix + marker in keys for marker in self.markers):
+                return prefix
+        return None
+
+    def to_own(
+        self, state: Mapping[str, Tensor], settings: Optional[dict] = None
+    ) -> Tuple[StateDict, List[str]]:
+        """Rename official tensors.
+
+        Args:
+            state: Official tensors, without prefix.
+            settings: ``PyramidBackbone.settings`` of the backbone that is to
+                be filled; needed only by layouts of supernets.
+
+        Returns:
+            Tensors under our keys, and the official keys that are unknown.
+        """
+        own, unknown = {}, []
+        for key, value in state.items():
+            renamed = _rename(key, self._to_own)
+            if renamed is not None:
+                own[renamed] = value
+            elif not key.startswith(self.ignored):
+                unknown.append(key)
+        return own, unknown
+
+    def to_official(self, own: Mapping[str, Tensor]) -> StateDict:
+        """Rename our tensors to the official ones; inverse of `to_own`.
+
+        Raises:
+            KeyError: A key has no official counterpart.
+        """
+        official = {}
+        for key, value in own.items():
+            renamed = _rename(key, self._to_official)
+            if renamed is None:
+                raise KeyError(f'{key} has no name in the {self.name} layout')
+            official[renamed] = value
+        return official
+
+
+def _rename(key: str, table: Sequence[Tuple[Any, str]]) -> Optional[str]:
+    for pattern, template in table:
+        match = pattern.fullmatch(key)
+        if match:
+            return template.format(**match.groupdict())
+    return None

@@ -1,0 +1,3 @@
+"""Models: backbones, necks, heads and detectors."""
+
+from . import backbones  # noqa: F401

@@ -1,0 +1,60 @@
+"""Backbones by name: ``{family}_{variant}``, such as ``mobilevit_xxs``."""
+
+import difflib
+from typing import Any, Dict, List, Tuple, Type
+
+from .base import PyramidBackbone
+
+
+def families() -> Dict[str, Type[PyramidBackbone]]:
+    """Every family that has been imported, by name."""
+    return {cls.family: cls for cls in PyramidBackbone.__subclasses__()}
+
+
+def list_backbones() -> List[str]:
+    """Names that :func:`build_backbone` takes."""
+    return [
+        f'{family}_{arch}'
+        for family, cls in families().items()
+        for arch in cls.arch_settings
+    ]
+
+
+def parse_backbone(name: str) -> Tuple[Type[PyramidBackbone], str]:
+    """Class and ``arch`` of a name.
+
+    Raises:
+        ValueError: There is no such backbone; the message offers near names.
+    """
+    names = list_backbones()
+    if name not in names:
+        near = difflib.get_close_matches(name, names, cutoff=0.4)
+        hint = f'did you mean {", ".join(near)}? ' if near else ''
+        raise ValueError(
+            f'there is no backbone {name!r}; {hint}'
+            f'lvt_dense.list_backbones() names all {len(names)}'
+        )
+    return next(
+        (cls, arch)
+        for family, cls in families().items()
+        for arch in cls.arch_settings
+        if name == f'{family}_{arch}'
+    )
+
+
+def build_backbone(name: str, **kwargs: Any) -> PyramidBackbone:
+    """Build a backbone by name.
+
+    Args:
+        name: One of :func:`list_backbones`.
+        **kwargs: Arguments of the family's class, except ``arch``.
+
+    Returns:
+        The backbone; call its ``init_weights()`` to initialise it or to load
+        the checkpoint of ``init_cfg``.
+
+    Raises:
+        ValueError: There is no such backbone, or an argument is out of range.
+    """
+    cls, arch = parse_backbone(name)
+    return cls(arch, **kwargs)

@@ -1,0 +1,243 @@
+"""MobileViT: light-weight, general-purpose, mobile-friendly transformer.
+
+Paper: S. Mehta and M. Rastegari, "MobileViT", ICLR 2022, arXiv 2110.02178.
+The network is that of the paper's code (apple/ml-cvnets v0.1), with the dense
+settings of its detection and segmentation models; written anew.
+"""
+
+from typing import Optional, Sequence, Tuple, Union
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lvt_dense.checkpoints.mobilevit import LAYOUTS
+from lvt_dense.models.layers import ConvNormAct, InvertedResidual
+from lvt_dense.registry import MODELS
+
+from .base import PyramidBackbone
+
+PATCH = 2  # side of a patch, in pixels of the feature map
+NUM_HEADS = 4
+DEPTHS = (0, 2, 4, 3)  # encoders of a stage
+EXTRA_RESIDUALS = (2, 0, 0, 0)  # inverted residuals after the first one
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention over the last but one axis."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.qkv = nn.Linear(channels, 3 * channels)
+        self.proj = nn.Linear(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, L, C) to (B, L, C)."""
+        batch, length, channels = x.shape
+        qkv = self.qkv(x).view(
+            batch, length, 3, NUM_HEADS, channels // NUM_HEADS
+        )
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind()
+        out = F.scaled_dot_product_attention(q, k, v)
+        return self.proj(out.transpose(1, 2).reshape(batch, length, channels))
+
+
+class Encoder(nn.Module):
+    """Pre-norm transformer encoder layer with a SiLU feed-forward network."""
+
+    def __init__(self, channels: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(channels)
+        self.attn = Attention(channels)
+        self.norm2 = nn.LayerNorm(channels)
+        self.ffn = nn.Sequential(
+            nn.Linear(channels, hidden), nn.SiLU(), nn.Linear(hidden, channels)
+        )
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, L, C) to (B, L, C)."""
+        x = x + self.dropout(self.attn(self.norm1(x)))
+        return x + self.dropout(self.ffn(self.norm2(x)))
+
+
+class MobileViTBlock(nn.Module):
+    """Local convolution, then attention across patches (paper, Section 3.1).
+
+    Pixels at the same place of every 2x2 patch attend to each other: the map
+    is seen as four interleaved grids of half the resolution. A map of odd
+    size is resized up to the next even one for the encoders, and back.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        width: int,
+        depth: int,
+        dropout: float,
+        norm_cfg: dict,
+        act_cfg: dict,
+    ) -> None:
+        super().__init__()
+        norm_act = dict(norm_cfg=norm_cfg, act_cfg=act_cfg)
+        self.local = ConvNormAct(channels, channels, 3, **norm_act)
+        self.to_tokens = nn.Conv2d(channels, width, 1, bias=False)
+        self.encoders = nn.Sequential(
+            *(Encoder(width, 2 * width, dropout) for _ in range(depth))
+        )
+        self.norm = nn.LayerNorm(width)
+        self.from_tokens = ConvNormAct(width, channels, 1, **norm_act)
+        self.fuse = ConvNormAct(2 * channels, channels, 3, **norm_act)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C, H, W) to (N, C, H, W)."""
+        tokens = self.to_tokens(self.local(x))
+        size = tokens.shape[2:]
+        even = [side + side % PATCH for side in size]
+        if even != list(size):
+            tokens = F.interpolate(tokens, even, mode='bilinear')
+        tokens = self._encode(tokens)
+        if even != list(size):
+            tokens = F.interpolate(tokens, size, mode='bilinear')
+        return self.fuse(torch.cat([x, self.from_tokens(tokens)], dim=1))
+
+    def _encode(self, x: Tensor) -> Tensor:
+        n, c, h, w = x.shape
+        h, w = h // PATCH, w // PATCH
+        grids = x.view(n, c, h, PATCH, w, PATCH).permute(0, 3, 5, 2, 4, 1)
+        grids = grids.reshape(n * PATCH * PATCH, h * w, c)
+        grids = self.norm(self.encoders(grids))
+        grids = grids.view(n, PATCH, PATCH, h, w, c)
+        # (n, h, PATCH, w, PATCH, c) in memory is the map in channels-last
+        grids = grids.permute(0, 3, 1, 4, 2, 5)
+        x = grids.reshape(n, h * PATCH, w * PATCH, c)
+        return x.permute(0, 3, 1, 2)
+
+
+@MODELS.register_module()
+class MobileViT(PyramidBackbone):
+    """MobileViT as a pyramid; levels 0 to 3 are the official out_l2 .. out_l5.
+
+    The output stride follows the rule of the official code: only the strides
+    and the depthwise dilation of the first block of a stage change, so that
+    official DeepLabv3 weights keep their meaning. Its 3x3 convolutions in the
+    transformer blocks are never dilated.
+
+    Args:
+        arch: 'xxs', 'xs' or 's', or a dict with the keys ``stem`` (channels
+            at stride 2), ``channels`` (of the four levels), ``widths`` (of
+            the transformers of stages 1 to 3), ``expand_ratio`` and
+            ``dropout``.
+        out_indices: See :class:`PyramidBackbone`, as the arguments below.
+        output_stride: See above.
+        frozen_stages: See above.
+        norm_eval: See above.
+        with_cp: See above.
+        drop_rate: Dropout after attention and feed-forward network; ``None``
+            takes the published value of the variant.
+        norm_cfg: Norm of the convolutions.
+        act_cfg: Activation of the convolutions.
+        init_cfg: See :class:`PyramidBackbone`.
+    """
+
+    family = 'mobilevit'
+    default_arch = 's'
+    layouts = LAYOUTS
+    arch_settings = {
+        'xxs': dict(
+            stem=(16, 16),
+            channels=(24, 48, 64, 80),
+            widths=(64, 80, 96),
+            expand_ratio=2,
+            dropout=0.05,
+        ),
+        'xs': dict(
+            stem=(16, 32),
+            channels=(48, 64, 80, 96),
+            widths=(96, 120, 144),
+            expand_ratio=4,
+            dropout=0.1,
+        ),
+        's': dict(
+            stem=(16, 32),
+            channels=(64, 96, 128, 160),
+            widths=(144, 192, 240),
+            expand_ratio=4,
+            dropout=0.1,
+        ),
+    }
+    # OpenCV's BGR images in [0, 1]: the paper's code subtracts no mean.
+    input_norm = dict(
+        mean=[0.0, 0.0, 0.0], std=[255.0, 255.0, 255.0], bgr_to_rgb=False
+    )
+
+    def __init__(
+        self,
+        arch: Union[str, dict] = default_arch,
+        out_indices: Sequence[int] = (0, 1, 2, 3),
+        output_stride: int = 32,
+        frozen_stages: int = -1,
+        norm_eval: bool = False,
+        with_cp: bool = False,
+        drop_rate: Optional[float] = None,
+        norm_cfg: Optional[dict] = None,
+        act_cfg: Optional[dict] = None,
+        init_cfg: Union[dict, Sequence[dict], None] = None,
+    ) -> None:
+        super().__init__(
+            arch,
+            out_indices=out_indices,
+            output_stride=output_stride,
+            frozen_stages=frozen_stages,
+            norm_eval=norm_eval,
+            with_cp=with_cp,
+            init_cfg=init_cfg,
+        )
+        published = self.settings['dropout']
+        self.drop_rate = published if drop_rate is None else drop_rate
+        self.norm_act = dict(
+            norm_cfg=norm_cfg or dict(type='BN'),
+            act_cfg=act_cfg or dict(type='SiLU'),
+        )
+        self.build()
+
+    @property
+    def stage_channels(self) -> Tuple[int, ...]:
+        """Channels of the four levels."""
+        return tuple(self.settings['channels'])
+
+    def make_stem(self) -> nn.Module:
+        """First convolution and ``layer_1``, up to stride 2."""
+        first, second = self.settings['stem']
+        return nn.Sequential(
+            ConvNormAct(3, first, 3, 2, **self.norm_act),
+            self._residual(first, second),
+        )
+
+    def make_stage(self, index: int) -> nn.Module:
+        """Inverted residuals, and a MobileViT block from stage 1 on."""
+        channels = (self.settings['stem'][-1], *self.stage_channels)
+        given, out = channels[index], channels[index + 1]
+        stride = self.stage_stride(index)
+        # Only the stage whose predecessor was dilated already is dilated.
+        dilation = self.stage_dilation(index - 1) if index else 1
+        blocks = [self._residual(given, out, stride, dilation)]
+        blocks += [
+            self._residual(out, out) for _ in range(EXTRA_RESIDUALS[index])
+        ]
+        if DEPTHS[index]:
+            width = self.settings['widths'][index - 1]
+            blocks.append(
+                MobileViTBlock(
+                    out, width, DEPTHS[index], self.drop_rate, **self.norm_act
+                )
+            )
+        return nn.Sequential(*blocks)
+
+    def _residual(
+        self, given: int, out: int, stride: int = 1, dilation: int = 1
+    ) -> InvertedResidual:
+        ratio = self.settings['expand_ratio']
+        return InvertedResidual(
+            given, out, ratio, stride, dilation, **self.norm_act
+        )

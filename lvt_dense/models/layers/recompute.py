@@ -1,0 +1,34 @@
+"""Helpers of activation checkpointing."""
+
+from contextlib import contextmanager, nullcontext
+from typing import ContextManager, Iterator, Tuple
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+@contextmanager
+def _untracked(norms: Tuple[_BatchNorm, ...]) -> Iterator[None]:
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True
+
+
+def frozen_batch_statistics(
+    module: nn.Module,
+) -> Tuple[ContextManager, ContextManager]:
+    """Contexts of the first and the recomputed forward pass of ``module``.
+
+    Without them the recomputation in the backward pass would update the
+    running statistics of batch norm a second time.
+    """
+    norms = tuple(
+        m
+        for m in module.modules()
+        if isinstance(m, _BatchNorm) and m.training and m.track_running_stats
+    )
+    return nullcontext(), _untracked(norms)

@@ -1,0 +1,35 @@
+"""Shared fixtures: threads, and where the optional real data lie."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / 'shared'
+
+
+def pytest_configure() -> None:
+    torch.set_num_threads(1)  # small tensors: more threads only wait
+
+
+def _existing(folder: Path) -> Path:
+    if not folder.is_dir():
+        pytest.skip(f'{folder} is not there')
+    return folder
+
+
+@pytest.fixture(scope='session')
+def real_data() -> Path:
+    """Folder with coco/, camvid/ and kitti/, or skip."""
+    return _existing(
+        Path(os.environ.get('LVT_DENSE_DATA', SHARED / 'datasets'))
+    )
+
+
+@pytest.fixture(scope='session')
+def reference_dir() -> Path:
+    """Folder with the figures of the official evaluators, or skip."""
+    default = SHARED / 'reference'
+    return _existing(Path(os.environ.get('LVT_DENSE_REFERENCE', default)))
