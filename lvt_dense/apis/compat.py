@@ -1,0 +1,26 @@
+"""What differs between the versions of the stack."""
+
+import numpy as np
+import torch
+from mmengine.logging import HistoryBuffer
+
+
+def allow_own_checkpoints() -> None:
+    """Let torch >= 2.6 read the log history in MMEngine's checkpoints.
+
+    Its default refuses every class that was not allowed beforehand.
+    """
+    if not hasattr(torch.serialization, 'add_safe_globals'):
+        return
+    core = getattr(np, '_core', None) or np.core
+    dtypes = {type(np.dtype(kind)) for kind in 'fdilqu?'}
+    torch.serialization.add_safe_globals(
+        [
+            HistoryBuffer,
+            np.ndarray,
+            np.dtype,
+            core.multiarray._reconstruct,
+            core.multiarray.scalar,
+            *dtypes,
+        ]
+    )

@@ -1,0 +1,144 @@
+"""Training, for detection, segmentation and monocular 3D alike."""
+
+from pathlib import Path
+from typing import Optional, Union
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from lvt_dense.errors import UserError
+
+from .checks import annotation_fault, check_data
+from .compat import allow_own_checkpoints
+from .storage import ATOMIC, is_complete, newest_checkpoint
+
+KEPT = 2  # checkpoints at least: the old one goes before the new one is there
+
+
+def train(
+    cfg: Config,
+    work_dir: Optional[str] = None,
+    resume: Union[bool, str] = False,
+    amp: bool = False,
+    auto_scale_lr: bool = False,
+    launcher: str = 'none',
+) -> Runner:
+    """Train the model of a config.
+
+    Args:
+        cfg: Config; adapted in place.
+        work_dir: Folder of logs and checkpoints; by default
+            ``work_dirs/<name of the config>``.
+        resume: True continues from the newest complete checkpoint in
+            ``work_dir``, a path from that one.
+        amp: Mixed precision; needs an accelerator.
+        auto_scale_lr: Scale the learning rate by total batch size over the
+            config's ``auto_scale_lr.base_batch_size``.
+        launcher: How the processes were started, as in MMEngine.
+
+    Returns:
+        The runner, after training.
+
+    Raises:
+        UserError: Data, checkpoint, option or annotation cannot be used.
+    """
+    allow_own_checkpoints()
+    cfg.launcher = launcher
+    cfg.work_dir = str(_work_dir(cfg, work_dir))
+    check_data(cfg, [s for s in ('train', 'val') if f'{s}_cfg' in cfg])
+    if amp:
+        _use_amp(cfg)
+    if auto_scale_lr:
+        _use_scaled_lr(cfg)
+    if resume:
+        _resume(cfg, resume)
+    _save_safely(cfg)
+    return run_or_explain(cfg, 'train')
+
+
+def run_or_explain(cfg: Config, verb: str) -> Runner:
+    """Build the runner and call ``train`` or ``test`` on it.
+
+    Raises:
+        UserError: The run failed, and a broken annotation file explains it.
+    """
+    try:
+        runner = build_runner(cfg)
+        runner.metrics = getattr(runner, verb)()
+    except UserError:
+        raise
+    except Exception as error:
+        fault = annotation_fault(cfg)
+        if fault:
+            raise UserError(fault) from error
+        raise
+    return runner
+
+
+def build_runner(cfg: Config) -> Runner:
+    """The runner that a config asks for."""
+    if 'runner_type' in cfg:
+        return RUNNERS.build(cfg)
+    return Runner.from_cfg(cfg)
+
+
+def _work_dir(cfg: Config, work_dir: Optional[str]) -> Path:
+    default = Path('work_dirs', Path(cfg.filename or 'config').stem)
+    return Path(work_dir or cfg.get('work_dir') or default)
+
+
+def _use_amp(cfg: Config) -> None:
+    if not torch.cuda.is_available():
+        raise UserError(
+            '--amp needs a GPU, and this machine has none: leave it out'
+        )
+    wrapper = cfg.optim_wrapper
+    if wrapper.get('type', 'OptimWrapper') not in (
+        'OptimWrapper',
+        'AmpOptimWrapper',
+    ):
+        raise UserError(
+            f'--amp does not work with optim_wrapper.type={wrapper.type!r}'
+        )
+    wrapper.type = 'AmpOptimWrapper'
+    wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def _use_scaled_lr(cfg: Config) -> None:
+    scaling = cfg.get('auto_scale_lr')
+    if not scaling or 'base_batch_size' not in scaling:
+        raise UserError(
+            '--auto-scale-lr: the config lacks auto_scale_lr.base_batch_size; '
+            'set it with --cfg-options auto_scale_lr.base_batch_size=N'
+        )
+    scaling.enable = True
+
+
+def _resume(cfg: Config, resume: Union[bool, str]) -> None:
+    if resume is True:
+        path = newest_checkpoint(cfg.work_dir)
+        if path is None:
+            raise UserError(
+                f'--resume: {cfg.work_dir} holds no complete epoch_N.pth or '
+                'iter_N.pth; start without --resume, or name a checkpoint'
+            )
+    else:
+        path = Path(resume)
+        if not path.is_file() or not is_complete(path):
+            raise UserError(
+                f'--resume: {path} is missing or not a complete checkpoint'
+            )
+    cfg.resume = True
+    cfg.load_from = str(path)
+
+
+def _save_safely(cfg: Config) -> None:
+    hook = cfg.setdefault('default_hooks', {}).setdefault(
+        'checkpoint', dict(type='CheckpointHook', interval=1)
+    )
+    if not hook.get('backend_args') and '://' not in str(hook.get('out_dir')):
+        hook['backend_args'] = dict(backend=ATOMIC)
+    if 0 < hook.get('max_keep_ckpts', -1) < KEPT:
+        hook['max_keep_ckpts'] = KEPT
