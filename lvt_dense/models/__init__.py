@@ -1,3 +1,9 @@
 """Models: backbones, necks, heads and detectors."""
 
-from . import backbones  # noqa: F401
+from importlib.util import find_spec
+
+from . import backbones, necks  # noqa: F401
+
+# Backbones and necks do without MMDetection, for segmentation alone.
+if find_spec('mmdet'):
+    from . import mono3d  # noqa: F401

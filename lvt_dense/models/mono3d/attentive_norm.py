@@ -1,0 +1,75 @@
+"""Attentive normalization (Li et al., ECCV 2020), as MonoCon's heads use it.
+
+Batch normalization whose scale and shift are a mixture of K learned pairs,
+weighted for every image by what the feature map itself looks like.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lvt_dense.registry import MODELS
+
+
+class _ImageBatchNorm(nn.BatchNorm2d):
+    """Batch normalization over (N, C, 1, 1), for N = 1 as well.
+
+    One image alone has no variance to train on: it is normalized by the
+    running statistics, which it leaves as they are.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training and x.size(0) > 1:
+            return super().forward(x)
+        return F.batch_norm(
+            x,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            eps=self.eps,
+        )
+
+
+@MODELS.register_module()
+class AttentiveBN(nn.Module):
+    """Batch normalization with a mixture of affine transformations.
+
+    Args:
+        num_features: channels C of the input.
+        num_affines: number K of scale and shift pairs.
+        momentum: of the running statistics.
+        eps: added to variances.
+    """
+
+    _abbr_ = 'bn'
+
+    def __init__(
+        self,
+        num_features: int,
+        num_affines: int = 10,
+        momentum: float = 0.03,
+        eps: float = 1e-3,
+    ) -> None:
+        super().__init__()
+        self.eps = eps
+        self.norm = nn.BatchNorm2d(
+            num_features, eps=eps, momentum=momentum, affine=False
+        )
+        self.attention = nn.Sequential(
+            nn.Conv2d(num_features, num_affines, 1, bias=False),
+            _ImageBatchNorm(num_affines, eps=eps, momentum=momentum),
+            nn.Hardsigmoid(),
+        )
+        self.mixed_scale = nn.Parameter(torch.empty(num_affines, num_features))
+        self.mixed_shift = nn.Parameter(torch.empty(num_affines, num_features))
+        nn.init.normal_(self.mixed_scale, 1.0, 0.1)
+        nn.init.normal_(self.mixed_shift, 0.0, 0.1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalizes (N, C, H, W)."""
+        var, mean = torch.var_mean(x, dim=(2, 3), keepdim=True, correction=0)
+        mixture = self.attention(mean * (var + self.eps).rsqrt()).flatten(1)
+        scale = (mixture @ self.mixed_scale)[..., None, None]
+        shift = (mixture @ self.mixed_shift)[..., None, None]
+        return self.norm(x) * scale + shift

@@ -1,0 +1,266 @@
+"""MonoCon's head (Liu, Xue and Wu, AAAI 2022)."""
+
+import math
+from typing import Dict, List, Optional, Sequence
+
+import torch
+import torch.nn.functional as F
+from mmcv.cnn import ConvModule
+from mmdet.models.losses import GaussianFocalLoss
+from mmdet.structures import SampleList
+from mmengine.model import BaseModule
+from mmengine.structures import InstanceData
+from torch import Tensor, nn
+
+from lvt_dense.registry import MODELS
+
+from .losses import (
+    dimension_aware_l1,
+    laplacian_depth_loss,
+    masked_l1,
+    mean_l1,
+)
+from .monocon_coder import NUM_BINS, NUM_KEYPOINTS, decode_maps
+from .monocon_targets import MonoConTargets, build_targets, select_objects
+from .results import finish_boxes, stack_cameras
+
+# Channels of the branches, beside the heatmap's one a class.
+_BRANCHES = dict(
+    wh=2,
+    offset=2,
+    keypoints=2 * NUM_KEYPOINTS,
+    dim=3,
+    depth=2,
+    angle=2 * NUM_BINS,
+)
+# Contexts that only training profits from.
+_AUXILIARY = dict(keypoint_heatmap=NUM_KEYPOINTS, keypoint_offset=2)
+_HEATMAPS = ('heatmap', 'keypoint_heatmap')
+# What every cell of a fresh heatmap says.
+_PRIOR = 0.1
+
+
+@MODELS.register_module()
+class MonoConHead(BaseModule):
+    """Predicts 3D boxes from one map, with auxiliary contexts in training.
+
+    Every branch is a 3x3 convolution, a normalization, a ReLU and a 1x1
+    convolution. The branches that serve training alone, the heatmaps and
+    sub-cell offsets of the 9 keypoints, are not run in prediction.
+
+    Args:
+        in_channels: of the map.
+        num_classes: classes of objects.
+        feat_channels: width of the branches.
+        stride: pixels of the image per cell of the map.
+        norm_cfg: normalization in the branches: attentive, or ``dict(
+            type='BN')`` for the ordinary one.
+        train_cfg: which objects to learn from, see
+            :func:`~lvt_dense.models.mono3d.monocon_targets.select_objects`.
+        test_cfg: ``topk`` peaks are decoded, those with a score of
+            ``score_thr`` or more kept.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        num_classes: int = 3,
+        feat_channels: int = 64,
+        stride: int = 4,
+        norm_cfg: dict = dict(type='lvt_dense.AttentiveBN'),
+        train_cfg: Optional[dict] = None,
+        test_cfg: Optional[dict] = None,
+        init_cfg: Optional[dict] = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        self.num_classes = num_classes
+        self.stride = stride
+        self.train_cfg = train_cfg or {}
+        self.test_cfg = test_cfg or {}
+        self.loss_heatmap = GaussianFocalLoss(alpha=2.0, gamma=4.0)
+        branches = dict(heatmap=num_classes, **_BRANCHES, **_AUXILIARY)
+        self.branches = nn.ModuleDict(
+            {
+                name: nn.Sequential(
+                    ConvModule(
+                        in_channels,
+                        feat_channels,
+                        3,
+                        padding=1,
+                        norm_cfg=norm_cfg,
+                    ),
+                    nn.Conv2d(feat_channels, channels, 1),
+                )
+                for name, channels in branches.items()
+            }
+        )
+
+    def init_weights(self) -> None:
+        super().init_weights()
+        for name, branch in self.branches.items():
+            if name in _HEATMAPS:
+                prior = -math.log((1 - _PRIOR) / _PRIOR)
+                nn.init.constant_(branch[-1].bias, prior)
+                continue
+            for conv in (branch[0].conv, branch[-1]):
+                nn.init.normal_(conv.weight, std=0.001)
+            nn.init.zeros_(branch[-1].bias)
+
+    def forward(
+        self, features: Sequence[Tensor], auxiliary: bool = False
+    ) -> Dict[str, Tensor]:
+        """Runs the branches on ((N, C, H, W),).
+
+        Args:
+            features: the neck's output, one map.
+            auxiliary: also run the branches that serve training alone.
+
+        Returns:
+            Maps (N, channels, H, W) in float32. Distances in the image
+            count in cells:
+
+            - ``heatmap``: probabilities of centres of 2D boxes, one channel
+              a class.
+            - ``offset`` (x, y) from a cell to the centre of the 2D box and
+              ``wh`` (width, height) of that box.
+            - ``keypoints``: (x, y) from the cell to the 8 corners and the
+              centre of the 3D box.
+            - ``dim``: length, height, width in metres.
+            - ``depth``: metres, and log of their standard deviation.
+            - ``angle``: logits of the 12 bins, then their residuals.
+            - ``keypoint_heatmap``, one channel a keypoint, and
+              ``keypoint_offset``, if auxiliary.
+        """
+        (feature,) = features
+        maps = {
+            name: branch(feature).float()
+            for name, branch in self.branches.items()
+            if auxiliary or name not in _AUXILIARY
+        }
+        for name in _HEATMAPS:
+            if name in maps:
+                maps[name] = maps[name].sigmoid().clamp(1e-4, 1 - 1e-4)
+        depth, log_sigma = maps['depth'].split(1, dim=1)
+        # 1 / sigmoid(x) - 1, without its cancellation.
+        maps['depth'] = torch.cat(((-depth).exp(), log_sigma), 1)
+        return maps
+
+    def loss(
+        self, features: Sequence[Tensor], batch_data_samples: SampleList
+    ) -> Dict[str, Tensor]:
+        """Losses of a batch, see :meth:`loss_by_maps`."""
+        maps = self(features, auxiliary=True)
+        gts = []
+        for sample in batch_data_samples:
+            gt = sample.gt_instances_3d
+            gts.append(
+                gt[select_objects(gt, sample.img_shape, **self.train_cfg)]
+            )
+        metas = [sample.metainfo for sample in batch_data_samples]
+        targets = build_targets(
+            gts,
+            stack_cameras(metas, maps['depth']),
+            maps['heatmap'].shape[-2:],
+            self.stride,
+            self.num_classes,
+        )
+        return self.loss_by_maps(maps, targets)
+
+    def loss_by_maps(
+        self, maps: Dict[str, Tensor], targets: MonoConTargets
+    ) -> Dict[str, Tensor]:
+        """Losses between maps and targets, weighted as published.
+
+        Depth is judged as a Laplace distribution, so its loss may be
+        negative. Without objects every loss but the heatmaps' is 0.
+        """
+        objects = targets.objects
+
+        def at_objects(name: str) -> Tensor:
+            return _pick(maps[name], targets.image, objects.cell)
+
+        keypoints = at_objects('keypoints').view_as(objects.keypoints)
+        keypoint_offset = _pick(
+            maps['keypoint_offset'],
+            targets.keypoint_image,
+            targets.keypoint_cell,
+        )
+        depth, log_sigma = at_objects('depth').unbind(-1)
+        logits, residuals = at_objects('angle').chunk(2, -1)
+        angle_bin = objects.angle_bin[:, None]
+        one_hot = F.one_hot(objects.angle_bin, NUM_BINS).to(logits)
+        bin_loss = F.binary_cross_entropy_with_logits(
+            logits, one_hot, reduction='sum'
+        )
+        return dict(
+            loss_heatmap=self._heatmap_loss(maps['heatmap'], targets.heatmap),
+            loss_keypoint_heatmap=self._heatmap_loss(
+                maps['keypoint_heatmap'], targets.keypoint_heatmap
+            ),
+            loss_wh=0.1 * mean_l1(at_objects('wh'), objects.wh),
+            loss_offset=mean_l1(at_objects('offset'), objects.offset),
+            loss_keypoints=masked_l1(
+                keypoints,
+                objects.keypoints,
+                objects.keypoint_valid[..., None],
+            ),
+            loss_keypoint_offset=mean_l1(
+                keypoint_offset, targets.keypoint_offset
+            ),
+            loss_dim=dimension_aware_l1(at_objects('dim'), objects.dim),
+            loss_depth=laplacian_depth_loss(depth, log_sigma, objects.depth),
+            loss_angle_bin=bin_loss / max(logits.numel(), 1),
+            loss_angle_residual=mean_l1(
+                residuals.gather(1, angle_bin).squeeze(1),
+                objects.angle_residual,
+            ),
+        )
+
+    def _heatmap_loss(self, pred: Tensor, target: Tensor) -> Tensor:
+        positives = int(target.eq(1).sum())
+        return self.loss_heatmap(pred, target, avg_factor=max(positives, 1))
+
+    def predict(
+        self,
+        features: Sequence[Tensor],
+        batch_data_samples: SampleList,
+        rescale: bool = True,
+    ) -> List[InstanceData]:
+        """Detects objects, see :meth:`predict_by_maps`."""
+        metas = [sample.metainfo for sample in batch_data_samples]
+        return self.predict_by_maps(self(features), metas, rescale)
+
+    def predict_by_maps(
+        self, maps: Dict[str, Tensor], metas: Sequence[dict], rescale: bool
+    ) -> List[InstanceData]:
+        """Decodes the maps of a batch.
+
+        Args:
+            maps: see :meth:`forward`.
+            metas: ``cam2img``, ``img_shape`` and ``scale_factor`` of every
+                image.
+            rescale: give the 2D boxes in the original images' pixels.
+
+        Returns:
+            One InstanceData an image, as in :class:`Mono3DDetector`, by
+            falling score.
+        """
+        decoded = decode_maps(
+            maps,
+            stack_cameras(metas, maps['depth']),
+            self.stride,
+            self.test_cfg.get('topk', 30),
+        )
+        threshold = self.test_cfg.get('score_thr', 0.05)
+        results = []
+        for i, meta in enumerate(metas):
+            found = InstanceData(**{k: v[i] for k, v in decoded.items()})
+            found = found[found.scores_3d >= threshold]
+            order = found.scores_3d.argsort(descending=True)
+            results.append(finish_boxes(found[order], meta, rescale))
+        return results
+
+
+def _pick(maps: Tensor, image: Tensor, cell: Tensor) -> Tensor:
+    """Values (M, C) of maps (N, C, H, W) at cells (M, 2) of images (M,)."""
+    return maps[image, :, cell[:, 1], cell[:, 0]]

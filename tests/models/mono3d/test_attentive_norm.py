@@ -1,0 +1,47 @@
+import pytest
+import torch
+from mmcv.cnn import ConvModule
+
+from lvt_dense.models.mono3d import AttentiveBN
+
+
+def test_one_pair_with_full_attention_is_ordinary_batch_norm():
+    torch.manual_seed(0)
+    norm = AttentiveBN(6, num_affines=1, eps=1e-3)
+    with torch.no_grad():
+        norm.attention[0].weight.zero_()
+        # A hard sigmoid of 3 is 1.
+        norm.attention[1].bias.fill_(3.0)
+    plain = torch.nn.BatchNorm2d(6, eps=1e-3)
+    plain.weight.data = norm.mixed_scale.data[0].clone()
+    plain.bias.data = norm.mixed_shift.data[0].clone()
+    x = torch.randn(4, 6, 5, 7) * 3 + 1
+    assert torch.allclose(norm(x), plain(x), atol=1e-5)
+
+
+def test_scale_depends_on_the_image():
+    torch.manual_seed(0)
+    norm = AttentiveBN(6).eval()
+    flat, spread = torch.ones(1, 6, 4, 4), torch.randn(1, 6, 4, 4)
+    together = norm(torch.cat((flat, spread)))
+    assert torch.allclose(together[:1], norm(flat), atol=1e-6)
+    weights = norm.attention(torch.randn(2, 6, 1, 1)).flatten(1)
+    assert not torch.allclose(weights[0], weights[1])
+    assert weights.min() >= 0 and weights.max() <= 1
+
+
+def test_one_image_trains():
+    norm = AttentiveBN(6)
+    before = norm.attention[1].running_mean.clone()
+    norm(torch.randn(1, 6, 4, 4)).square().sum().backward()
+    assert norm.mixed_scale.grad.abs().sum() > 0
+    assert torch.equal(norm.attention[1].running_mean, before)
+    norm(torch.randn(2, 6, 4, 4))
+    assert not torch.equal(norm.attention[1].running_mean, before)
+
+
+@pytest.mark.parametrize('kind', [AttentiveBN, 'lvt_dense.AttentiveBN'])
+def test_builds_as_a_norm_of_mmcv(kind):
+    conv = ConvModule(3, 8, 3, norm_cfg=dict(type=kind, num_affines=5))
+    assert conv.norm.mixed_scale.shape == (5, 8)
+    assert conv.conv.bias is None

@@ -1,0 +1,91 @@
+import pytest
+import torch
+from mmdet.registry import MODELS
+
+HEADS = dict(
+    monocon=dict(
+        neck=dict(type='lvt_dense.DLAUp', in_channels=[8, 12, 16, 24]),
+        bbox_head=dict(
+            type='lvt_dense.MonoConHead', in_channels=8, feat_channels=16
+        ),
+    ),
+)
+
+
+def _build(pyramid, head):
+    torch.manual_seed(0)
+    detector = MODELS.build(
+        dict(
+            type='lvt_dense.Mono3DDetector',
+            backbone=dict(type=pyramid),
+            data_preprocessor=dict(type='mmdet.DetDataPreprocessor'),
+            **HEADS[head],
+        )
+    )
+    detector.init_weights()
+    return detector
+
+
+@pytest.fixture(params=sorted(HEADS))
+def detector(request, stub_pyramid):
+    return _build(stub_pyramid, request.param)
+
+
+@pytest.mark.parametrize('names', ['full', 'empty', 'mixed', 'one'])
+def test_losses_are_finite_and_reach_every_weight(
+    detector, scene, empty, names
+):
+    samples = dict(
+        full=[scene, scene],
+        empty=[empty, empty],
+        mixed=[empty, scene],
+        one=[empty],
+    )[names]
+    images = torch.randn(len(samples), 3, *scene.img_shape)
+    losses = detector(images, samples, mode='loss')
+    assert all(loss.isfinite() for loss in losses.values())
+    sum(losses.values()).backward()
+    for name, weight in detector.named_parameters():
+        assert weight.grad is not None, name
+        assert weight.grad.isfinite().all(), name
+    classes = 'loss_heatmap' if 'loss_heatmap' in losses else 'loss_cls'
+    assert losses[classes] > 0
+
+
+def test_prediction_has_the_fields_of_the_convention(detector, scene, empty):
+    detector.eval()
+    with torch.no_grad():
+        samples = detector(
+            torch.randn(2, 3, *scene.img_shape), [scene, empty], mode='predict'
+        )
+    for sample in samples:
+        found = sample.pred_instances_3d
+        count = len(found)
+        assert found.bboxes_3d.shape == (count, 7)
+        assert found.bboxes.shape == (count, 4)
+        assert found.alphas.shape == found.scores_3d.shape == (count,)
+        assert found.labels_3d.dtype == torch.long
+        assert (found.bboxes_3d[:, 3:6] > 0).all()
+        assert (found.bboxes[:, 2:] >= found.bboxes[:, :2]).all()
+        assert (found.scores_3d.diff() <= 0).all()
+
+
+def test_overfits_one_scene(detector, scene, sort_by_depth):
+    """The whole chain learns: every object is found where it stands."""
+    scene.gt_instances_3d = scene.gt_instances_3d[:4]
+    images = torch.randn(1, 3, *scene.img_shape).repeat(2, 1, 1, 1)
+    optimizer = torch.optim.Adam(detector.parameters(), 4e-3)
+    for _ in range(150):
+        losses = detector(images, [scene, scene], mode='loss')
+        optimizer.zero_grad()
+        sum(losses.values()).backward()
+        optimizer.step()
+    detector.eval()
+    with torch.no_grad():
+        (sample,) = detector(images[:1], [scene], mode='predict')
+    found = sort_by_depth(sample.pred_instances_3d[:4])
+    gt = sort_by_depth(scene.gt_instances_3d)
+    assert found.labels_3d.tolist() == gt.labels_3d.tolist()
+    error = (found.bboxes_3d - gt.bboxes_3d).abs()
+    assert error[:, :3].max() < 1.0
+    assert error[:, 3:6].max() < 0.3
