@@ -8,7 +8,7 @@ development kit (Geiger et al., CVPR 2012).
 import math
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import List, Sequence, Union
+from typing import Dict, List, Sequence, Union
 
 import numpy as np
 
@@ -131,8 +131,11 @@ def read_calib(path: PathLike) -> np.ndarray:
     )
 
 
-def read_frame_ids(path: PathLike) -> List[str]:
+def read_frame_ids(path: PathLike) -> Dict[str, int]:
     """Reads a list of frames, one identifier such as 000012 a line.
+
+    Returns:
+        The number of the line of each frame, in the order of the file.
 
     Raises:
         UserError: the file is missing, empty or names a frame twice.
@@ -163,7 +166,7 @@ def read_frame_ids(path: PathLike) -> List[str]:
         first_line[name] = number
     if not first_line:
         raise UserError(f'{path}: lists no frames; one identifier a line')
-    return list(first_line)
+    return first_line
 
 
 def _read_objects(path: Path, num_fields: int) -> KittiObjects:

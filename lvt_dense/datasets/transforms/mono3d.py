@@ -1,0 +1,322 @@
+"""Transforms of an image, its 2D and 3D boxes and its camera together.
+
+One rule holds for all of them: projecting the transformed boxes with the
+transformed camera gives the transformed projections. A change of the image
+``pixel' = A pixel`` is therefore put into the camera as ``A @ cam2img``, with
+all four columns, and never approximated by a change of the principal point.
+
+Pixels count from their centres: a flip maps column u to ``width - 1 - u``.
+Padding on the right and at the bottom changes neither boxes nor camera, so
+MMDetection's ``Pad`` and the padding of its data preprocessor serve as they
+are; so does its ``PhotoMetricDistortion``.
+"""
+
+import math
+from typing import Optional, Tuple
+
+import mmcv
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform, to_tensor
+from mmcv.transforms.utils import cache_randomness
+from mmdet.structures import DetDataSample
+from mmengine.structures import InstanceData
+
+from lvt_dense.errors import UserError
+from lvt_dense.registry import TRANSFORMS
+
+# Of each object; all are indexed alike when objects are dropped.
+OBJECT_KEYS = (
+    'gt_bboxes',
+    'gt_bboxes_labels',
+    'gt_bboxes_3d',
+    'gt_alphas',
+    'gt_truncated',
+    'gt_occluded',
+)
+
+
+@TRANSFORMS.register_module()
+class LoadAnnotations3D(BaseTransform):
+    """Turns the instances of :class:`KittiMonoDataset` into arrays.
+
+    Required keys: img, img_path, height, width, cam2img, instances.
+    Added keys: gt_bboxes (N, 4), gt_bboxes_labels (N,), gt_bboxes_3d (N, 7),
+    gt_alphas, gt_truncated, gt_occluded (N,), ori_cam2img (4, 4).
+
+    Raises:
+        UserError: the image has another size than its annotations are for.
+    """
+
+    def transform(self, results: dict) -> dict:
+        height, width = results['img'].shape[:2]
+        if (height, width) != (results['height'], results['width']):
+            raise UserError(
+                f'{results["img_path"]} has {width} x {height} pixels, but '
+                f'its annotations are for {results["width"]} x '
+                f'{results["height"]}; put back the original image, and use '
+                'Resize3D to train at another size'
+            )
+        items = results['instances']
+
+        def gather(key: str, shape: Tuple[int, ...], dtype: type):
+            values = [item[key] for item in items]
+            return np.array(values, dtype=dtype).reshape(shape)
+
+        results['gt_bboxes'] = gather('bbox', (-1, 4), np.float32)
+        results['gt_bboxes_labels'] = gather('bbox_label', (-1,), np.int64)
+        results['gt_bboxes_3d'] = gather('bbox_3d', (-1, 7), np.float32)
+        results['gt_alphas'] = gather('alpha', (-1,), np.float32)
+        results['gt_truncated'] = gather('truncated', (-1,), np.float32)
+        results['gt_occluded'] = gather('occluded', (-1,), np.int64)
+        results['cam2img'] = np.array(results['cam2img'], dtype=np.float64)
+        results['ori_cam2img'] = results['cam2img'].copy()
+        return results
+
+
+@TRANSFORMS.register_module()
+class RandomFlip3D(BaseTransform):
+    """Mirrors image, boxes and camera left to right.
+
+    In space x turns to -x and the yaw to pi - yaw. The camera becomes
+    ``M P diag(-1, 1, 1, 1)`` with M the mirroring of pixels, in which cx is
+    ``width - 1 - cx``.
+
+    Args:
+        prob: chance of a flip.
+    """
+
+    def __init__(self, prob: float = 0.5) -> None:
+        self.prob = prob
+
+    @cache_randomness
+    def _flips(self) -> bool:
+        return np.random.rand() < self.prob
+
+    def transform(self, results: dict) -> dict:
+        results['flip'] = self._flips()
+        results['flip_direction'] = 'horizontal' if results['flip'] else None
+        if not results['flip']:
+            return results
+        results['img'] = mmcv.imflip(results['img'], direction='horizontal')
+        last = results['img'].shape[1] - 1
+        mirror = np.array([[-1.0, 0, last], [0, 1, 0], [0, 0, 1]])
+        _move_camera(results, mirror)
+        results['cam2img'][:, 0] *= -1
+        boxes = results['gt_bboxes']
+        results['gt_bboxes'] = np.stack(
+            (last - boxes[:, 2], boxes[:, 1], last - boxes[:, 0], boxes[:, 3]),
+            1,
+        )
+        boxes_3d = results['gt_bboxes_3d'].copy()
+        boxes_3d[:, 0] *= -1
+        boxes_3d[:, 6] = _wrap(math.pi - boxes_3d[:, 6])
+        results['gt_bboxes_3d'] = boxes_3d
+        results['gt_alphas'] = _wrap(math.pi - results['gt_alphas'])
+        return results
+
+
+@TRANSFORMS.register_module()
+class RandomShift3D(BaseTransform):
+    """Shifts the image within its frame, and the camera with it.
+
+    What moves in from outside is black. 2D boxes are clipped to the image,
+    their truncation grows by the part cut off, and objects left with less
+    than a pixel are dropped.
+
+    Args:
+        prob: chance of a shift.
+        max_shift: largest shift in pixels, in x and y, in both directions.
+    """
+
+    def __init__(self, prob: float = 0.5, max_shift: int = 32) -> None:
+        self.prob = prob
+        self.max_shift = max_shift
+
+    @cache_randomness
+    def _shift(self) -> Optional[Tuple[int, int]]:
+        if np.random.rand() >= self.prob:
+            return None
+        dx, dy = np.random.randint(-self.max_shift, self.max_shift + 1, 2)
+        return int(dx), int(dy)
+
+    def transform(self, results: dict) -> dict:
+        shift = self._shift()
+        if shift is None:
+            return results
+        image = results['img']
+        return _cut_window(results, (-shift[0], -shift[1]), image.shape[:2])
+
+
+@TRANSFORMS.register_module()
+class RandomCrop3D(BaseTransform):
+    """Cuts a window out of the image, and moves the camera with it.
+
+    Boxes are clipped and dropped as in :class:`RandomShift3D`.
+
+    Args:
+        crop_size: width and height of the window in pixels. A side longer
+            than the image's becomes the image's.
+    """
+
+    def __init__(self, crop_size: Tuple[int, int]) -> None:
+        self.crop_size = crop_size
+
+    @cache_randomness
+    def _place(self, spare: Tuple[int, int]) -> Tuple[int, int]:
+        left, top = np.random.randint(0, np.array(spare) + 1)
+        return int(left), int(top)
+
+    def transform(self, results: dict) -> dict:
+        height, width = results['img'].shape[:2]
+        new_width = min(self.crop_size[0], width)
+        new_height = min(self.crop_size[1], height)
+        corner = self._place((width - new_width, height - new_height))
+        return _cut_window(results, corner, (new_height, new_width))
+
+
+@TRANSFORMS.register_module()
+class Resize3D(BaseTransform):
+    """Resizes the image, and scales 2D boxes and the camera with it.
+
+    Depth and 3D boxes stay metric: a resized image is what a camera of
+    another focal length sees.
+
+    Args:
+        scale: width and height in pixels.
+        keep_ratio: whether to fit the image into the scale as a whole, with
+            equal factors, instead of stretching it.
+    """
+
+    def __init__(
+        self, scale: Tuple[int, int], keep_ratio: bool = True
+    ) -> None:
+        self.scale = tuple(scale)
+        self.keep_ratio = keep_ratio
+
+    def transform(self, results: dict) -> dict:
+        height, width = results['img'].shape[:2]
+        resize = mmcv.imrescale if self.keep_ratio else mmcv.imresize
+        results['img'] = resize(results['img'], self.scale)
+        new_height, new_width = results['img'].shape[:2]
+        factors = new_width / width, new_height / height
+        before = results.get('scale_factor', (1.0, 1.0))
+        results['scale_factor'] = (
+            before[0] * factors[0],
+            before[1] * factors[1],
+        )
+        results['img_shape'] = new_height, new_width
+        results['keep_ratio'] = self.keep_ratio
+        _move_camera(results, np.diag([*factors, 1.0]))
+        factors = np.array(factors * 2, dtype=np.float32)
+        results['gt_bboxes'] = results['gt_bboxes'] * factors
+        return results
+
+
+@TRANSFORMS.register_module()
+class Pack3DInputs(BaseTransform):
+    """Packs an image and its annotations for a monocular 3D detector.
+
+    Gives ``inputs``, a (3, H, W) tensor, and ``data_samples``, a
+    DetDataSample with gt_instances (bboxes, labels) and gt_instances_3d
+    (bboxes_3d, labels_3d, bboxes, alphas, truncated, occluded).
+
+    Args:
+        meta_keys: what of the rest goes into the sample's metainfo, as far
+            as it is there.
+    """
+
+    def __init__(
+        self,
+        meta_keys: Tuple[str, ...] = (
+            'sample_idx',
+            'img_id',
+            'img_path',
+            'ori_shape',
+            'img_shape',
+            'scale_factor',
+            'flip',
+            'flip_direction',
+            'cam2img',
+            'ori_cam2img',
+            'eval_labels',
+        ),
+    ) -> None:
+        self.meta_keys = meta_keys
+
+    def transform(self, results: dict) -> dict:
+        image = np.ascontiguousarray(results['img'].transpose(2, 0, 1))
+        sample = DetDataSample()
+        meta = {'flip': False, 'scale_factor': (1.0, 1.0), **results}
+        sample.set_metainfo({k: meta[k] for k in self.meta_keys if k in meta})
+        if 'gt_bboxes_3d' in results:
+            truth = {key: to_tensor(results[key]) for key in OBJECT_KEYS}
+            sample.gt_instances = InstanceData(
+                bboxes=truth['gt_bboxes'], labels=truth['gt_bboxes_labels']
+            )
+            sample.gt_instances_3d = InstanceData(
+                bboxes_3d=truth['gt_bboxes_3d'],
+                labels_3d=truth['gt_bboxes_labels'],
+                bboxes=truth['gt_bboxes'],
+                alphas=truth['gt_alphas'],
+                truncated=truth['gt_truncated'],
+                occluded=truth['gt_occluded'],
+            )
+        return dict(inputs=torch.from_numpy(image), data_samples=sample)
+
+
+def _wrap(angles: np.ndarray) -> np.ndarray:
+    wrapped = (angles.astype(np.float64) + math.pi) % (2 * math.pi) - math.pi
+    return wrapped.astype(np.float32)
+
+
+def _move_camera(results: dict, pixel_map: np.ndarray) -> None:
+    """Puts a (3, 3) map of homogeneous pixels behind the projection."""
+    camera = results['cam2img'].copy()
+    camera[:3] = pixel_map @ camera[:3]
+    results['cam2img'] = camera
+
+
+def _cut_window(
+    results: dict, corner: Tuple[int, int], size: Tuple[int, int]
+) -> dict:
+    """The part of an image in a window that may reach beyond it.
+
+    Args:
+        results: of the pipeline, changed in place.
+        corner: left and top of the window in pixels of the image.
+        size: height and width of the window.
+    """
+    left, top = corner
+    height, width = size
+    image = results['img']
+    window = np.zeros((height, width, *image.shape[2:]), image.dtype)
+    rows = slice(max(top, 0), min(top + height, image.shape[0]))
+    columns = slice(max(left, 0), min(left + width, image.shape[1]))
+    part = image[rows, columns]
+    y, x = rows.start - top, columns.start - left
+    window[y : y + part.shape[0], x : x + part.shape[1]] = part
+    results['img'] = window
+    results['img_shape'] = size
+    _move_camera(results, np.array([[1, 0, -left], [0, 1, -top], [0, 0, 1.0]]))
+    offset = np.array((left, top, left, top), dtype=np.float32)
+    _clip_objects(results, results['gt_bboxes'] - offset, size)
+    return results
+
+
+def _clip_objects(
+    results: dict, boxes: np.ndarray, size: Tuple[int, int]
+) -> None:
+    """Clips moved 2D boxes to an image, and drops objects that left it."""
+    height, width = size
+    limit = np.array((width, height, width, height), dtype=np.float32) - 1
+    clipped = boxes.clip(0, limit)
+    area = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    kept_area = (clipped[:, 2:] - clipped[:, :2]).prod(1)
+    visible = (clipped[:, 2:] - clipped[:, :2] >= 1).all(1)
+    results['gt_bboxes'] = clipped
+    share = kept_area / np.maximum(area, 1e-6)
+    truncated = results['gt_truncated']
+    results['gt_truncated'] = 1 - (1 - truncated) * share
+    for key in OBJECT_KEYS:
+        results[key] = results[key][visible]
