@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from lvt_dense.registry import MODELS
 
+from .instances import finish_boxes, select_objects, stack_cameras
 from .losses import (
     dimension_aware_l1,
     laplacian_depth_loss,
@@ -21,8 +22,7 @@ from .losses import (
     mean_l1,
 )
 from .monocon_coder import NUM_BINS, NUM_KEYPOINTS, decode_maps
-from .monocon_targets import MonoConTargets, build_targets, select_objects
-from .results import finish_boxes, stack_cameras
+from .monocon_targets import MonoConTargets, build_targets
 
 # Channels of the branches, beside the heatmap's one a class.
 _BRANCHES = dict(
@@ -56,7 +56,7 @@ class MonoConHead(BaseModule):
         norm_cfg: normalization in the branches: attentive, or ``dict(
             type='BN')`` for the ordinary one.
         train_cfg: which objects to learn from, see
-            :func:`~lvt_dense.models.mono3d.monocon_targets.select_objects`.
+            :func:`~lvt_dense.models.mono3d.instances.select_objects`.
         test_cfg: ``topk`` peaks are decoded, those with a score of
             ``score_thr`` or more kept.
     """

@@ -31,44 +31,6 @@ class MonoConTargets(NamedTuple):
     """(K, 2) from that cell's corner to the keypoint, in [0, 1)."""
 
 
-def select_objects(
-    gt: InstanceData,
-    image_shape: Sequence[int],
-    min_height: float = 25.0,
-    depth_range: Tuple[float, float] = (2.0, 65.0),
-    max_truncation: float = 0.5,
-    max_occlusion: int = 2,
-) -> Tensor:
-    """Which objects are worth learning from.
-
-    Args:
-        gt: ``bboxes_3d``, ``bboxes``, ``truncated`` and ``occluded`` of one
-            image.
-        image_shape: height and width in pixels; the centre of the 2D box
-            has to lie inside.
-        min_height: of the 2D box, in pixels of the network's image.
-        depth_range: nearest and farthest z, in metres.
-        max_truncation: share of the object outside the image, 0 to 1.
-        max_occlusion: KITTI's level: 0 fully visible, 1 partly occluded,
-            2 largely occluded, 3 unknown.
-
-    Returns:
-        (M,) bool.
-    """
-    x1, y1, x2, y2 = gt.bboxes.unbind(-1)
-    z = gt.bboxes_3d[:, 2]
-    x, y = (x1 + x2) / 2, (y1 + y2) / 2
-    inside = (x >= 0) & (y >= 0) & (x < image_shape[1]) & (y < image_shape[0])
-    return (
-        inside
-        & (y2 - y1 >= min_height)
-        & (z >= depth_range[0])
-        & (z <= depth_range[1])
-        & (gt.truncated <= max_truncation)
-        & (gt.occluded <= max_occlusion)
-    )
-
-
 def build_targets(
     gts: Sequence[InstanceData],
     cam2img: Tensor,
@@ -80,7 +42,7 @@ def build_targets(
 
     Args:
         gts: the objects to learn from of every image (see
-            :func:`select_objects`), with ``labels_3d`` besides.
+            :func:`.instances.select_objects`), with ``labels_3d`` besides.
         cam2img: (N, 4, 4).
         map_shape: H and W of the head's maps.
         stride: pixels per cell.

@@ -1,11 +1,9 @@
-import pytest
 import torch
 from mmdet.models.utils.gaussian_target import gen_gaussian_target
 
 from lvt_dense.models.mono3d.monocon_targets import (
     build_targets,
     draw_gaussians,
-    select_objects,
 )
 
 MAP = (48, 160)
@@ -32,30 +30,6 @@ def test_gaussians_are_those_of_mmdet():
         gen_gaussian_target(expected[i, c], xy.tolist(), r.item())
     assert torch.allclose(maps, expected, atol=1e-6)
     assert (maps == 1).sum() == (expected == 1).sum()
-
-
-@pytest.mark.parametrize(
-    'field, row, value, kept',
-    [
-        ('truncated', 1, 0.5, True),
-        ('truncated', 1, 0.51, False),
-        ('occluded', 1, 2, True),
-        ('occluded', 1, 3, False),
-        ('bboxes', 1, (100.0, 50.0, 150.0, 75.0), True),
-        ('bboxes', 1, (100.0, 50.0, 150.0, 74.0), False),
-        ('bboxes', 1, (-70.0, 50.0, 60.0, 99.0), False),
-        ('bboxes', 1, (600.0, 50.0, 680.0, 99.0), False),
-        ('bboxes', 1, (300.0, 180.0, 380.0, 230.0), False),
-        ('bboxes_3d', (1, 2), 65.0, True),
-        ('bboxes_3d', (1, 2), 65.1, False),
-        ('bboxes_3d', (1, 2), 1.9, False),
-    ],
-)
-def test_selection(scene, field, row, value, kept):
-    gt = scene.gt_instances_3d[:3]
-    gt[field][row] = torch.as_tensor(value, dtype=gt[field].dtype)
-    keep = select_objects(gt, scene.img_shape)
-    assert keep.tolist() == [True, kept, True]
 
 
 def test_rows_of_a_batch_name_their_image(scene, empty):
