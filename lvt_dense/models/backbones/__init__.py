@@ -1,10 +1,12 @@
 """Light vision transformers as backbones; a family a line."""
 
 from .base import PyramidBackbone
+from .emo import EMO
 from .factory import build_backbone, families, list_backbones
 from .mobilevit import MobileViT
 
 __all__ = [
+    'EMO',
     'MobileViT',
     'PyramidBackbone',
     'build_backbone',

@@ -1,0 +1,27 @@
+"""Squeeze and excitation."""
+
+from torch import Tensor, nn
+
+from .conv import ConvNormAct
+
+
+class SqueezeExcite(nn.Module):
+    """Scale every channel by a gate that is computed from all channel means.
+
+    Source: J. Hu et al., "Squeeze-and-Excitation Networks", CVPR 2018.
+
+    Args:
+        channels: Channels of the map.
+        hidden: Width between the two layers of the gate.
+        act_cfg: Activation between them.
+    """
+
+    def __init__(self, channels: int, hidden: int, act_cfg: dict) -> None:
+        super().__init__()
+        self.reduce = ConvNormAct(channels, hidden, 1, act_cfg=act_cfg)
+        self.expand = nn.Conv2d(hidden, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C, H, W) to the same shape."""
+        gate = self.expand(self.reduce(x.mean((2, 3), keepdim=True)))
+        return x * gate.sigmoid()
