@@ -6,4 +6,6 @@ from . import backbones, necks  # noqa: F401
 
 # Backbones and necks do without MMDetection, for segmentation alone.
 if find_spec('mmdet'):
-    from . import mono3d  # noqa: F401
+    from . import dense_heads, mono3d  # noqa: F401
+if find_spec('mmseg'):
+    from . import decode_heads  # noqa: F401

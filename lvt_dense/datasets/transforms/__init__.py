@@ -1,5 +1,6 @@
 """Transforms of the data pipelines."""
 
+from .loading import LoadImageFromFile
 from .mono3d import (
     LoadAnnotations3D,
     Pack3DInputs,
@@ -11,6 +12,7 @@ from .mono3d import (
 
 __all__ = [
     'LoadAnnotations3D',
+    'LoadImageFromFile',
     'Pack3DInputs',
     'RandomCrop3D',
     'RandomFlip3D',

@@ -1,5 +1,6 @@
 """Pyramid necks that MMDetection and MMSegmentation lack."""
 
 from .dla_up import DLAUp
+from .ssd_extra import SSDExtraLayers
 
-__all__ = ['DLAUp']
+__all__ = ['DLAUp', 'SSDExtraLayers']

@@ -1,0 +1,75 @@
+# COCO 2017 as the MobileViT paper's SSDLite trains on it: 320 x 320 without
+# keeping the ratio, BGR images scaled to [0, 1] by the model.
+dataset_type = 'CocoDataset'
+data_root = 'data/coco/'
+input_size = (320, 320)
+train_pipeline = [
+    dict(type='lvt_dense.LoadImageFromFile', skip_unreadable=True),
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(
+        type='MinIoURandomCrop',
+        min_ious=(0.1, 0.3, 0.5, 0.7, 0.9),
+        min_crop_size=0.3,
+    ),
+    dict(
+        type='PhotoMetricDistortion',
+        brightness_delta=51,
+        contrast_range=(0.5, 1.5),
+        saturation_range=(0.5, 1.5),
+        hue_delta=9,
+    ),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='Resize', scale=input_size, keep_ratio=False),
+    dict(type='PackDetInputs'),
+]
+test_pipeline = [
+    dict(type='lvt_dense.LoadImageFromFile'),
+    dict(type='Resize', scale=input_size, keep_ratio=False),
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(
+        type='PackDetInputs',
+        meta_keys=(
+            'img_id',
+            'img_path',
+            'ori_shape',
+            'img_shape',
+            'scale_factor',
+        ),
+    ),
+]
+train_dataloader = dict(
+    batch_size=32,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        ann_file='annotations/instances_train2017.json',
+        data_prefix=dict(img='train2017/'),
+        filter_cfg=dict(filter_empty_gt=True),
+        pipeline=train_pipeline,
+    ),
+)
+val_dataloader = dict(
+    batch_size=8,
+    num_workers=2,
+    persistent_workers=True,
+    drop_last=False,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        ann_file='annotations/instances_val2017.json',
+        data_prefix=dict(img='val2017/'),
+        test_mode=True,
+        pipeline=test_pipeline,
+    ),
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(
+    type='lvt_dense.CocoMetric',
+    ann_file=data_root + 'annotations/instances_val2017.json',
+    metric='bbox',
+)
+test_evaluator = val_evaluator

@@ -1,0 +1,60 @@
+"""Loading of images, with a say on those that cannot be read."""
+
+import logging
+from typing import Optional, Set
+
+from mmcv.transforms import LoadImageFromFile as MMCVLoadImageFromFile
+from mmengine.logging import print_log
+
+from lvt_dense.errors import UserError
+from lvt_dense.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class LoadImageFromFile(MMCVLoadImageFromFile):
+    """MMCV's loader, to which an unreadable image is no riddle.
+
+    Args:
+        skip_unreadable: Warn once a file and let the data set draw another
+            image, for training. Otherwise raise, for validation and testing,
+            where a missing image would falsify the figures.
+        **kwargs: Arguments of MMCV's ``LoadImageFromFile``.
+    """
+
+    def __init__(self, *args, skip_unreadable: bool = False, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.skip_unreadable = skip_unreadable
+        self._warned: Set[str] = set()
+
+    def transform(self, results: dict) -> Optional[dict]:
+        """Load ``results['img_path']``.
+
+        Returns:
+            ``results`` with ``img`` (H, W, 3), ``img_shape`` and
+            ``ori_shape``, or None for an image that is skipped.
+
+        Raises:
+            UserError: The file is missing, empty or no image.
+        """
+        path = results['img_path']
+        try:
+            loaded = super().transform(results)
+        except FileNotFoundError as error:
+            raise UserError(f'image {path} is not there') from error
+        except Exception as error:  # each decoder has its own
+            return self._unreadable(path, error)
+        if loaded is None or loaded.get('img') is None:
+            return self._unreadable(path, None)
+        return loaded
+
+    def _unreadable(self, path: str, error: Optional[Exception]) -> None:
+        message = f'image {path} is empty or corrupt'
+        if not self.skip_unreadable:
+            raise UserError(f'{message}: replace it') from error
+        if path not in self._warned:
+            self._warned.add(path)
+            print_log(
+                f'{message}; training goes on without it',
+                logger='current',
+                level=logging.WARNING,
+            )

@@ -1,0 +1,5 @@
+"""Dense heads that MMDetection lacks."""
+
+from .ssdlite_head import MobileViTSSDHead, SSDLiteHead
+
+__all__ = ['MobileViTSSDHead', 'SSDLiteHead']

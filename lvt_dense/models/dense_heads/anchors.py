@@ -1,0 +1,94 @@
+"""Anchors that scale with the input, as SSD defines them."""
+
+from typing import List, Optional, Sequence, Tuple, Union
+
+import torch
+from mmdet.models.task_modules import AnchorGenerator
+from torch import Tensor
+
+from lvt_dense.registry import TASK_UTILS
+
+
+@TASK_UTILS.register_module()
+class RelativeAnchorGenerator(AnchorGenerator):
+    """Anchors in fractions of the input's width and height (SSD, Section 2.2).
+
+    The scales of the levels are spread evenly. A cell of level ``k`` holds a
+    square of scale ``s_k``, one of ``sqrt(s_k * s_{k+1})``, and for every
+    aspect ratio a wide and a tall box of the area of the first. Widths and
+    heights are capped at the input's own. The number of cells follows from
+    the feature maps, so that any input size works.
+
+    Args:
+        ratios: Aspect ratios of every level, each above 1.
+        scale_range: First scale, and the scale after the last level, as
+            fractions of the input.
+    """
+
+    def __init__(
+        self,
+        ratios: Sequence[Sequence[float]],
+        scale_range: Tuple[float, float] = (0.1, 1.05),
+    ) -> None:
+        self.ratios = [tuple(r) for r in ratios]
+        low, high = scale_range
+        step = (high - low) / len(self.ratios)
+        self.scales = [low + step * k for k in range(len(self.ratios) + 1)]
+        self.use_box_type = False
+        # (height, width) of the network's input in pixels; set by the head.
+        self.input_shape: Optional[Tuple[int, int]] = None
+
+    @property
+    def num_levels(self) -> int:
+        """Number of feature levels."""
+        return len(self.ratios)
+
+    @property
+    def num_base_priors(self) -> List[int]:
+        """Anchors in a cell of every level."""
+        return [2 + 2 * len(ratios) for ratios in self.ratios]
+
+    def base_sizes(self, level: int) -> Tensor:
+        """Relative widths and heights of the anchors of a cell, (A, 2)."""
+        scale, following = self.scales[level : level + 2]
+        middle = (scale * following) ** 0.5
+        sizes = [(scale, scale), (middle, middle)]
+        for ratio in self.ratios[level]:
+            root = ratio**0.5
+            sizes += [(scale * root, scale / root)]
+            sizes += [(scale / root, scale * root)]
+        return torch.tensor(sizes)
+
+    def single_level_grid_priors(
+        self,
+        featmap_size: Tuple[int, int],
+        level_idx: int,
+        dtype: torch.dtype = torch.float32,
+        device: Union[str, torch.device] = 'cpu',
+    ) -> Tensor:
+        """Anchors of a level in pixels, row by row, (H * W * A, 4) xyxy."""
+        height, width = featmap_size
+        y = (torch.arange(height, device=device) + 0.5) / height
+        x = (torch.arange(width, device=device) + 0.5) / width
+        centre_y, centre_x = torch.meshgrid(y, x, indexing='ij')
+        centres = torch.stack([centre_x, centre_y], -1).reshape(-1, 1, 2)
+        sizes = self.base_sizes(level_idx).to(device).clamp(max=1)
+        boxes = torch.cat([centres - sizes / 2, centres + sizes / 2], -1)
+        rows, columns = self.input_shape
+        scale = boxes.new_tensor([columns, rows, columns, rows])
+        return (boxes.reshape(-1, 4) * scale).to(dtype)
+
+    def valid_flags(
+        self,
+        featmap_sizes: Sequence[Tuple[int, int]],
+        pad_shape: Tuple[int, ...],
+        device: Union[str, torch.device] = 'cuda',
+    ) -> List[Tensor]:
+        """All anchors count: they are relative to the whole input."""
+        return [
+            torch.ones(h * w * anchors, dtype=torch.bool, device=device)
+            for (h, w), anchors in zip(featmap_sizes, self.num_base_priors)
+        ]
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}({self.ratios}, scales={self.scales})'
