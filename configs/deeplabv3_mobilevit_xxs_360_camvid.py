@@ -1,0 +1,33 @@
+# DeepLabv3 with MobileViT-XXS on CamVid, from scratch.
+_base_ = [
+    '_base_/models/deeplabv3.py',
+    '_base_/datasets/camvid_360.py',
+    '_base_/schedules/seg_scratch_3k.py',
+    '_base_/seg_runtime.py',
+]
+data_preprocessor = dict(
+    mean=[0.0, 0.0, 0.0],
+    std=[255.0, 255.0, 255.0],
+    bgr_to_rgb=False,
+    size=(256, 256),
+)
+model = dict(
+    data_preprocessor=data_preprocessor,
+    backbone=dict(type='lvt_dense.MobileViT', arch='xxs', output_stride=16),
+    decode_head=dict(
+        in_channels=80,
+        num_classes=11,
+        loss_decode=dict(
+            # mmseg averages over the weights of valid pixels then, and fails
+            # with class weights otherwise
+            avg_non_ignore=False,
+            # 1 / ln(1.05 + the share of a class in the pixels of train),
+            # scaled to a mean of 1 over these pixels
+            class_weight=[
+                *(0.9, 0.7, 3.2, 0.6, 2.0, 1.3),
+                *(3.1, 3.1, 1.8, 3.4, 3.6),
+            ],
+        ),
+    ),
+)
+default_hooks = dict(checkpoint=dict(interval=500))

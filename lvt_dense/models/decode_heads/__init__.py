@@ -1,0 +1,5 @@
+"""Decode heads for semantic segmentation that MMSegmentation lacks."""
+
+from .atrous_pooling import AtrousPoolingHead
+
+__all__ = ['AtrousPoolingHead']

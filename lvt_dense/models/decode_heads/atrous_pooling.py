@@ -1,0 +1,82 @@
+"""DeepLabv3's head with the projection of its paper.
+
+L.-C. Chen et al., "Rethinking Atrous Convolution for Semantic Image
+Segmentation", 2017, arXiv 1706.05587, Section 3.3.
+"""
+
+from typing import Any, Sequence
+
+import torch
+from mmcv.cnn import ConvModule
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from torch import Tensor, nn
+
+from lvt_dense.errors import UserError
+from lvt_dense.registry import MODELS
+
+
+@MODELS.register_module()
+class AtrousPoolingHead(BaseDecodeHead):
+    """Atrous spatial pyramid pooling, projected by a 1x1 convolution.
+
+    MMSegmentation's ``ASPPHead`` projects the branches by a 3x3 convolution
+    instead, which costs nine times the parameters; MobileViT's published
+    segmenters have the 1x1 one, and dropout before the classifier twice: of
+    single values, then (``dropout_ratio``) of channels.
+
+    Args:
+        dilations: Rates of the 3x3 branches, for the output stride that the
+            backbone has. A 1x1 branch and image pooling are always there.
+        **kwargs: As for mmseg's ``BaseDecodeHead``.
+    """
+
+    def __init__(
+        self, dilations: Sequence[int] = (6, 12, 18), **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.branches = nn.ModuleList([self._conv(self.in_channels)])
+        for rate in dilations:
+            self.branches.append(
+                self._conv(self.in_channels, 3, padding=rate, dilation=rate)
+            )
+        self.pool = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1), self._conv(self.in_channels)
+        )
+        self.project = self._conv((len(dilations) + 2) * self.channels)
+        self.dropout_values = nn.Dropout(self.dropout_ratio)
+
+    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Map the levels of the backbone to logits.
+
+        Args:
+            inputs: Levels; ``in_index`` picks one, (N, C, H, W).
+
+        Returns:
+            Logits, (N, num_classes, H, W).
+
+        Raises:
+            UserError: In training, the batch is a single image: image pooling
+                leaves one value a channel, of which there is no variance.
+        """
+        x = self._transform_inputs(inputs)
+        if self.training and len(x) == 1:
+            raise UserError(
+                'image pooling with batch norm cannot train on a batch of 1 '
+                'image; set train_dataloader.batch_size to 2 or more, and '
+                'drop_last=True so that no last batch is smaller'
+            )
+        branches = [branch(x) for branch in self.branches]
+        branches.append(self.pool(x).expand_as(branches[0]))
+        x = self.dropout_values(self.project(torch.cat(branches, dim=1)))
+        return self.cls_seg(x)
+
+    def _conv(self, given: int, kernel: int = 1, **kwargs: int) -> ConvModule:
+        return ConvModule(
+            given,
+            self.channels,
+            kernel,
+            conv_cfg=self.conv_cfg,
+            norm_cfg=self.norm_cfg,
+            act_cfg=self.act_cfg,
+            **kwargs,
+        )
