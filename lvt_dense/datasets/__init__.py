@@ -1,7 +1,10 @@
 """Data sets, their transforms and samplers."""
 
-from . import transforms
-from .camvid import CamVidDataset
-from .kitti_mono import KittiMonoDataset
+from importlib.util import find_spec
 
-__all__ = ['CamVidDataset', 'KittiMonoDataset', 'transforms']
+from .kitti_mono import KittiMonoDataset  # noqa: F401
+
+if find_spec('mmdet'):
+    from . import transforms  # noqa: F401
+if find_spec('mmseg'):
+    from .camvid import CamVidDataset  # noqa: F401
