@@ -104,6 +104,12 @@ def dataset_cfgs(cfg: Config, split: str) -> Iterator[ConfigDict]:
             stack += dataset
 
 
+def evaluators(cfg: Config, split: str) -> List[ConfigDict]:
+    """The metrics of a split, as a list."""
+    found = cfg.get(f'{split}_evaluator') or []
+    return [found] if isinstance(found, dict) else list(found)
+
+
 def set_data_root(cfg: Config, root: str) -> None:
     """Point every loader and evaluator at another copy of the data.
 

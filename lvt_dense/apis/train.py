@@ -5,13 +5,13 @@ from typing import Optional, Union
 
 import torch
 from mmengine.config import Config
-from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from lvt_dense.errors import UserError
 
-from .checks import annotation_fault, check_data
+from .checks import check_data
 from .compat import allow_own_checkpoints
+from .runs import build_runner, explained, work_dir_of
 from .storage import ATOMIC, is_complete, newest_checkpoint
 
 KEPT = 2  # checkpoints at least: the old one goes before the new one is there
@@ -46,7 +46,7 @@ def train(
     """
     allow_own_checkpoints()
     cfg.launcher = launcher
-    cfg.work_dir = str(_work_dir(cfg, work_dir))
+    cfg.work_dir = str(work_dir_of(cfg, work_dir))
     check_data(cfg, [s for s in ('train', 'val') if f'{s}_cfg' in cfg])
     if amp:
         _use_amp(cfg)
@@ -55,38 +55,10 @@ def train(
     if resume:
         _resume(cfg, resume)
     _save_safely(cfg)
-    return run_or_explain(cfg, 'train')
-
-
-def run_or_explain(cfg: Config, verb: str) -> Runner:
-    """Build the runner and call ``train`` or ``test`` on it.
-
-    Raises:
-        UserError: The run failed, and a broken annotation file explains it.
-    """
-    try:
+    with explained(cfg):
         runner = build_runner(cfg)
-        runner.metrics = getattr(runner, verb)()
-    except UserError:
-        raise
-    except Exception as error:
-        fault = annotation_fault(cfg)
-        if fault:
-            raise UserError(fault) from error
-        raise
+        runner.train()
     return runner
-
-
-def build_runner(cfg: Config) -> Runner:
-    """The runner that a config asks for."""
-    if 'runner_type' in cfg:
-        return RUNNERS.build(cfg)
-    return Runner.from_cfg(cfg)
-
-
-def _work_dir(cfg: Config, work_dir: Optional[str]) -> Path:
-    default = Path('work_dirs', Path(cfg.filename or 'config').stem)
-    return Path(work_dir or cfg.get('work_dir') or default)
 
 
 def _use_amp(cfg: Config) -> None:

@@ -45,6 +45,22 @@ class LoadReport:
         """Whether every tensor of the backbone was filled."""
         return not self.missing and not self.mismatched
 
+    def compare(
+        self, given: Mapping[str, Tensor], expected: Mapping[str, Tensor]
+    ) -> None:
+        """Sort the tensors of a file by how they fit those of a model."""
+        self.unexpected += [key for key in given if key not in expected]
+        for key, value in expected.items():
+            if key not in given:
+                # Counters of batch norm are absent from older files.
+                if not key.endswith('num_batches_tracked'):
+                    self.missing.append(key)
+            elif given[key].shape != value.shape:
+                shapes = f'{tuple(given[key].shape)}, not {tuple(value.shape)}'
+                self.mismatched.append(f'{key} {shapes}')
+            else:
+                self.loaded.append(key)
+
     def __str__(self) -> str:
         parts = [f'loaded {len(self.loaded)}']
         for title in ('missing', 'mismatched', 'unexpected'):
@@ -127,17 +143,8 @@ def load_backbone(
     expected = backbone.state_dict()
     own, unknown, layout = _own_tensors(backbone, state, checkpoint)
     report = LoadReport(str(checkpoint), _title(backbone), layout)
-    report.unexpected = unknown + [k for k in own if k not in expected]
-    for key, value in expected.items():
-        if key not in own:
-            # Counters of batch norm are absent from older files.
-            if not key.endswith('num_batches_tracked'):
-                report.missing.append(key)
-        elif own[key].shape != value.shape:
-            shapes = f'{tuple(own[key].shape)}, not {tuple(value.shape)}'
-            report.mismatched.append(f'{key} {shapes}')
-        else:
-            report.loaded.append(key)
+    report.unexpected = list(unknown)
+    report.compare(own, expected)
     if not report.is_complete:
         raise UserError(f'checkpoint does not fit: {report}')
     backbone.load_state_dict({k: own[k] for k in report.loaded}, strict=False)

@@ -1,0 +1,44 @@
+"""What training and testing share."""
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Iterator, Optional
+
+from mmengine.config import Config
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from lvt_dense.errors import UserError
+
+from .checks import annotation_fault
+
+
+def build_runner(cfg: Config) -> Runner:
+    """The runner that a config asks for."""
+    if 'runner_type' in cfg:
+        return RUNNERS.build(cfg)
+    return Runner.from_cfg(cfg)
+
+
+def work_dir_of(cfg: Config, work_dir: Optional[str]) -> Path:
+    """The given folder, else the config's own, else one named after it."""
+    default = Path('work_dirs', Path(cfg.filename or 'config').stem)
+    return Path(work_dir or cfg.get('work_dir') or default)
+
+
+@contextmanager
+def explained(cfg: Config) -> Iterator[None]:
+    """Replace an error by its cause, if that is a broken annotation file.
+
+    Raises:
+        UserError: Names the file and what is wrong in it.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        fault = annotation_fault(cfg)
+        if fault:
+            raise UserError(fault) from error
+        raise

@@ -1,0 +1,122 @@
+"""Evaluation of a checkpoint, for all tasks."""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Dict, Optional
+
+from mmengine.config import Config
+from mmengine.model import is_model_wrapper
+from torch import nn
+
+from lvt_dense.checkpoints import LoadReport, identify, read_state_dict
+from lvt_dense.errors import UserError
+
+from .checks import check_data
+from .compat import allow_own_checkpoints
+from .config import evaluators
+from .runs import build_runner, explained, work_dir_of
+from .storage import write_atomically
+
+
+def test(
+    cfg: Config,
+    checkpoint: str,
+    work_dir: Optional[str] = None,
+    out: Optional[str] = None,
+    show_dir: Optional[str] = None,
+    score_thr: float = 0.3,
+    launcher: str = 'none',
+) -> Dict[str, float]:
+    """Evaluate a checkpoint on the test split of a config.
+
+    Args:
+        cfg: Config; adapted in place.
+        checkpoint: File written by training, or by the converter.
+        work_dir: Folder of the log and of ``metrics.json``; by default
+            ``work_dirs/<name of the config>``.
+        out: Where the predictions go: a ``.json`` file in COCO's result
+            format, or a ``.pkl`` file with all data samples.
+        show_dir: Folder of pictures, ground truth beside prediction.
+        score_thr: Lowest score of an object that is drawn.
+        launcher: How the processes were started, as in MMEngine.
+
+    Returns:
+        The figures by name.
+
+    Raises:
+        UserError: Data, checkpoint or output cannot be used.
+    """
+    allow_own_checkpoints()
+    cfg.launcher = launcher
+    cfg.work_dir = str(work_dir_of(cfg, work_dir))
+    cfg.load_from = str(checkpoint)
+    cfg.resume = False
+    state = read_state_dict(checkpoint)
+    check_data(cfg, ['test'])
+    if show_dir:
+        cfg.setdefault('default_hooks', {})['visualization'] = dict(
+            type='lvt_dense.PictureHook',
+            show_dir=show_dir,
+            score_thr=score_thr,
+        )
+    with tempfile.TemporaryDirectory() as folder, explained(cfg):
+        if out:
+            _write_predictions(cfg, Path(out), Path(folder))
+        runner = build_runner(cfg)
+        check_fit(runner.model, state, checkpoint)
+        del state
+        metrics = runner.test()
+        if out:
+            _collect(Path(out), Path(folder))
+    figures = {name: float(value) for name, value in metrics.items()}
+    target = Path(cfg.work_dir, 'metrics.json')
+    write_atomically(target, json.dumps(figures, indent=2) + '\n')
+    return figures
+
+
+def check_fit(model: nn.Module, state: dict, source: str) -> None:
+    """Check that a checkpoint fills every tensor of a model.
+
+    Raises:
+        UserError: It does not; the report says what is wrong.
+    """
+    model = model.module if is_model_wrapper(model) else model
+    report = LoadReport(str(source), type(model).__name__, 'lvt_dense')
+    report.compare(state, model.state_dict())
+    if report.is_complete:
+        return
+    found = identify(state)
+    hint = ''
+    if found:
+        hint = (
+            f' (it is an official file of {found[0].__name__}: convert it '
+            'with tools/convert_checkpoint.py)'
+        )
+    raise UserError(f'checkpoint does not fit the config{hint}: {report}')
+
+
+def _write_predictions(cfg: Config, out: Path, folder: Path) -> None:
+    if out.suffix == '.pkl':
+        found = evaluators(cfg, 'test')
+        cfg.test_evaluator = [
+            *found,
+            dict(type='DumpResults', out_file_path=str(folder / 'all.pkl')),
+        ]
+        return
+    coco = [e for e in evaluators(cfg, 'test') if 'Coco' in str(e.type)]
+    if out.suffix != '.json' or not coco:
+        raise UserError(
+            f'--out {out}: give a .pkl file'
+            + (', or a .json file' if coco else '')
+            + '; .json is for data sets with a COCO evaluator'
+        )
+    coco[0].outfile_prefix = str(folder / 'result')
+
+
+def _collect(out: Path, folder: Path) -> None:
+    files = sorted(p for p in folder.iterdir() if p.suffix == out.suffix)
+    for path in files:
+        kind = path.name.split('.')[-2]  # result.bbox.json, result.segm.json
+        target = out if len(files) == 1 else out.with_suffix(f'.{kind}.json')
+        write_atomically(target, path.read_bytes())

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Usage: tools/dist_train.sh CONFIG GPUS [options of tools/train.py]
+# For several machines set NNODES, NODE_RANK, MASTER_ADDR and MASTER_PORT.
+set -euo pipefail
+config=$1 gpus=$2; shift 2
+exec torchrun \
+    --nnodes="${NNODES:-1}" --node_rank="${NODE_RANK:-0}" \
+    --master_addr="${MASTER_ADDR:-127.0.0.1}" \
+    --master_port="${MASTER_PORT:-29500}" \
+    --nproc_per_node="$gpus" \
+    "$(dirname "$0")/train.py" "$config" --launcher pytorch "$@"
