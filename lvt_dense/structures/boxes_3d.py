@@ -143,6 +143,36 @@ def yaw_to_alpha(yaw: Tensor, u: Tensor, cam2img: Camera) -> Tensor:
     return wrap_angle(yaw - _ray_angle(u, cam2img))
 
 
+def project_edges(boxes: Tensor, cam2img: Camera) -> Tuple[Tensor, Tensor]:
+    """Projects the 12 edges of boxes, cut off at the near plane.
+
+    Args:
+        boxes: (N, 7).
+        cam2img: (3 or 4, 4), or (N, 3 or 4, 4).
+
+    Returns:
+        The two ends of the edges in pixels, (N, 12, 2, 2), in the order of
+        ``BOX_EDGES``; and whether an edge reaches beyond the near plane,
+        (N, 12). The ends of one that does not are meaningless.
+    """
+    matrix = _as_matrix(cam2img, boxes)[..., None, :, :]
+    # As (u * depth, v * depth, depth), in which cutting is linear.
+    corners = _apply_camera(boxes_to_corners(boxes), matrix)
+    ends = corners[..., torch.tensor(BOX_EDGES, device=boxes.device), :]
+    others = ends.flip(-2)
+    in_front = ends[..., 2] >= NEAR_PLANE
+    cut = ~in_front & in_front.flip(-1)
+    span = others[..., 2] - ends[..., 2]
+    span = torch.where(cut, span, torch.ones_like(span))
+    share = ((NEAR_PLANE - ends[..., 2]) / span)[..., None]
+    ends = torch.where(cut[..., None], ends.lerp(others, share), ends)
+    visible = in_front.any(-1)
+    depth = torch.where(
+        visible[..., None], ends[..., 2], torch.ones_like(ends[..., 2])
+    )
+    return ends[..., :2] / depth[..., None], visible
+
+
 def box2d_from_boxes3d(
     boxes: Tensor,
     cam2img: Camera,
@@ -162,14 +192,10 @@ def box2d_from_boxes3d(
     Returns:
         (N, 4) as x1, y1, x2, y2 in pixels.
     """
-    matrix = _as_matrix(cam2img, boxes)
-    corners = _apply_camera(boxes_to_corners(boxes), matrix[..., None, :, :])
-    ends, visible = _clip_edges(corners)
-    depth = torch.where(visible, ends[..., 2], torch.ones_like(ends[..., 2]))
-    pixels = ends[..., :2] / depth[..., None]
-    outside = ~visible[..., None]
-    low = pixels.masked_fill(outside, math.inf).amin(-2)
-    high = pixels.masked_fill(outside, -math.inf).amax(-2)
+    segments, visible = project_edges(boxes, cam2img)
+    hidden = ~visible[..., None, None]
+    low = segments.masked_fill(hidden, math.inf).amin((-3, -2))
+    high = segments.masked_fill(hidden, -math.inf).amax((-3, -2))
     box2d = torch.cat((low, high), -1)
     box2d = box2d.masked_fill(~visible.any(-1, keepdim=True), 0.0)
     if image_shape is None:
@@ -177,29 +203,6 @@ def box2d_from_boxes3d(
     height, width = image_shape[:2]
     limit = box2d.new_tensor((width, height, width, height)) - 1
     return torch.minimum(box2d.clamp(min=0), limit)
-
-
-def _clip_edges(corners: Tensor) -> Tuple[Tensor, Tensor]:
-    """Cuts the edges of boxes at the near plane.
-
-    Args:
-        corners: (N, 8, 3) as (u * depth, v * depth, depth), in which cutting
-            is linear.
-
-    Returns:
-        The ends of the 12 edges, (N, 24, 3), and which of them can be seen.
-    """
-    edges = torch.tensor(BOX_EDGES, device=corners.device)
-    start = corners[..., torch.cat((edges[:, 0], edges[:, 1])), :]
-    stop = corners[..., torch.cat((edges[:, 1], edges[:, 0])), :]
-    behind = start[..., 2] < NEAR_PLANE
-    crossing = behind & (stop[..., 2] >= NEAR_PLANE)
-    span = stop[..., 2] - start[..., 2]
-    span = torch.where(crossing, span, torch.ones_like(span))
-    share = ((NEAR_PLANE - start[..., 2]) / span)[..., None]
-    cut = start + share * (stop - start)
-    ends = torch.where(crossing[..., None], cut, start)
-    return ends, ~behind | crossing
 
 
 def _ray_angle(u: Tensor, cam2img: Camera) -> Tensor:
