@@ -44,8 +44,10 @@ def _child(name: str, parent: Registry, locations: List[str]) -> Registry:
     )
 
 
-MODELS = _child('model', MMENGINE_MODELS, ['models'])
-TASK_UTILS = _child('task util', MMENGINE_TASK_UTILS, ['models'])
+MODELS = _child('model', MMENGINE_MODELS, ['models.catalogue'])
+TASK_UTILS = _child(
+    'task util', MMENGINE_TASK_UTILS, ['models.catalogue']
+)
 DATASETS = _child('dataset', MMENGINE_DATASETS, ['datasets'])
 TRANSFORMS = _child('transform', MMENGINE_TRANSFORMS, ['datasets'])
 DATA_SAMPLERS = _child('data sampler', MMENGINE_DATA_SAMPLERS, ['datasets'])

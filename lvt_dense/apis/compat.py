@@ -13,7 +13,7 @@ def allow_own_checkpoints() -> None:
     if not hasattr(torch.serialization, 'add_safe_globals'):
         return
     core = getattr(np, '_core', None) or np.core
-    dtypes = {type(np.dtype(kind)) for kind in 'fdilqu?'}
+    dtypes = {type(np.dtype(kind)) for kind in 'fdilq?'}
     torch.serialization.add_safe_globals(
         [
             HistoryBuffer,
