@@ -1,0 +1,262 @@
+"""NASViT's official layouts: the supernet, and a static sub-network.
+
+The official code numbers all blocks in one list. ``first_conv`` and mb1 are
+our stem, mb2, mb3 and mb4 our stages 0 to 2, mb5 and mb6 our stage 3, and mb7
+our stage 4. The supernet's tensors have the largest width, depth and kernel;
+a sub-network is a slice of them (paper's code, ``get_active_subnet``).
+"""
+
+import re
+from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+
+import torch
+from torch import Tensor
+
+from lvt_dense.errors import UserError
+
+from .layout import Layout, StateDict
+
+MAX_DEPTHS = (2, 5, 6, 6, 9, 8, 6)  # of mb1 to mb7 in the supernet
+ATTENTION_STRIDES = {4: 16, 5: 32, 6: 32, 7: 64}
+CLASSIFIER = ('last_conv.', 'classifier.')
+# Derived from other tensors, or left over from training.
+_UNUSED = re.compile(
+    r'\.bn_tracking\.|relative_position_index$'
+    r'|\.mobile_inverted_conv\.rescale$'
+)
+_MBCONV = {
+    'inverted_bottleneck': 'expand',
+    'depth_conv': 'depthwise',
+    'point_linear': 'project',
+}
+_TRANSFORMER = {
+    'norm{j}.{p}': 'norm{j}.{p}',
+    'attn.q.linear.{p}': 'attn.query.{p}',
+    'attn.k.linear.{p}': 'attn.key.{p}',
+    'attn.v.linear.{p}': 'attn.value.{p}',
+    'attn.vconv.weight': 'attn.value_conv.weight',
+    'attn.proj_l.linear.{p}': 'attn.talk_logits.{p}',
+    'attn.proj_w.linear.{p}': 'attn.talk_weights.{p}',
+    'attn.relative_position_bias_table': 'attn.position_table',
+    'attn.proj.linear.{p}': 'attn.proj.{p}',
+    'mlp{j}.linear1.linear.{p}': 'mlp{j}.0.{p}',
+    'mlp{j}.linear2.linear.{p}': 'mlp{j}.2.{p}',
+    'rescale_attn': 'scale_attn',
+    'rescale_mlp': 'scale_mlp',
+}
+_SPLIT = ('.query.', '.key.')  # officially apart, with us one linear layer
+_JOINT = '.query_key.'
+_TABLE_ROWS = (10, 8)  # depth, tokens modulo 8
+
+
+def _pairs(conv: str, norm: str) -> Iterator[Tuple[str, str]]:
+    """Templates in which blocks keep their official number ``{n}``."""
+    for theirs, ours in (
+        ('first_conv', 'stem.0'),
+        *(
+            (f'blocks.{{n}}.mobile_inverted_conv.{a}', f'blocks.{{n}}.{b}')
+            for a, b in _MBCONV.items()
+        ),
+    ):
+        yield f'{theirs}.{conv}.weight', f'{ours}.conv.weight'
+        yield f'{theirs}.{norm}.{{p}}', f'{ours}.norm.{{p}}'
+    gate = 'blocks.{n}.mobile_inverted_conv.depth_conv.se.fc'
+    yield f'{gate}.reduce.{{p}}', 'blocks.{n}.se.reduce.conv.{p}'
+    yield f'{gate}.expand.{{p}}', 'blocks.{n}.se.expand.{p}'
+    yield f'blocks.{{n}}.shortcut.{conv}.weight', 'blocks.{n}.shortcut.weight'
+    for theirs, ours in _TRANSFORMER.items():
+        yield f'blocks.{{n}}.{theirs}', f'blocks.{{n}}.{ours}'
+
+
+class _NASViTLayout(Layout):
+    """Cuts a sub-network out of the official tensors.
+
+    Args:
+        name: See :class:`Layout`, as the next one.
+        markers: See above.
+        conv: What stands before ``weight`` in the key of a convolution.
+        norm: The same for batch norm.
+        is_supernet: Whether blocks are numbered as in the supernet, and every
+            tensor may be larger than the sub-network's. In a static file only
+            the transformer blocks may.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        markers: Sequence[str],
+        conv: str,
+        norm: str,
+        is_supernet: bool,
+    ) -> None:
+        super().__init__(name, markers, _pairs(conv, norm), ('',), CLASSIFIER)
+        self.is_supernet = is_supernet
+
+    def to_own(
+        self, state: Mapping[str, Tensor], settings: Optional[dict] = None
+    ) -> Tuple[StateDict, List[str]]:
+        """Rename, and take the slices of the sub-network ``settings``.
+
+        Raises:
+            UserError: There are no settings.
+        """
+        if settings is None:
+            raise UserError(
+                f'the {self.name} layout of NASViT holds more than one '
+                'network: say which sub-network is wanted'
+            )
+        used = {k: v for k, v in state.items() if not _UNUSED.search(k)}
+        official, unknown = super().to_own(used)
+        blocks = self._blocks(settings['depth'])
+        own = {}
+        for key, value in official.items():
+            if not key.startswith('blocks.'):
+                own[key] = value
+                continue
+            _, number, rest = key.split('.', 2)
+            if int(number) in blocks:
+                place, part = blocks[int(number)]
+                if rest.startswith('scale_'):
+                    value = value[_scaling_row(settings, part)]
+                own[f'{place}.{rest}'] = value
+            elif not self.is_supernet:
+                unknown.append(key)
+        return self._cut(own, _shapes(settings)), unknown
+
+    def to_official(self, own: Mapping[str, Tensor]) -> StateDict:
+        """Names of the official code, in the sizes of the sub-network.
+
+        Every row of a scaling table holds the sub-network's own row, so that
+        the official code finds it at any resolution.
+        """
+        numbers = {
+            place: number
+            for number, (place, _) in self._blocks(_depths(own)).items()
+        }
+        official = {}
+        for key, value in own.items():
+            place = '.'.join(key.split('.')[: 2 if key[:4] == 'stem' else 3])
+            if place in numbers:
+                key = f'blocks.{numbers[place]}{key[len(place) :]}'
+            if _JOINT in key:
+                for part, half in zip(_SPLIT, value.chunk(2)):
+                    official[key.replace(_JOINT, part)] = half
+            elif '.scale_' in key:
+                official[key] = value.expand(*_TABLE_ROWS, -1)
+            else:
+                official[key] = value
+        return super().to_official(official)
+
+    def _blocks(self, depths: Sequence[int]) -> Dict[int, Tuple[str, int]]:
+        """Our place and the stage (1 for mb1) of every official number."""
+        blocks, first = {}, 0
+        for part, (depth, most) in enumerate(zip(depths, MAX_DEPTHS), 1):
+            held = min(depth, most) if self.is_supernet else depth
+            for i in range(held):
+                blocks[first + i] = (_place(part, i, depths), part)
+            first += most if self.is_supernet else depth
+        return blocks
+
+    def _cut(
+        self, own: StateDict, shapes: Mapping[str, torch.Size]
+    ) -> StateDict:
+        """Slices of the wanted shapes; what is not wanted is left out."""
+        cut = {}
+        for key, shape in shapes.items():
+            parts = [key]
+            if _JOINT in key:
+                parts = [key.replace(_JOINT, part) for part in _SPLIT]
+                shape = (shape[0] // 2, *shape[1:])
+            if all(part in own for part in parts):
+                tensors = [own[part] for part in parts]
+                if self.is_supernet or _is_transformer(key):
+                    tensors = [_slice(tensor, shape) for tensor in tensors]
+                # Copies: a slice would keep the supernet's memory.
+                cut[key] = (
+                    torch.cat(tensors) if parts[1:] else tensors[0].clone()
+                )
+        return cut
+
+
+def _place(part: int, block: int, depths: Sequence[int]) -> str:
+    """Our prefix of a block of an official stage."""
+    if part == 1:
+        return f'stem.{block + 1}'
+    if part == 6:  # follows mb5 in the same stage
+        block += depths[4]
+    return f'stages.{min(part - 2, 3) + (part == 7)}.{block}'
+
+
+def _depths(own: Mapping[str, Tensor]) -> List[int]:
+    """Depths of mb1 to mb7, read off our keys."""
+    first_of_mb6 = 0
+    counts = dict.fromkeys(('stem', *(f'stages.{i}' for i in range(5))), 0)
+    for key in own:
+        if not key.endswith(('.depthwise.conv.weight', '.proj.weight')):
+            continue
+        stage, block, *_ = re.split(r'\.(?=\d+\.\D)', key)
+        block = int(block.split('.')[0])
+        counts[stage] += 1
+        if stage == 'stages.3' and '.depthwise.' in key:
+            first_of_mb6 = max(first_of_mb6, block)
+    depths = list(counts.values())
+    depths[4:5] = [first_of_mb6, depths[4] - first_of_mb6]
+    return depths
+
+
+def _scaling_row(settings: dict, part: int) -> Tuple[int, int]:
+    """Row of a switchable scaling table that a sub-network was trained with.
+
+    The official code finds it by the blocks of the stage and the number of
+    tokens modulo 8; the latter follows from the training resolution.
+    """
+    side = -(-settings['resolution'] // ATTENTION_STRIDES[part])
+    depth = min(settings['depth'][part - 1], _TABLE_ROWS[0] - 1)
+    return depth, side * side % _TABLE_ROWS[1]
+
+
+def _shapes(settings: dict) -> Dict[str, torch.Size]:
+    """Shapes of a sub-network's tensors, all five levels, by our keys."""
+    from lvt_dense.models.backbones.nasvit import NASViT
+
+    with torch.device('meta'):
+        net = NASViT(settings, out_indices=range(NASViT.num_levels))
+    return {key: value.shape for key, value in net.state_dict().items()}
+
+
+def _is_transformer(key: str) -> bool:
+    parts = ('.norm1.', '.norm2.', '.norm3.', '.attn.', '.mlp', '.scale_')
+    return any(part in key for part in parts)
+
+
+def _slice(value: Tensor, shape: Sequence[int]) -> Tensor:
+    """First channels, and the centre of a kernel."""
+    for axis, size in enumerate(shape):
+        excess = max(value.shape[axis] - size, 0)
+        first = excess // 2 if axis > 1 else 0
+        value = value.narrow(axis, first, value.shape[axis] - excess)
+    return value
+
+
+LAYOUTS = (
+    _NASViTLayout(
+        'official supernet',
+        (
+            'first_conv.conv.conv.weight',
+            'blocks.0.mobile_inverted_conv.depth_conv.conv.conv.weight',
+        ),
+        conv='conv.conv',
+        norm='bn.bn',
+        is_supernet=True,
+    ),
+    _NASViTLayout(
+        'official static',
+        (
+            'first_conv.conv.weight',
+            'blocks.0.mobile_inverted_conv.depth_conv.conv.weight',
+        ),
+        conv='conv',
+        norm='bn',
+        is_supernet=False,
+    ),
+)

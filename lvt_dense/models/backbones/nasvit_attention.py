@@ -1,0 +1,278 @@
+"""NASViT's transformer block: talking heads, joint norm, switchable scaling.
+
+Paper: C. Gong et al., "NASViT", ICLR 2022; see :mod:`.nasvit`.
+"""
+
+from typing import Optional, Tuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+HEAD_DIM = 8  # of queries and keys
+VALUE_RATIO = 4  # channels of the values over those of the queries
+TABLE_SIDE = 18  # of the largest map that the position tables are made for
+SCALING_WIDTH = 8  # official scaling tables: rows by token count modulo this
+
+
+class WindowGrid:
+    """How a map is cut into windows of equal size, as few as possible.
+
+    The windows are evened out: a side of 50 pixels at ``max_side`` 18 becomes
+    three windows of 17, one row of padding, and not three of 18. With a
+    dilation of d a window takes every d-th pixel, so that its pixels lie as
+    far apart as they did in the map of the published stride.
+
+    Args:
+        height: Of the map, in pixels.
+        width: Of the map, in pixels.
+        max_side: Longest side of a window, ``None`` for a single window.
+        dilation: Distance of neighbours in a window, in pixels.
+    """
+
+    def __init__(
+        self, height: int, width: int, max_side: Optional[int], dilation: int
+    ) -> None:
+        self.size = (height, width)
+        self.dilation = dilation
+        lengths = [-(-side // dilation) for side in self.size]
+        self.counts = [-(-x // (max_side or x)) for x in lengths]
+        self.sides = [-(-x // n) for x, n in zip(lengths, self.counts)]
+        self.padding = [
+            count * side * dilation - length
+            for count, side, length in zip(self.counts, self.sides, self.size)
+        ]
+
+    @property
+    def has_padding(self) -> bool:
+        """Whether some windows hold pixels that are not in the map."""
+        return any(self.padding)
+
+    def split(self, x: Tensor, fill: float = 0.0) -> Tensor:
+        """Map (N, H, W, C) to (windows, pixels of a window, C)."""
+        if self.has_padding:
+            x = F.pad(
+                x, (0, 0, 0, self.padding[1], 0, self.padding[0]), value=fill
+            )
+        (rows, cols), (high, wide), step = (
+            self.counts,
+            self.sides,
+            self.dilation,
+        )
+        x = x.view(-1, rows, high, step, cols, wide, step, x.shape[-1])
+        x = x.permute(0, 1, 3, 4, 6, 2, 5, 7)
+        return x.reshape(-1, high * wide, x.shape[-1])
+
+    def merge(self, x: Tensor) -> Tensor:
+        """Inverse of :meth:`split`, without the padding."""
+        (rows, cols), (high, wide), step = (
+            self.counts,
+            self.sides,
+            self.dilation,
+        )
+        x = x.view(-1, rows, step, cols, step, high, wide, x.shape[-1])
+        x = x.permute(0, 1, 5, 2, 3, 6, 4, 7)
+        x = x.reshape(-1, rows * high * step, cols * wide * step, x.shape[-1])
+        height, width = self.size
+        return x[:, :height, :width]
+
+
+class JointNorm(nn.Module):
+    """Layer norm over all pixels and channels of an image at once.
+
+    The official "LN" has one mean and variance for the whole map and scales
+    by channel: group norm with a single group. What a batch pads an image
+    with therefore shifts the features of the image.
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, H, W, C) to the same shape."""
+        x = F.layer_norm(x, x.shape[1:], eps=self.eps)
+        return torch.addcmul(self.bias, x, self.weight)
+
+
+class TalkingHeadAttention(nn.Module):
+    """Attention in windows, whose heads mix before and after the softmax.
+
+    Queries and keys have 8 channels a head, values 32 (V expansion 4) and a
+    3x3 depthwise convolution over the whole map. Learnt biases by relative
+    position are added to the logits. Because of the second mix the product
+    with the values cannot be left to a fused attention kernel.
+
+    Args:
+        channels: Channels of the map, a multiple of 8.
+        max_side: Longest side of a window, ``None`` for global attention.
+        dilation: Distance of neighbours in a window, and in the convolution.
+    """
+
+    def __init__(
+        self, channels: int, max_side: Optional[int], dilation: int
+    ) -> None:
+        super().__init__()
+        values = VALUE_RATIO * channels
+        self.num_heads = channels // HEAD_DIM
+        self.max_side = max_side
+        self.dilation = dilation
+        self.query_key = nn.Linear(channels, 2 * channels)
+        self.value = nn.Linear(channels, values)
+        self.value_conv = nn.Conv2d(
+            values,
+            values,
+            3,
+            padding=dilation,
+            dilation=dilation,
+            groups=values,
+            bias=False,
+        )
+        self.talk_logits = nn.Linear(self.num_heads, self.num_heads)
+        self.talk_weights = nn.Linear(self.num_heads, self.num_heads)
+        self.position_table = nn.Parameter(
+            torch.empty((2 * TABLE_SIDE - 1) ** 2, self.num_heads)
+        )
+        nn.init.trunc_normal_(self.position_table, std=0.02)
+        self.proj = nn.Linear(values, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, H, W, C) to the same shape."""
+        grid = WindowGrid(*x.shape[1:3], self.max_side, self.dilation)
+        value = self.value(x).permute(0, 3, 1, 2)
+        value = self.value_conv(value).permute(0, 2, 3, 1)
+        query, key = self.query_key(x).chunk(2, -1)
+        query = self._heads(grid.split(query * HEAD_DIM**-0.5))
+        key = self._heads(grid.split(key))
+        out = self._attend(query, key, self._heads(grid.split(value)), grid)
+        return grid.merge(self.proj(F.silu(out)))
+
+    def _heads(self, x: Tensor) -> Tensor:
+        batch, length, _ = x.shape
+        return x.view(batch, length, self.num_heads, -1).transpose(1, 2)
+
+    def _attend(
+        self, query: Tensor, key: Tensor, value: Tensor, grid: WindowGrid
+    ) -> Tensor:
+        """Map heads, (B, h, L, .), to the pixels of windows, (B, L, 4 C)."""
+        batch, heads, length, _ = query.shape
+        logits = torch.matmul(query, key.transpose(2, 3))
+        bias = self.position_bias(*grid.sides)
+        logits = torch.baddbmm(
+            bias.flatten(1),
+            self.talk_logits.weight.expand(batch, -1, -1),
+            logits.view(batch, heads, -1),
+        )
+        if grid.has_padding:
+            self._hide_padding(logits, grid)
+        weights = logits.view(batch, heads, length, length)
+        weights = weights.softmax(-1, dtype=logits.dtype)
+        weights = torch.baddbmm(
+            self.talk_weights.bias[:, None],
+            self.talk_weights.weight.expand(batch, -1, -1),
+            weights.view(batch, heads, -1),
+        )
+        out = torch.matmul(weights.view(batch, heads, length, length), value)
+        return out.transpose(1, 2).reshape(batch, length, -1)
+
+    def _hide_padding(self, logits: Tensor, grid: WindowGrid) -> None:
+        """Take padded keys out of the softmax, in place.
+
+        Padded values are zero, so the mix after the softmax, which has a
+        bias, cannot bring them back.
+        """
+        # Finite, because a window may consist of padding alone.
+        lowest = torch.finfo(logits.dtype).min / 2
+        mask = grid.split(logits.new_zeros(1, *grid.size, 1), fill=lowest)
+        windows, length, _ = mask.shape
+        logits.view(-1, windows, self.num_heads * length, length).add_(
+            mask.transpose(1, 2)
+        )
+
+    def position_bias(self, height: int, width: int) -> Tensor:
+        """Biases of the mixed logits of a window, (h, H * W, H * W).
+
+        A window of up to 18 pixels takes its part of the table as it is; the
+        table is stretched bicubically for a longer one. The first mix of the
+        heads is linear: it is applied here to the table, which is small.
+        """
+        side = 2 * TABLE_SIDE - 1
+        table = self.position_table.T.reshape(1, -1, side, side)
+        spans = (2 * height - 1, 2 * width - 1)
+        if max(spans) > side:
+            stretched = [max(span, side) for span in spans]
+            table = F.interpolate(table, stretched, mode='bicubic')
+        top, left = (
+            (have - span) // 2 for have, span in zip(table.shape[2:], spans)
+        )
+        table = table[0, :, top : top + spans[0], left : left + spans[1]]
+        table = self.talk_logits(table.permute(1, 2, 0)).permute(2, 0, 1)
+        rows, cols = self._offsets(height), self._offsets(width)
+        table = table.index_select(1, rows.flatten())
+        table = table.index_select(2, cols.flatten())
+        table = table.view(-1, height, height, width, width)
+        return table.transpose(2, 3).reshape(
+            -1, height * width, height * width
+        )
+
+    def _offsets(self, side: int) -> Tensor:
+        """Places in the table of the offsets of any two of ``side`` pixels."""
+        places = torch.arange(side, device=self.position_table.device)
+        return places[:, None] - places + side - 1
+
+
+class FeedForward(nn.Sequential):
+    """MLP of a hidden width equal to the input's, with SiLU between."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(
+            nn.Linear(channels, channels),
+            nn.SiLU(),
+            nn.Linear(channels, channels),
+        )
+
+
+class TransformerBlock(nn.Module):
+    """Attention, then two MLPs, each with its own norm and scaled residual.
+
+    Source: paper, Section 3, as its code has it: both MLPs follow the
+    attention, the second one first, and share one row of the switchable
+    scaling layer. Of that layer's table a fixed sub-network needs the row of
+    its depth and training resolution only; the parameter here is that row.
+
+    Args:
+        channels: Channels of the map, a multiple of 8.
+        max_side: Longest side of a window, ``None`` for global attention.
+        dilation: Of attention and convolution, see
+            :class:`TalkingHeadAttention`.
+    """
+
+    def __init__(
+        self, channels: int, max_side: Optional[int], dilation: int
+    ) -> None:
+        super().__init__()
+        self.norm1 = JointNorm(channels)
+        self.attn = TalkingHeadAttention(channels, max_side, dilation)
+        self.norm2 = JointNorm(channels)
+        self.mlp1 = FeedForward(channels)
+        self.norm3 = JointNorm(channels)
+        self.mlp2 = FeedForward(channels)
+        self.scale_attn = nn.Parameter(torch.full((channels,), 1e-4))
+        self.scale_mlp = nn.Parameter(torch.full((channels,), 1e-4))
+        self.scale_gain = SCALING_WIDTH / channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C, H, W) to the same shape, in channels-last format."""
+        x = x.permute(0, 2, 3, 1).contiguous()
+        for norm, branch, scale in self._branches():
+            x = torch.addcmul(x, branch(norm(x)), scale, value=self.scale_gain)
+        return x.permute(0, 3, 1, 2)
+
+    def _branches(self) -> Tuple[Tuple[nn.Module, nn.Module, Tensor], ...]:
+        return (
+            (self.norm1, self.attn, self.scale_attn),
+            (self.norm3, self.mlp2, self.scale_mlp),
+            (self.norm2, self.mlp1, self.scale_mlp),
+        )
