@@ -1,0 +1,123 @@
+"""Plane and polygon geometry: footprints, drawing order, clipping."""
+
+import numpy as np
+
+from .camera import NEAR
+
+
+def rotation_y(angle: float) -> np.ndarray:
+    """(3, 3) rotation about the camera's y axis, KITTI's sign of ry."""
+    c, s = np.cos(angle), np.sin(angle)
+    return np.array([[c, 0.0, s], [0.0, 1.0, 0.0], [-s, 0.0, c]])
+
+
+def wrap_angle(angle: float) -> float:
+    """An angle in radians, wrapped to [-pi, pi)."""
+    return float((angle + np.pi) % (2 * np.pi) - np.pi)
+
+
+def footprint(
+    x: float, z: float, length: float, width: float, yaw: float
+) -> np.ndarray:
+    """(4, 2) corners (x, z) of a box's base, in order around it."""
+    along = np.array([np.cos(yaw), -np.sin(yaw)]) * length / 2
+    across = np.array([np.sin(yaw), np.cos(yaw)]) * width / 2
+    return np.array([x, z]) + np.stack(
+        [along + across, along - across, -along - across, across - along]
+    )
+
+
+def overlaps_any(quad: np.ndarray, others: np.ndarray) -> bool:
+    """Whether rectangle ``quad`` (4, 2) meets one of ``others`` (N, 4, 2).
+
+    Separating axes: two rectangles are disjoint if and only if they are
+    disjoint along the normal of one of their sides.
+    """
+    if len(others) == 0:
+        return False
+    pairs = np.broadcast_to(quad, others.shape)
+    separate = np.zeros(len(others), bool)
+    for base in (pairs, others):
+        for i in (0, 1):
+            axis = base[:, i + 1] - base[:, i]
+            a = np.einsum('nkc,nc->nk', pairs, axis)
+            b = np.einsum('nkc,nc->nk', others, axis)
+            separate |= (a.max(1) < b.min(1)) | (b.max(1) < a.min(1))
+    return not separate.all()
+
+
+def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
+
+
+def _range_along(quads: np.ndarray, angle: np.ndarray) -> np.ndarray:
+    """Distance from the origin to (M, 4, 2) quads along (M,) bearings."""
+    ray = np.stack([np.sin(angle), np.cos(angle)], axis=-1)[:, None]
+    edge = np.roll(quads, -1, axis=1) - quads
+    slant = _cross(ray, edge)
+    slant = np.where(np.abs(slant) < 1e-12, 1e-12, slant)
+    distance = _cross(quads, edge) / slant
+    along = _cross(quads, ray) / slant
+    hit = (along >= -1e-9) & (along <= 1 + 1e-9) & (distance > 0)
+    return np.where(hit, distance, np.inf).min(axis=1)
+
+
+def painter_order(quads: np.ndarray, eye: np.ndarray) -> list[int]:
+    """Far-to-near order of upright prisms with disjoint convex bases.
+
+    Two disjoint convex sets are parted by a line, so whichever is nearer on
+    one common line of sight is nearer on all of them, and the relation has no
+    cycles within the field of view: the order is exact, unlike a sort by the
+    distance of the centres.
+
+    Args:
+        quads (np.ndarray): (N, 4, 2) bases as (x, z).
+        eye (np.ndarray): (2,) the viewpoint (x, z).
+
+    Returns:
+        list[int]: Indices, the one to draw first in front.
+    """
+    quads = quads - eye
+    bearing = np.arctan2(quads[..., 0], quads[..., 1])
+    low, high = bearing.min(1), bearing.max(1)
+    first, second = np.triu_indices(len(quads), 1)
+    left = np.maximum(low[first], low[second])
+    right = np.minimum(high[first], high[second])
+    meet = left < right
+    first, second = first[meet], second[meet]
+    middle = (left[meet] + right[meet]) / 2
+    nearer = _range_along(quads[first], middle) < _range_along(
+        quads[second], middle
+    )
+    behind: list[list[int]] = [[] for _ in quads]
+    for i, j, i_nearer in zip(first.tolist(), second.tolist(), nearer):
+        behind[i if i_nearer else j].append(j if i_nearer else i)
+
+    order: list[int] = []
+    seen = [False] * len(quads)
+
+    def visit(i: int) -> None:
+        seen[i] = True
+        for j in behind[i]:
+            if not seen[j]:
+                visit(j)
+        order.append(i)
+
+    for i in range(len(quads)):
+        if not seen[i]:
+            visit(i)
+    return order
+
+
+def clip_near(polygon: np.ndarray) -> np.ndarray:
+    """The part of a convex (K, 3) polygon with z >= NEAR; may be empty."""
+    z = polygon[:, 2] - NEAR
+    kept = []
+    for i in range(len(polygon)):
+        j = (i + 1) % len(polygon)
+        if z[i] >= 0:
+            kept.append(polygon[i])
+        if (z[i] >= 0) != (z[j] >= 0):
+            t = z[i] / (z[i] - z[j])
+            kept.append(polygon[i] + t * (polygon[j] - polygon[i]))
+    return np.array(kept).reshape(-1, 3)

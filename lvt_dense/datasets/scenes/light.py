@@ -1,0 +1,72 @@
+"""The light of a scene: sun, sky, haze, exposure, sensor noise."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Light:
+    """What turns surface colours into pixel values.
+
+    Attributes:
+        sun: (3,) unit vector towards the sun, camera frame.
+        ambient: Share of the light that comes from everywhere, 0..1.
+        gain: (3,) exposure times colour cast, per BGR channel.
+        tilt: (2,) brightness change from left to right and top to bottom.
+        sky: (2, 3) BGR of the zenith and of the horizon.
+        haze: Distance in metres at which 63 % of the contrast is lost.
+        shade: Brightness of ground in a cast shadow, 1 for none.
+        grain: Standard deviation of the sensor noise in grey levels.
+        shift: (2,) where in the noise tiles this scene reads.
+    """
+
+    sun: np.ndarray
+    ambient: float
+    gain: np.ndarray
+    tilt: np.ndarray
+    sky: np.ndarray
+    haze: float
+    shade: float
+    grain: float
+    shift: np.ndarray
+
+    def lit(self, colours: np.ndarray, normals: np.ndarray) -> np.ndarray:
+        """(F, 3) colours of faces with (F, 3) unit normals, Lambert's law."""
+        direct = np.maximum(normals @ self.sun, 0.0)
+        return colours * (self.ambient + (1 - self.ambient) * direct)[:, None]
+
+    def hazed(self, colours: np.ndarray, distance: np.ndarray) -> np.ndarray:
+        """(F, 3) colours as seen from (F,) metres away."""
+        kept = np.exp(-np.maximum(distance, 0.0) / self.haze)[:, None]
+        return colours * kept + self.sky[1] * (1 - kept)
+
+
+def sample_light(rng: np.random.Generator) -> Light:
+    """Draws sunny or overcast light."""
+    overcast = rng.random() < 0.3
+    azimuth = rng.uniform(-np.pi, np.pi)
+    height = rng.uniform(np.radians(28), np.radians(65))
+    sun = np.array([
+        np.cos(height) * np.sin(azimuth),
+        -np.sin(height),
+        np.cos(height) * np.cos(azimuth),
+    ])  # fmt: skip
+    if overcast:
+        sky = np.array([[205, 200, 195], [225, 222, 220]])
+        sky = sky * rng.uniform(0.8, 1.0)
+    else:
+        sky = np.array([[215, 160, 105], [235, 218, 200]])
+        sky = sky * rng.uniform(0.85, 1.05, (1, 3))
+    exposure = rng.uniform(0.72, 1.18)
+    return Light(
+        sun=sun,
+        ambient=0.82 if overcast else rng.uniform(0.5, 0.65),
+        gain=exposure * rng.uniform(0.94, 1.06, 3),
+        tilt=rng.uniform(-0.1, 0.1, 2),
+        sky=sky,
+        haze=rng.uniform(150.0, 600.0),
+        shade=0.88 if overcast else rng.uniform(0.5, 0.7),
+        grain=rng.uniform(1.5, 5.0),
+        shift=rng.integers(0, 512, 2),
+    )
