@@ -9,13 +9,17 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 @contextmanager
 def _untracked(norms: Tuple[_BatchNorm, ...]) -> Iterator[None]:
+    # With momentum 0 a norm keeps its statistics, and still saves as many
+    # tensors as in the first pass, which checkpoint() insists on.
+    before = [(n.momentum, n.num_batches_tracked.clone()) for n in norms]
     for norm in norms:
-        norm.track_running_stats = False
+        norm.momentum = 0.0
     try:
         yield
     finally:
-        for norm in norms:
-            norm.track_running_stats = True
+        for norm, (momentum, count) in zip(norms, before):
+            norm.momentum = momentum
+            norm.num_batches_tracked.copy_(count)
 
 
 def frozen_batch_statistics(
