@@ -270,6 +270,12 @@ class EMO(PyramidBackbone):
         """Channels of the four levels."""
         return tuple(self.settings['channels'])
 
+    def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
+        """Compute the pyramid, see :meth:`PyramidBackbone.forward`."""
+        # Layer norm and attention work on channels-last maps; a network that
+        # keeps to that format throughout copies none of them.
+        return super().forward(x.contiguous(memory_format=torch.channels_last))
+
     def make_stem(self) -> nn.Module:
         """The official ``stage0``, up to stride 2."""
         width = self.settings['stem']

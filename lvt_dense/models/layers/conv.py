@@ -61,6 +61,8 @@ class ConvNormAct(nn.Module):
         )
         self.norm = norm_cfg and build_norm_layer(norm_cfg, out_channels)[1]
         self.act = act_cfg and build_activation_layer(act_cfg)
+        if hasattr(self.act, 'inplace'):
+            self.act.inplace = True  # on a tensor that is this module's own
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C', ceil(H / stride), ceil(W / stride))."""
