@@ -15,6 +15,7 @@ MODULE2PACKAGE['lvt_dense'] = 'lvt_dense'
 _PUBLIC = {
     'build_backbone': 'lvt_dense.models.backbones',
     'list_backbones': 'lvt_dense.models.backbones',
+    'swap_backbone': 'lvt_dense.apis.swap',
 }
 __all__ = ['__version__', *_PUBLIC]
 

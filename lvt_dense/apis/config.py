@@ -20,7 +20,9 @@ DATA_PARTS = tuple(
 
 
 def load_config(
-    name: Union[str, Config], options: Optional[Dict[str, Any]] = None
+    name: Union[str, Config],
+    options: Optional[Dict[str, Any]] = None,
+    import_custom_modules: bool = True,
 ) -> Config:
     """Load a config and apply options to it.
 
@@ -28,6 +30,8 @@ def load_config(
         name: A path, ``'package::name'`` with the path inside the package's
             configs (``.py`` may be left out), or a config already loaded.
         options: Values by dotted key, as from ``--cfg-options``.
+        import_custom_modules: Import what the config's ``custom_imports``
+            names.
 
     Returns:
         The config.
@@ -41,7 +45,9 @@ def load_config(
     else:
         path = _resolve(str(name))
         try:
-            cfg = Config.fromfile(path)
+            cfg = Config.fromfile(
+                path, import_custom_modules=import_custom_modules
+            )
         except (SyntaxError, KeyError, OSError, ValueError) as error:
             raise UserError(f'config {name} does not load: {error}') from error
     if options:
