@@ -45,12 +45,12 @@ def _child(name: str, parent: Registry, locations: List[str]) -> Registry:
 
 
 MODELS = _child('model', MMENGINE_MODELS, ['models.catalogue'])
-TASK_UTILS = _child(
-    'task util', MMENGINE_TASK_UTILS, ['models.catalogue']
+TASK_UTILS = _child('task util', MMENGINE_TASK_UTILS, ['models.catalogue'])
+DATASETS = _child('dataset', MMENGINE_DATASETS, ['datasets.catalogue'])
+TRANSFORMS = _child('transform', MMENGINE_TRANSFORMS, ['datasets.catalogue'])
+DATA_SAMPLERS = _child(
+    'data sampler', MMENGINE_DATA_SAMPLERS, ['datasets.catalogue']
 )
-DATASETS = _child('dataset', MMENGINE_DATASETS, ['datasets'])
-TRANSFORMS = _child('transform', MMENGINE_TRANSFORMS, ['datasets'])
-DATA_SAMPLERS = _child('data sampler', MMENGINE_DATA_SAMPLERS, ['datasets'])
 METRICS = _child('metric', MMENGINE_METRICS, ['evaluation'])
 VISUALIZERS = _child('visualizer', MMENGINE_VISUALIZERS, ['visualization'])
 HOOKS = _child('hook', MMENGINE_HOOKS, ['hooks'])

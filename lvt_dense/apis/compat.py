@@ -1,5 +1,10 @@
 """What differs between the versions of the stack."""
 
+import io
+from contextlib import redirect_stdout
+from importlib import import_module
+from importlib.util import find_spec
+
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
@@ -24,3 +29,14 @@ def allow_own_checkpoints() -> None:
             *dtypes,
         ]
     )
+
+
+def import_stack() -> None:
+    """Import MMDetection and MMSegmentation without their chatter.
+
+    The onedl distributions print that an optional package is missing.
+    """
+    with redirect_stdout(io.StringIO()):
+        for package in ('mmdet', 'mmseg'):
+            if find_spec(package):
+                import_module(f'{package}.datasets')

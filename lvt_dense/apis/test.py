@@ -13,7 +13,7 @@ from lvt_dense.checkpoints import LoadReport, identify, read_state_dict
 from lvt_dense.errors import UserError
 
 from .checks import check_data
-from .compat import allow_own_checkpoints
+from .compat import allow_own_checkpoints, import_stack
 from .config import evaluators
 from .runs import build_runner, explained, work_dir_of
 from .storage import write_atomically
@@ -48,6 +48,7 @@ def test(
         UserError: Data, checkpoint or output cannot be used.
     """
     allow_own_checkpoints()
+    import_stack()
     cfg.launcher = launcher
     cfg.work_dir = str(work_dir_of(cfg, work_dir))
     cfg.load_from = str(checkpoint)

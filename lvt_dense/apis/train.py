@@ -10,7 +10,7 @@ from mmengine.runner import Runner
 from lvt_dense.errors import UserError
 
 from .checks import check_data
-from .compat import allow_own_checkpoints
+from .compat import allow_own_checkpoints, import_stack
 from .runs import build_runner, explained, work_dir_of
 from .storage import ATOMIC, is_complete, newest_checkpoint
 
@@ -45,6 +45,7 @@ def train(
         UserError: Data, checkpoint, option or annotation cannot be used.
     """
     allow_own_checkpoints()
+    import_stack()
     cfg.launcher = launcher
     cfg.work_dir = str(work_dir_of(cfg, work_dir))
     check_data(cfg, [s for s in ('train', 'val') if f'{s}_cfg' in cfg])

@@ -1,10 +1,5 @@
-"""Data sets, their transforms and samplers."""
+"""Data sets, their transforms, and rendered scenes.
 
-from importlib.util import find_spec
-
-from .kitti_mono import KittiMonoDataset  # noqa: F401
-
-if find_spec('mmdet'):
-    from . import transforms  # noqa: F401
-if find_spec('mmseg'):
-    from .camvid import CamVidDataset  # noqa: F401
+This module imports nothing, so that the scenes need no framework;
+``lvt_dense.datasets.catalogue`` registers the rest.
+"""

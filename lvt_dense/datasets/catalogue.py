@@ -1,0 +1,10 @@
+"""Imports, and thereby registers, what the frameworks at hand can carry."""
+
+from importlib.util import find_spec
+
+from .kitti_mono import KittiMonoDataset  # noqa: F401
+
+if find_spec('mmdet'):
+    from . import transforms  # noqa: F401
+if find_spec('mmseg'):
+    from .camvid import CamVidDataset  # noqa: F401
