@@ -128,7 +128,7 @@ class PyramidBackbone(BaseModule):
                 f'choose one of {OUTPUT_STRIDES}'
             )
         self.output_stride = output_stride
-        num_stages = self.out_indices[-1] + 1
+        num_stages = self.num_stages
         if not -1 <= frozen_stages <= num_stages:
             raise ValueError(
                 f'{type(self).__name__}: frozen_stages={frozen_stages!r}; '
@@ -157,9 +157,14 @@ class PyramidBackbone(BaseModule):
         """Create the stem and the stages that the chosen levels need."""
         self.stem = self.make_stem()
         self.stages = nn.ModuleList(
-            self.make_stage(i) for i in range(self.out_indices[-1] + 1)
+            self.make_stage(i) for i in range(self.num_stages)
         )
         self._freeze()
+
+    @property
+    def num_stages(self) -> int:
+        """Stages that the chosen levels need."""
+        return self.out_indices[-1] + 1
 
     # ------------------------------------------------------- what a user sees
     @property
@@ -206,15 +211,22 @@ class PyramidBackbone(BaseModule):
                 outs.append(x)
         return tuple(outs)
 
-    def run(self, module: nn.Module, x: Tensor) -> Tensor:
-        """Run a module, block by block with recomputation if ``with_cp``."""
+    def run(self, module: nn.Module, x: Tensor, *args: Any) -> Tensor:
+        """Run a module, block by block with recomputation if ``with_cp``.
+
+        Args:
+            module: A block, or an ``nn.Sequential`` of blocks.
+            x: Input of the first block.
+            *args: What a block that is run alone takes besides.
+        """
         if not (self.with_cp and torch.is_grad_enabled()):
-            return module(x)
+            return module(x, *args)
         blocks = module if isinstance(module, nn.Sequential) else [module]
         for block in blocks:
             x = checkpoint(
                 block,
                 x,
+                *args,
                 use_reentrant=False,
                 context_fn=lambda block=block: frozen_batch_statistics(block),
             )

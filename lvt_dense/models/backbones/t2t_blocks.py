@@ -1,0 +1,285 @@
+"""Blocks of T2T-ViT's backbone, and of the paper's architecture study.
+
+Paper: L. Yuan et al., "Tokens-to-Token ViT", ICCV 2021, arXiv 2101.11986,
+Section 3.2; see :mod:`.t2t_vit`. Modules are named as in the paper's code.
+"""
+
+from typing import Optional, Sequence, Tuple
+
+import torch
+from mmcv.cnn.bricks import DropPath
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+SE_REDUCTION = 16
+Grid = Tuple[int, int]
+
+
+def window_side(length: int, longest: Optional[int]) -> int:
+    """Side of the windows, as few and as even as possible.
+
+    For example three windows of 17 and not 18 cover a length of 50.
+
+    Args:
+        length: Of the map.
+        longest: Side that no window exceeds, ``None`` for a single window.
+    """
+    count = -(-length // (longest or length))
+    return -(-length // count)
+
+
+class Windows:
+    """How a map is cut into windows; their sides divide the map's.
+
+    Args:
+        size: Height and width of the map.
+        longest: See :func:`window_side`.
+    """
+
+    def __init__(self, size: Sequence[int], longest: Optional[int]) -> None:
+        self.height, self.width = (window_side(n, longest) for n in size)
+        self.rows = size[0] // self.height
+        self.columns = size[1] // self.width
+        self.count = self.rows * self.columns
+
+    def split(self, x: Tensor) -> Tensor:
+        """Map (N, H, W, C) to (N * count, pixels of a window, C)."""
+        x = x.unflatten(2, (self.columns, self.width))
+        x = x.unflatten(1, (self.rows, self.height)).transpose(2, 3)
+        return x.flatten(3, 4).flatten(0, 2)
+
+    def merge(self, x: Tensor) -> Tensor:
+        """Inverse of :meth:`split`."""
+        x = x.unflatten(1, (self.height, self.width))
+        x = x.unflatten(0, (-1, self.rows, self.columns)).transpose(2, 3)
+        return x.flatten(3, 4).flatten(1, 2)
+
+
+class SqueezeExciteTokens(nn.Module):
+    """Scale the channels by a gate that all tokens decide together."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        hidden = channels // SE_REDUCTION
+        self.fc = nn.Sequential(
+            nn.Linear(channels, hidden, bias=False),
+            nn.ReLU(),
+            nn.Linear(hidden, channels, bias=False),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, L, C) to (B, L, C)."""
+        return x * self.fc(x.mean(1, keepdim=True))
+
+
+class ChannelScale(nn.Module):
+    """The "cheap operation" of the ghost variant: one weight a channel.
+
+    The weight has the shape of the grouped 1x1 convolution that the paper's
+    code has in its place.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(channels, 1, 1).uniform_(-1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, L, C) to (B, L, C)."""
+        return x * self.weight.flatten()
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention of the class token and the tokens of a map.
+
+    In windows the class token goes with every window, which then holds what
+    the network saw in an image of its pretraining; the mean of the results
+    is the new class token.
+
+    Args:
+        channels: Width of the tokens, a multiple of ``heads``.
+        heads: Number of heads.
+        window: Longest side of the windows, ``None`` for global attention.
+        has_se: Whether squeeze and excitation follows.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        heads: int,
+        window: Optional[int] = None,
+        has_se: bool = False,
+    ) -> None:
+        super().__init__()
+        self.heads = heads
+        self.window = window
+        self.make_qkv(channels)
+        self.proj = nn.Linear(channels, channels)
+        self.se_layer = SqueezeExciteTokens(channels) if has_se else None
+
+    def make_qkv(self, channels: int) -> None:
+        """Create the layers that :meth:`project_qkv` needs."""
+        self.qkv = nn.Linear(channels, 3 * channels, bias=False)
+
+    def project_qkv(self, x: Tensor) -> Tensor:
+        """Queries, keys and values: (B, L, C) to (B, L, 3 * C)."""
+        return self.qkv(x)
+
+    def forward(self, x: Tensor, grid: Grid) -> Tensor:
+        """Map (B, 1 + H * W, C) to the same shape; ``grid`` is (H, W)."""
+        qkv = self.project_qkv(x)
+        if self.window is None:
+            x = self._attend(qkv)
+        else:
+            x = self._attend_in_windows(qkv, grid)
+        x = self.proj(x)
+        return x if self.se_layer is None else self.se_layer(x)
+
+    def _attend(self, qkv: Tensor) -> Tensor:
+        qkv = qkv.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        out = F.scaled_dot_product_attention(*qkv.unbind())
+        return out.transpose(1, 2).flatten(2)
+
+    def _attend_in_windows(self, qkv: Tensor, grid: Grid) -> Tensor:
+        windows = Windows(grid, self.window)
+        cls = qkv[:, :1].repeat_interleave(windows.count, 0)
+        tokens = windows.split(qkv[:, 1:].unflatten(1, grid))
+        out = self._attend(torch.cat((cls, tokens), 1))
+        cls = out[:, :1].unflatten(0, (-1, windows.count)).mean(1)
+        tokens = windows.merge(out[:, 1:]).flatten(1, 2)
+        return torch.cat((cls, tokens), 1)
+
+
+class GhostAttention(Attention):
+    """Half of the queries, keys and values are scaled copies of the rest."""
+
+    def make_qkv(self, channels: int) -> None:
+        """Create three linear layers of half the width, and the scales."""
+        half = channels // 2
+        for name in 'qkv':
+            setattr(self, name, nn.Linear(channels, half, bias=False))
+            setattr(self, f'cheap_operation_{name}', ChannelScale(half))
+
+    def project_qkv(self, x: Tensor) -> Tensor:
+        """Queries, keys and values: (B, L, C) to (B, L, 3 * C)."""
+        parts = []
+        for name in 'qkv':
+            part = getattr(self, name)(x)
+            parts += [part, getattr(self, f'cheap_operation_{name}')(part)]
+        return torch.cat(parts, -1)
+
+
+class FeedForward(nn.Module):
+    """Two linear layers with a GELU between them."""
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(channels, hidden)
+        self.fc2 = nn.Linear(hidden, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, L, C) to (B, L, C)."""
+        return self.fc2(F.gelu(self.fc1(x)))
+
+
+class GhostFeedForward(nn.Module):
+    """Two thirds of the hidden channels are scaled copies of the rest.
+
+    Args:
+        channels: Width of the tokens; the hidden one is three times as much.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(channels, channels)
+        self.cheap_operation2 = ChannelScale(channels)
+        self.cheap_operation3 = ChannelScale(channels)
+        self.fc2 = nn.Linear(3 * channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, L, C) to (B, L, C)."""
+        x = F.gelu(self.fc1(x))
+        copies = [self.cheap_operation2(x), self.cheap_operation3(x)]
+        return self.fc2(torch.cat([x, *(F.gelu(c) for c in copies)], -1))
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block without layer scale.
+
+    Args:
+        channels: Width of the tokens.
+        heads: Heads of the attention.
+        mlp_ratio: Hidden width of the feed-forward network over ``channels``.
+        variant: 'plain', 'se' or 'ghost'.
+        window: See :class:`Attention`.
+        drop_path: Probability that a branch is left out in training.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        heads: int,
+        mlp_ratio: int,
+        variant: str = 'plain',
+        window: Optional[int] = None,
+        drop_path: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(channels)
+        self.norm2 = nn.LayerNorm(channels)
+        if variant == 'ghost':
+            self.attn = GhostAttention(channels, heads, window)
+            self.mlp = GhostFeedForward(channels)
+        else:
+            self.attn = Attention(channels, heads, window, variant == 'se')
+            self.mlp = FeedForward(channels, mlp_ratio * channels)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor, grid: Grid) -> Tensor:
+        """Map (B, 1 + H * W, C) to the same shape; ``grid`` is (H, W)."""
+        x = x + self.drop_path(self.attn(self.norm1(x), grid))
+        return x + self.drop_path(self.mlp(self.norm2(x)))
+
+
+class DenseBlock(Block):
+    """Appends what it makes of the tokens to their channels.
+
+    Args:
+        channels: Width of the tokens.
+        heads: See :class:`Block`, as the arguments below.
+        mlp_ratio: See above.
+        growth: Channels that are appended.
+        window: See above.
+        drop_path: See above.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        heads: int,
+        mlp_ratio: int,
+        growth: int,
+        window: Optional[int] = None,
+        drop_path: float = 0.0,
+    ) -> None:
+        super().__init__(
+            channels, heads, mlp_ratio, window=window, drop_path=drop_path
+        )
+        self.dense_linear = nn.Linear(channels, growth)
+
+    def forward(self, x: Tensor, grid: Grid) -> Tensor:
+        """Map (B, 1 + H * W, C) to (B, 1 + H * W, C + growth)."""
+        new = self.dense_linear(super().forward(x, grid))
+        return torch.cat((x, new), -1)
+
+
+class Transition(nn.Module):
+    """Halves the channels between two groups of dense blocks."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(channels, channels // 2)
+
+    def forward(self, x: Tensor, grid: Grid) -> Tensor:
+        """Map (B, L, C) to (B, L, C / 2)."""
+        return F.gelu(self.linear(x))

@@ -1,0 +1,385 @@
+"""T2T-ViT: tokens-to-token vision transformer.
+
+Paper: L. Yuan et al., "Tokens-to-Token ViT: Training Vision Transformers from
+Scratch on ImageNet", ICCV 2021, arXiv 2101.11986. The networks are those of
+the paper's code (yitu-opensource/T2T-ViT, Clear BSD), the architecture study
+included; written anew.
+"""
+
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lvt_dense.checkpoints.t2t_vit import LAYOUTS, sinusoid_table
+from lvt_dense.registry import MODELS
+
+from .base import PyramidBackbone, fast_layout
+from .t2t_blocks import Block, DenseBlock, Grid, Transition, window_side
+from .t2t_tokens import (
+    TOKEN_WIDTH,
+    SoftSplit,
+    TokenPerformer,
+    TokenTransformer,
+)
+
+MODES = ('native', 'blocks')
+TRUNK = 2  # the stage that holds the backbone of the paper
+PATCH = 16  # pixels of a token side
+GROWTH = 64  # of the dense variant
+WEIGHTS = 'https://github.com/yitu-opensource/T2T-ViT/releases/download/main/'
+
+
+def _arch(
+    channels: int,
+    depths: Tuple[int, ...],
+    heads: int,
+    mlp_ratio: int,
+    tokens: str = 'performer',
+    block: str = 'plain',
+) -> Dict[str, Any]:
+    return dict(
+        tokens=tokens,
+        channels=channels,
+        depths=depths,
+        heads=heads,
+        mlp_ratio=mlp_ratio,
+        block=block,
+    )
+
+
+def _weights(top1: float, name: str) -> Dict[str, Any]:
+    url = f'{WEIGHTS}{top1}_{name}.pth.tar'
+    return dict(top1=top1, url=url, licence='Clear BSD')
+
+
+class Trunk(nn.Module):
+    """The backbone proper: the last soft split and the transformer blocks.
+
+    Args:
+        settings: An entry of :attr:`T2TViT.arch_settings`.
+        stride: Of the last soft split.
+        grid_side: Side of the grid that the position table is made for.
+        num_groups: How many of the four groups of blocks to build.
+        window: See :class:`T2TViT`.
+        drop_path_rate: See :class:`T2TViT`.
+    """
+
+    def __init__(
+        self,
+        settings: Dict[str, Any],
+        stride: int,
+        grid_side: int,
+        num_groups: int,
+        window: Optional[int],
+        drop_path_rate: float,
+    ) -> None:
+        super().__init__()
+        channels = settings['channels']
+        self.split = SoftSplit(3, stride, 1)
+        self.project = nn.Linear(9 * TOKEN_WIDTH, channels)
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, channels))
+        nn.init.trunc_normal_(self.cls_token, std=0.02)
+        self.grid_side = grid_side
+        table = sinusoid_table(1 + grid_side**2, channels)
+        self.register_buffer('pos_embed', table)
+        self.blocks, self.group_ends = nn.ModuleList(), []
+        depths = settings['depths']
+        rates = iter(torch.linspace(0, drop_path_rate, sum(depths)).tolist())
+        for group, width in enumerate(_widths(settings)[:num_groups]):
+            if group and settings['block'] == 'dense':
+                self.blocks.append(Transition(2 * width))
+            windows = [window] * (depths[group] - 1) + [None]
+            for number, side in enumerate(windows):
+                self.blocks.append(
+                    _make_block(settings, width, number, side, next(rates))
+                )
+            self.group_ends.append(len(self.blocks) - 1)
+        if num_groups == len(depths):
+            self.norm = nn.LayerNorm(_tap_channels(settings)[-1])
+        else:
+            self.norm = nn.Identity()
+
+    def embed(self, x: Tensor) -> Tuple[Tensor, Grid]:
+        """Tokens with their positions, and the grid that they come from.
+
+        Args:
+            x: Map of the second token layer, (N, 64, H, W).
+
+        Returns:
+            (N, 1 + H' * W', C), the class token first, and (H', W').
+        """
+        x = self.split.project(x, self.project.weight, self.project.bias)
+        grid = x.shape[2:]
+        side = self.grid_side
+        table = self.pos_embed[:, 1:].unflatten(1, (side, side))
+        table = table.permute(0, 3, 1, 2)
+        table = F.interpolate(table, size=grid, mode='bicubic')
+        tokens = (x + table).flatten(2).transpose(1, 2)
+        cls = self.cls_token + self.pos_embed[:, :1]
+        return torch.cat((cls.expand(len(x), -1, -1), tokens), 1), grid
+
+
+def _make_block(
+    settings: Dict[str, Any],
+    width: int,
+    number: int,
+    window: Optional[int],
+    drop_path: float,
+) -> nn.Module:
+    """Block ``number`` of a group that starts with ``width`` channels."""
+    heads, ratio = settings['heads'], settings['mlp_ratio']
+    variant = settings['block']
+    if variant == 'dense':
+        width += number * GROWTH
+        return DenseBlock(width, heads, ratio, GROWTH, window, drop_path)
+    return Block(width, heads, ratio, variant, window, drop_path)
+
+
+def _widths(settings: Dict[str, Any]) -> List[int]:
+    """Channels at the start of every group of blocks."""
+    widths = [settings['channels']]
+    for depth in settings['depths'][:-1]:
+        is_dense = settings['block'] == 'dense'
+        grown = (widths[-1] + depth * GROWTH) // 2
+        widths.append(grown if is_dense else widths[-1])
+    return widths
+
+
+def _tap_channels(settings: Dict[str, Any]) -> Tuple[int, ...]:
+    """Channels at the end of every group of blocks."""
+    growth = GROWTH if settings['block'] == 'dense' else 0
+    pairs = zip(_widths(settings), settings['depths'])
+    return tuple(width + depth * growth for width, depth in pairs)
+
+
+@MODELS.register_module()
+class T2TViT(PyramidBackbone):
+    """T2T-ViT as a pyramid, in one of two modes.
+
+    'native': levels 0 and 1 (strides 4 and 8) are the outputs of the two
+    token layers, level 2 (stride 16) those of the last block after the final
+    norm, without the class token, and level 3 (stride 32) its 2x2 maxima.
+
+    'blocks': four levels of stride 16, after a quarter of the blocks each,
+    the last one after the final norm: what necks for plain vision
+    transformers take, such as :class:`lvt_dense.models.necks.SimpleFPN`. In
+    the dense variant they are the ends of its four groups.
+
+    Images are padded with zeros, below and on the right, to whole tokens, and
+    the levels are cropped. The table of positions is resized bicubically to
+    the grid of tokens.
+
+    With an output stride of 16 level 3 keeps the resolution of level 2, and
+    equals it. With 8 the last soft split also loses its stride: four times as
+    many tokens, 16 times the work of the attention.
+
+    Stages 0 and 1 are the token layers, stage 2 the blocks, in both modes;
+    there is no stem. Norms are layer norms: ``norm_eval`` changes nothing.
+
+    Args:
+        arch: '7', '10', '12', '14', '19' or '24' (performer tokens), 't_14',
+            't_19' or 't_24' (transformer tokens), '14_resnext', '14_wide',
+            'dense', '14_se' or '16_ghost' (the paper's study), or a dict with
+            the keys ``tokens`` ('performer' or 'transformer'), ``channels``,
+            ``depths`` (blocks of the four groups), ``heads``, ``mlp_ratio``
+            and ``block`` ('plain', 'dense', 'se' or 'ghost').
+        out_indices: See :class:`PyramidBackbone`, as the arguments below.
+        output_stride: See above.
+        frozen_stages: See above.
+        norm_eval: See above.
+        with_cp: See above.
+        mode: 'native' or 'blocks'.
+        window_size: Longest side of the attention windows in tokens of the
+            blocks; 14 is what the weights saw in pretraining. The last block
+            of each group stays global, as in ViTDet (Y. Li et al., ECCV 2022,
+            Section 3), and the windows of transformer tokens cover the same
+            pixels. Images are padded further, to whole windows. ``None``
+            makes every attention global.
+        pretrain_size: Side of the images that the weights were trained on, a
+            multiple of 16: 384 for one published file, 224 for the others.
+        drop_path_rate: Stochastic depth of the last block, growing linearly
+            from 0 at the first.
+        init_cfg: See :class:`PyramidBackbone`.
+
+    Raises:
+        ValueError: An argument is not one of those there are.
+    """
+
+    family = 't2t_vit'
+    default_arch = '14'
+    layouts = LAYOUTS
+    arch_settings = {
+        '7': _arch(256, (1, 2, 2, 2), 4, 2),
+        '10': _arch(256, (2, 3, 2, 3), 4, 2),
+        '12': _arch(256, (3, 3, 3, 3), 4, 2),
+        '14': _arch(384, (3, 4, 3, 4), 6, 3),
+        '19': _arch(448, (4, 5, 5, 5), 7, 3),
+        '24': _arch(512, (6, 6, 6, 6), 8, 3),
+        't_14': _arch(384, (3, 4, 3, 4), 6, 3, 'transformer'),
+        't_19': _arch(448, (4, 5, 5, 5), 7, 3, 'transformer'),
+        't_24': _arch(512, (6, 6, 6, 6), 8, 3, 'transformer'),
+        '14_resnext': _arch(384, (3, 4, 3, 4), 32, 3),
+        '14_wide': _arch(768, (1, 1, 1, 1), 12, 3),
+        'dense': _arch(128, (3, 6, 6, 4), 8, 2, block='dense'),
+        '14_se': _arch(384, (3, 4, 3, 4), 6, 3, block='se'),
+        '16_ghost': _arch(384, (4, 4, 4, 4), 6, 3, block='ghost'),
+    }
+    # ImageNet top-1 in percent at 224 pixels; the study has no weights.
+    published = {
+        '7': _weights(71.7, 'T2T_ViT_7'),
+        '10': _weights(75.2, 'T2T_ViT_10'),
+        '12': _weights(76.5, 'T2T_ViT_12'),
+        '14': _weights(81.5, 'T2T_ViT_14'),
+        '19': _weights(81.9, 'T2T_ViT_19'),
+        '24': _weights(82.3, 'T2T_ViT_24'),
+        't_14': _weights(81.7, 'T2T_ViTt_14'),
+        't_19': _weights(82.4, 'T2T_ViTt_19'),
+        't_24': _weights(82.6, 'T2T_ViTt_24'),
+    }
+
+    def __init__(
+        self,
+        arch: Union[str, dict] = default_arch,
+        out_indices: Sequence[int] = (0, 1, 2, 3),
+        output_stride: int = 32,
+        frozen_stages: int = -1,
+        norm_eval: bool = False,
+        with_cp: bool = False,
+        mode: str = 'native',
+        window_size: Optional[int] = None,
+        pretrain_size: int = 224,
+        drop_path_rate: float = 0.1,
+        init_cfg: Union[dict, Sequence[dict], None] = None,
+    ) -> None:
+        if mode not in MODES:
+            raise ValueError(f'T2TViT: mode={mode!r}; choose one of {MODES}')
+        if window_size is not None and window_size < 1:
+            raise ValueError(
+                f'T2TViT: window_size={window_size!r}; give a number of '
+                'tokens, or None for global attention'
+            )
+        if pretrain_size < PATCH or pretrain_size % PATCH:
+            raise ValueError(
+                f'T2TViT: pretrain_size={pretrain_size!r}; give a multiple '
+                f'of {PATCH}, 224 for most weights'
+            )
+        # Before the base class, which asks for levels and stages.
+        self.mode = mode
+        super().__init__(
+            arch,
+            out_indices=out_indices,
+            output_stride=output_stride,
+            frozen_stages=frozen_stages,
+            norm_eval=norm_eval,
+            with_cp=with_cp,
+            init_cfg=init_cfg,
+        )
+        self.window_size = window_size
+        self.pretrain_size = pretrain_size
+        self.drop_path_rate = drop_path_rate
+        self.build()
+
+    @property
+    def stage_channels(self) -> Tuple[int, ...]:
+        """Channels of the four levels."""
+        taps = _tap_channels(self.settings)
+        if self.mode == 'blocks':
+            return taps
+        return (TOKEN_WIDTH, TOKEN_WIDTH, taps[-1], taps[-1])
+
+    @property
+    def num_stages(self) -> int:
+        """Stages that the chosen levels need."""
+        return TRUNK + 1 if self.mode == 'blocks' else super().num_stages
+
+    def level_stride(self, index: int) -> int:
+        """Stride of level ``index``, given the mode and the output stride."""
+        return super().level_stride(TRUNK if self.mode == 'blocks' else index)
+
+    def make_stem(self) -> nn.Module:
+        """Nothing: the first token layer takes the image."""
+        return nn.Identity()
+
+    def make_stage(self, index: int) -> nn.Module:
+        """A token layer, the trunk, or the pooling of level 3."""
+        stride = super().level_stride(index)
+        if index < TRUNK:
+            return self._make_tokens(index)
+        if index == TRUNK:
+            is_native = self.mode == 'native'
+            return Trunk(
+                self.settings,
+                stride // super().level_stride(1),
+                self.pretrain_size // PATCH,
+                4 if is_native else self.out_indices[-1] + 1,
+                self.window_size,
+                self.drop_path_rate,
+            )
+        factor = stride // super().level_stride(TRUNK)
+        return nn.MaxPool2d(factor, ceil_mode=True)
+
+    def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
+        """Compute the pyramid, see :meth:`PyramidBackbone.forward`."""
+        size = x.shape[2:]
+        x = fast_layout(self._padded(x))
+        maps = []
+        for stage in self.stages[:TRUNK]:
+            x = self.run(stage, x)
+            maps.append(x)
+        if len(self.stages) > TRUNK:
+            taps = self._run_trunk(self.stages[TRUNK], x)
+            maps = taps if self.mode == 'blocks' else maps + taps[-1:]
+        maps = [
+            self._cropped(level, size, self.level_stride(index))
+            for index, level in enumerate(maps)
+        ]
+        for pool in self.stages[TRUNK + 1 :]:
+            maps.append(pool(maps[-1]))
+        return tuple(maps[index] for index in self.out_indices)
+
+    @torch.no_grad()
+    def flip_input_channels(self) -> None:
+        """Make weights for BGR images fit RGB ones, or the other way round."""
+        layer = self.stages[0]
+        linear = layer.attn.qkv if hasattr(layer, 'attn') else layer.kqv
+        for weight in (layer.norm1.weight, layer.norm1.bias, linear.weight):
+            patches = weight.unflatten(-1, (3, -1))
+            weight.copy_(patches.flip(-2).flatten(-2))
+
+    # --------------------------------------------------------------- internal
+    def _make_tokens(self, index: int) -> nn.Module:
+        split = SoftSplit(3, 2, 1) if index else SoftSplit(7, 4, 2)
+        in_channels = TOKEN_WIDTH if index else 3
+        if self.settings['tokens'] == 'performer':
+            return TokenPerformer(in_channels, split)
+        ratio = super().level_stride(TRUNK) // super().level_stride(index)
+        window = self.window_size and self.window_size * ratio
+        return TokenTransformer(in_channels, split, window)
+
+    def _run_trunk(self, trunk: Trunk, x: Tensor) -> List[Tensor]:
+        """Maps after each group of blocks, the last one normalised."""
+        tokens, grid = trunk.embed(x)
+        maps = []
+        for index, block in enumerate(trunk.blocks):
+            tokens = self.run(block, tokens, grid)
+            if index in trunk.group_ends:
+                maps.append(tokens[:, 1:])
+        maps[-1] = trunk.norm(maps[-1])
+        return [m.transpose(1, 2).unflatten(2, grid) for m in maps]
+
+    def _padded(self, x: Tensor) -> Tensor:
+        """Pad below and on the right to whole tokens and whole windows."""
+        stride = super().level_stride(TRUNK)
+        padding = []
+        for length in x.shape[2:]:
+            tokens = -(-length // stride)
+            side = window_side(tokens, self.window_size)
+            tokens = -(-tokens // side) * side
+            padding.append(tokens * stride - length)
+        return F.pad(x, (0, padding[1], 0, padding[0]))
+
+    def _cropped(self, x: Tensor, size: Sequence[int], stride: int) -> Tensor:
+        height, width = (-(-side // stride) for side in size)
+        return x[:, :, :height, :width]
