@@ -1,4 +1,4 @@
-"""Put a backbone of lvt_dense into any config of MMDetection or MMSegmentation.
+"""Put a backbone of ours into a config of MMDetection or MMSegmentation.
 
 The config tells the rest: the old backbone is built and run once to see which
 strides it returns; the new one returns the same ones; whatever reads them is

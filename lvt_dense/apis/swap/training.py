@@ -37,9 +37,9 @@ def set_input_norm(node: Any, norm: Dict[str, Any]) -> None:
     if not isinstance(node, dict):
         return
     for key, value in node.items():
-        if key == 'data_preprocessor' and isinstance(value, dict):
-            if 'data_preprocessor' not in value:
-                _set_norm(value, norm)
+        is_leaf = isinstance(value, dict) and key not in value
+        if key == 'data_preprocessor' and is_leaf:
+            _set_norm(value, norm)
         if key != 'reid':
             set_input_norm(value, norm)
 

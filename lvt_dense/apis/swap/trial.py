@@ -1,0 +1,224 @@
+"""Build a model from its config and run one loss forward on made-up images."""
+
+import copy
+from typing import Any, Dict, Iterator, List
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+from mmengine.runner import set_random_seed
+from mmengine.structures import InstanceData, PixelData
+from torch import Tensor, nn
+
+SIDE = 128  # of the images, in pixels
+BATCH = 2
+FRAMES = 2  # of a video
+# Video models whose detector is trained by itself.
+TRAINED_APART = ('ByteTrack', 'DeepSORT', 'OCSORT', 'StrongSORT')
+
+
+def try_model(cfg: Config) -> Dict[str, float]:
+    """Build the model of a config with random weights and compute its losses.
+
+    Args:
+        cfg: Config of a detector, segmenter or tracker.
+
+    Returns:
+        The losses by name.
+
+    Raises:
+        Exception: Whatever the model raises.
+    """
+    scope = cfg.get('default_scope') or 'mmdet'
+    model_cfg = at_small_size(cfg.model)
+    if model_cfg['type'] in TRAINED_APART:
+        model_cfg = model_cfg['detector']
+    set_random_seed(0)
+    with DefaultScope.overwrite_default_scope(scope):
+        model = MODELS.build(model_cfg)
+        model.init_weights()
+        model.train()
+        if model_cfg['type'] == 'SoftTeacher':
+            model = model.student  # its own loss needs pairs of augmentations
+        return _losses(model, model_cfg, scope)
+
+
+def build_model(cfg: Config) -> nn.Module:
+    """Build the model of a config without its weights.
+
+    Raises:
+        Exception: Whatever the building raises.
+    """
+    scope = cfg.get('default_scope') or 'mmdet'
+    with DefaultScope.overwrite_default_scope(scope):
+        return MODELS.build(at_small_size(cfg.model))
+
+
+def at_small_size(model: Any) -> Any:
+    """Copy of a model's config without weights and fixed image sizes."""
+    model = copy.deepcopy(model)
+    for node in _dicts(model):
+        init = node.get('init_cfg')
+        if isinstance(init, dict) and init.get('type') == 'Pretrained':
+            node['init_cfg'] = None
+        for key in ('pretrained', 'teacher_ckpt'):
+            if key in node:
+                node[key] = None
+        # These bring every image to the full training size.
+        if node.get('batch_augments'):
+            node['batch_augments'] = None
+        if 'size' in node and str(node.get('type')).startswith('SegData'):
+            node['size'] = (SIDE, SIDE)
+            if node.get('test_cfg'):
+                node['test_cfg'] = None
+    return model
+
+
+def _dicts(node: Any) -> Iterator[dict]:
+    if isinstance(node, dict):
+        yield node
+        for value in node.values():
+            yield from _dicts(value)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            yield from _dicts(value)
+
+
+def _losses(
+    model: nn.Module, cfg: Dict[str, Any], scope: str
+) -> Dict[str, float]:
+    if scope == 'mmseg':
+        batch = _segmentation_batch(cfg)
+    elif 'Track' in type(model.data_preprocessor).__name__:
+        batch = _video_batch(cfg)
+    else:
+        batch = _detection_batch(cfg)
+    data = model.data_preprocessor(batch, True)
+    losses = model(**data, mode='loss')
+    total, values = model.parse_losses(losses)
+    if not bool(torch.isfinite(total)):
+        raise FloatingPointError(f'the losses are {values}')
+    return {name: float(value) for name, value in values.items()}
+
+
+def _num_classes(cfg: Dict[str, Any]) -> int:
+    """The smallest number of classes that a head of the model knows."""
+    keys = ('num_classes', 'num_things_classes')
+    heads = [cfg[k] for k in cfg if k.endswith('head') or k == 'detector']
+    counts = [
+        node[key]
+        for node in _dicts(heads)
+        for key in keys
+        if isinstance(node.get(key), int)
+    ]
+    return min([count for count in counts if count > 0] or [1])
+
+
+def _images(rng: np.random.RandomState, *leading: int) -> Tensor:
+    pixels = rng.randint(0, 255, (*leading, 3, SIDE, SIDE), dtype=np.uint8)
+    return torch.from_numpy(pixels)
+
+
+def _segmentation_batch(cfg: Dict[str, Any]) -> Dict[str, Any]:
+    from mmseg.structures import SegDataSample
+
+    rng = np.random.RandomState(0)
+    heads = cfg['decode_head']
+    heads = heads if isinstance(heads, list) else [heads]
+    classes = min(node.get('num_classes', 2) for node in heads)
+    samples = []
+    for _ in range(BATCH):
+        meta = dict(
+            img_shape=(SIDE, SIDE),
+            ori_shape=(SIDE, SIDE),
+            pad_shape=(SIDE,) * 2,
+        )
+        sample = SegDataSample(metainfo=meta)
+        labels = torch.from_numpy(rng.randint(0, classes, (1, SIDE, SIDE)))
+        edges = torch.from_numpy(rng.randint(0, 2, (1, SIDE, SIDE)))
+        sample.gt_sem_seg = PixelData(data=labels)
+        sample.gt_edge_map = PixelData(data=edges)
+        samples.append(sample)
+    images = list(_images(rng, BATCH))
+    return dict(inputs=images, data_samples=samples)
+
+
+def _detection_batch(cfg: Dict[str, Any]) -> Dict[str, Any]:
+    rng = np.random.RandomState(0)
+    classes = _num_classes(cfg)
+    stride = _semantic_stride(cfg)
+    samples = [_detected(rng, classes, stride) for _ in range(BATCH)]
+    return dict(inputs=list(_images(rng, BATCH)), data_samples=samples)
+
+
+def _video_batch(cfg: Dict[str, Any]) -> Dict[str, Any]:
+    from mmdet.structures import TrackDataSample
+
+    rng = np.random.RandomState(0)
+    classes = _num_classes(cfg)
+    samples = []
+    for _ in range(BATCH):
+        sample = TrackDataSample()
+        frames = [_detected(rng, classes, 1) for _ in range(FRAMES)]
+        for number, frame in enumerate(frames):
+            frame.set_metainfo(dict(frame_id=number))
+        sample.video_data_samples = frames
+        sample.set_metainfo(dict(key_frames_inds=[0], ref_frames_inds=[1]))
+        samples.append(sample)
+    return dict(inputs=list(_images(rng, BATCH, FRAMES)), data_samples=samples)
+
+
+def _semantic_stride(cfg: Dict[str, Any]) -> int:
+    """Stride of the semantic labels that a model's second head compares."""
+    roi_head = cfg.get('roi_head') or {}
+    return 8 if 'semantic_head' in roi_head else 1
+
+
+def _detected(rng: np.random.RandomState, classes: int, stride: int) -> Any:
+    """Annotations of an image with three boxes."""
+    from mmdet.structures import DetDataSample
+    from mmdet.structures.mask import BitmapMasks
+
+    sides = rng.uniform(24, 80, (3, 2))
+    corners = rng.uniform(0, SIDE - sides)
+    boxes = np.hstack([corners, corners + sides]).astype(np.float32)
+    masks = np.zeros((len(boxes), SIDE, SIDE), np.uint8)
+    for mask, (x1, y1, x2, y2) in zip(masks, boxes.astype(int)):
+        mask[y1:y2, x1:x2] = 1
+    sample = DetDataSample(
+        metainfo=dict(
+            img_id=0,
+            img_shape=(SIDE, SIDE),
+            ori_shape=(SIDE, SIDE),
+            pad_shape=(SIDE, SIDE),
+            scale_factor=(1.0, 1.0),
+            border=(1, 1, 1, 1),
+        )
+    )
+    sample.gt_instances = InstanceData(
+        bboxes=torch.from_numpy(boxes),
+        labels=torch.from_numpy(rng.randint(0, classes, len(boxes))),
+        masks=BitmapMasks(masks, SIDE, SIDE),
+        instances_ids=torch.arange(len(boxes)),
+    )
+    sample.ignored_instances = InstanceData(
+        bboxes=torch.zeros(0, 4),
+        labels=torch.zeros(0, dtype=torch.long),
+    )
+    side = SIDE // stride
+    labels = torch.from_numpy(rng.randint(0, classes, (1, side, side)))
+    sample.gt_sem_seg = PixelData(sem_seg=labels)
+    sample.proposals = InstanceData(
+        bboxes=torch.from_numpy(boxes), scores=torch.ones(len(boxes))
+    )
+    return sample
+
+
+def listed_backbones(model: Any) -> List[str]:
+    """Types of all backbones in the config of a model."""
+    return [
+        str(node['backbone'].get('type'))
+        for node in _dicts(model)
+        if isinstance(node.get('backbone'), dict)
+    ]
