@@ -1,0 +1,59 @@
+# SSDLite with MobileViT-XXS at 192 x 192 on rendered road scenes: what
+# `make demo` trains, in minutes on two CPU cores.
+#
+#   python tools/make_demo_data.py --format coco --out data/demo --images 480
+#   python tools/train.py configs/ssdlite_mobilevit_xxs_192_demo.py
+#
+# Expected mAP@50 on the held-out scenes: at least 0.4.
+_base_ = './ssdlite_mobilevit_xxs_320_coco.py'
+data_root = 'data/demo/'
+input_size = (192, 192)
+train_pipeline = [
+    dict(type='lvt_dense.LoadImageFromFile', skip_unreadable=True),
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(
+        type='MinIoURandomCrop',
+        min_ious=(0.5, 0.7, 0.9),
+        min_crop_size=0.5,
+    ),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='Resize', scale=input_size, keep_ratio=False),
+    dict(type='PackDetInputs'),
+]
+test_pipeline = _base_.test_pipeline
+test_pipeline[1].scale = input_size
+train_dataloader = dict(
+    batch_size=16,
+    num_workers=1,
+    dataset=dict(data_root=data_root, pipeline=train_pipeline),
+)
+val_dataloader = dict(
+    num_workers=1,
+    dataset=dict(data_root=data_root, pipeline=test_pipeline),
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(ann_file=data_root + 'annotations/instances_val2017.json')
+test_evaluator = val_evaluator
+max_epochs = 30
+train_cfg = dict(max_epochs=max_epochs, val_interval=5)
+optim_wrapper = dict(optimizer=dict(lr=0.002))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=50),
+    dict(
+        type='CosineAnnealingLR',
+        eta_min=1e-5,
+        T_max=max_epochs,
+        by_epoch=True,
+        convert_to_iter_based=True,
+    ),
+]
+custom_hooks = [
+    dict(
+        type='EMAHook',
+        ema_type='ExponentialMovingAverage',
+        momentum=0.01,
+        update_buffers=True,
+        priority=49,
+    )
+]
+default_hooks = dict(logger=dict(interval=10))
