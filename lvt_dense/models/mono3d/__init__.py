@@ -2,6 +2,7 @@
 
 from .attentive_norm import AttentiveBN
 from .detector import Mono3DDetector
+from .fcos3d_head import FCOS3DHead
 from .monocon_head import MonoConHead
 
-__all__ = ['AttentiveBN', 'Mono3DDetector', 'MonoConHead']
+__all__ = ['AttentiveBN', 'FCOS3DHead', 'Mono3DDetector', 'MonoConHead']

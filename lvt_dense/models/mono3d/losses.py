@@ -17,6 +17,18 @@ def mean_l1(pred: Tensor, target: Tensor) -> Tensor:
     return (pred - target).abs().sum() / max(pred.numel(), 1)
 
 
+def row_smooth_l1(pred: Tensor, target: Tensor, beta: float) -> Tensor:
+    """Smooth L1, summed over columns and averaged over rows; 0 if empty.
+
+    Args:
+        pred: (M, ...).
+        target: (M, ...).
+        beta: where the loss turns from quadratic to linear.
+    """
+    total = smooth_l1_loss(pred, target, beta=beta, reduction='sum')
+    return total / max(len(pred), 1)
+
+
 def masked_l1(pred: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """Mean absolute difference where the mask is set; 0 if nowhere.
 

@@ -1,0 +1,230 @@
+"""FCOS3D's representation of objects: from boxes to points and back.
+
+Every point of a pyramid may stand for one object, whose 3D centre projects
+close by. The point says by how much it is off, how far away the object is,
+how large, and seen at which angle.
+
+Wang et al., "FCOS3D", ICCVW 2021; depth, keypoints and 2D boxes as in "PGD"
+(Probabilistic and Geometric Depth), CoRL 2021, with its values for KITTI.
+"""
+
+import math
+from typing import List, NamedTuple, Sequence, Tuple
+
+import torch
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from lvt_dense.structures import (
+    alpha_to_yaw,
+    boxes_to_corners,
+    geometric_centers,
+    project_points,
+    unproject_points,
+    wrap_angle,
+    yaw_to_alpha,
+)
+
+# Mean length, height, width in metres of pedestrian, cyclist and car.
+BASE_DIMS = ((0.8, 1.73, 0.6), (1.76, 1.73, 0.6), (3.9, 1.56, 1.6))
+# Mean and standard deviation of depths, in metres.
+DEPTH_MEAN, DEPTH_STD = 28.01, 16.32
+# Depth bins at 0, 10, .. 70 m.
+NUM_DEPTH_BINS, DEPTH_BIN_SIZE = 8, 10.0
+# Where the directions part: neither along the ray nor across it.
+_DIRECTION_OFFSET = math.pi / 4
+# Objects of a level: largest distance to a side of the 2D box, in strides.
+_REACH = 16
+# Points this close to a centre stand for it, in strides.
+_RADIUS = 1.5
+
+
+class Points(NamedTuple):
+    """The P points of all levels of one image."""
+
+    xy: Tensor
+    """(P, 2) in pixels."""
+    stride: Tensor
+    """(P,) of the level."""
+    low: Tensor
+    """(P,) smallest extent of the level's objects, in pixels."""
+    high: Tensor
+    """(P,) largest one, infinite on the last level."""
+
+    @property
+    def reach(self) -> Tensor:
+        """(P,) finite scale in pixels of the level's objects."""
+        return _REACH * self.stride
+
+
+class PointTargets(NamedTuple):
+    """What M positive points should say."""
+
+    label: Tensor
+    """(M,) class."""
+    centerness: Tensor
+    """(M,) 1 at the projected centre, falling with the distance."""
+    offset: Tensor
+    """(M, 2) from the projected centre to the point, in strides."""
+    depth: Tensor
+    """(M,) in metres."""
+    dim: Tensor
+    """(M, 3) length, height, width in metres."""
+    alpha: Tensor
+    """(M,) observation angle in radians."""
+    direction: Tensor
+    """(M,) which of two half turns the angle lies in."""
+    keypoints: Tensor
+    """(M, 8, 2) from the point to the corners, relative to the reach."""
+    keypoint_valid: Tensor
+    """(M, 8) whether the corner lies in front of the camera."""
+    box2d: Tensor
+    """(M, 4) distances to left, top, right and bottom, in strides."""
+
+
+def make_points(
+    shapes: Sequence[Sequence[int]], strides: Sequence[int], like: Tensor
+) -> Points:
+    """The points of levels of height and width ``shapes``, row by row."""
+    levels: List[Tuple[Tensor, ...]] = []
+    for i, ((height, width), stride) in enumerate(zip(shapes, strides)):
+        y, x = torch.meshgrid(
+            torch.arange(height, device=like.device),
+            torch.arange(width, device=like.device),
+            indexing='ij',
+        )
+        xy = torch.stack((x, y), -1).view(-1, 2) * stride + stride / 2
+        low = _REACH * strides[i - 1] if i else -1.0
+        high = _REACH * stride if i + 1 < len(strides) else math.inf
+        xy = xy.to(like.dtype)
+        full = [xy.new_full((len(xy),), v) for v in (stride, low, high)]
+        levels.append((xy, *full))
+    return Points(*(torch.cat(column) for column in zip(*levels)))
+
+
+def assign_points(points: Points, gt: InstanceData, cam2img: Tensor) -> Tensor:
+    """The object (P,) that every point stands for, -1 for none.
+
+    A point stands for the object whose projected 3D centre is nearest,
+    among those no farther than 1.5 strides in x and y and of an extent that
+    is the level's: the largest distance from the point to a side of the 2D
+    box.
+
+    Args:
+        points: of the image.
+        gt: ``bboxes_3d`` (M, 7) and ``bboxes`` (M, 4) as xyxy in pixels.
+        cam2img: (4, 4).
+    """
+    if len(gt) == 0:
+        return points.stride.new_full((len(points.xy),), -1, dtype=torch.long)
+    center = project_points(geometric_centers(gt.bboxes_3d), cam2img)
+    delta = points.xy[:, None] - center[:, :2]
+    near = delta.abs().amax(-1) < _RADIUS * points.stride[:, None]
+    sides = torch.cat(
+        (points.xy[:, None] - gt.bboxes[:, :2],
+         gt.bboxes[:, 2:] - points.xy[:, None]), -1
+    )  # fmt: skip
+    extent = sides.amax(-1)
+    fits = (extent >= points.low[:, None]) & (extent <= points.high[:, None])
+    distance = delta.norm(dim=-1).masked_fill(~(near & fits), math.inf)
+    nearest, index = distance.min(1)
+    return index.masked_fill(nearest.isinf(), -1)
+
+
+def encode_points(
+    points: Points, gt: InstanceData, index: Tensor, cam2img: Tensor
+) -> PointTargets:
+    """Targets of positive points.
+
+    Args:
+        points: the M positive ones.
+        gt: the objects of their image.
+        index: (M,) object of every point.
+        cam2img: (4, 4).
+    """
+    gt = gt[index]
+    centers = project_points(geometric_centers(gt.bboxes_3d), cam2img)
+    corners = project_points(boxes_to_corners(gt.bboxes_3d), cam2img)
+    stride = points.stride[:, None]
+    offset = (points.xy - centers[:, :2]) / stride
+    # 1.414 * radius is the farthest a positive point can be.
+    relative = offset.norm(dim=-1) / (1.414 * _RADIUS)
+    alpha = yaw_to_alpha(gt.bboxes_3d[:, 6], centers[:, 0], cam2img)
+    keypoints = corners[..., :2] - points.xy[:, None]
+    sides = torch.cat(
+        (points.xy - gt.bboxes[:, :2], gt.bboxes[:, 2:] - points.xy), -1
+    )
+    return PointTargets(
+        gt.labels_3d,
+        torch.exp(-2.5 * relative),
+        offset,
+        centers[:, 2],
+        gt.bboxes_3d[:, 3:6],
+        alpha,
+        encode_direction(alpha),
+        (keypoints / points.reach[:, None, None]).clamp(-1, 1),
+        corners[..., 2] > 0,
+        (sides / stride).clamp(min=0),
+    )
+
+
+def encode_direction(alpha: Tensor) -> Tensor:
+    """0 for angles in [pi/4, 5 pi/4), 1 for the others."""
+    turned = torch.remainder(alpha - _DIRECTION_OFFSET, 2 * math.pi)
+    return (turned >= math.pi).long()
+
+
+def decode_alpha(angle: Tensor, direction: Tensor) -> Tensor:
+    """Observation angles in [-pi, pi) from angles known up to half turns."""
+    turned = torch.remainder(angle - _DIRECTION_OFFSET, math.pi)
+    return wrap_angle(turned + _DIRECTION_OFFSET + math.pi * direction)
+
+
+def fuse_depth(direct: Tensor, bin_logits: Tensor, balance: Tensor) -> Tensor:
+    """PGD's fusion of a regressed depth and an expected one.
+
+    Args:
+        direct: (N, 1, H, W) in metres.
+        bin_logits: (N, 8, H, W).
+        balance: logit of the share of the direct one.
+
+    Returns:
+        (N, 1, H, W) in metres.
+    """
+    places = torch.arange(NUM_DEPTH_BINS, device=direct.device)
+    places = (places * DEPTH_BIN_SIZE).to(direct)[:, None, None]
+    expected = (bin_logits.softmax(1) * places).sum(1, keepdim=True)
+    share = balance.sigmoid()
+    return share * direct + (1 - share) * expected
+
+
+def decode_boxes(
+    points: Points,
+    offset: Tensor,
+    depth: Tensor,
+    dim: Tensor,
+    alpha: Tensor,
+    cam2img: Tensor,
+) -> Tensor:
+    """3D boxes (M, 7) that M points stand for.
+
+    Args:
+        points: M of them.
+        offset: (M, 2), see :class:`PointTargets`, as the following.
+        depth: (M,).
+        dim: (M, 3).
+        alpha: (M,).
+        cam2img: (4, 4), or (M, 4, 4).
+    """
+    center = points.xy - offset * points.stride[:, None]
+    xyz = unproject_points(torch.cat((center, depth[:, None]), 1), cam2img)
+    # From the centre of the volume to the centre of the bottom face.
+    lift = torch.nn.functional.pad(dim[:, 1:2] / 2, (1, 1))
+    yaw = alpha_to_yaw(alpha, center[:, 0], cam2img)
+    return torch.cat((xyz + lift, dim, yaw[:, None]), 1)
+
+
+def decode_boxes_2d(points: Points, sides: Tensor) -> Tensor:
+    """2D boxes (M, 4) as xyxy in pixels from distances (M, 4) in strides."""
+    sides = sides * points.stride[:, None]
+    return torch.cat((points.xy - sides[:, :2], points.xy + sides[:, 2:]), 1)

@@ -1,0 +1,450 @@
+"""FCOS3D's head with PGD's depth, keypoints and 2D boxes."""
+
+import math
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+import torch
+import torch.nn.functional as F
+from mmcv.cnn import ConvModule, Scale
+from mmcv.ops import nms_rotated
+from mmdet.models.losses import FocalLoss, GIoULoss
+from mmdet.structures import SampleList
+from mmengine.model import BaseModule
+from mmengine.structures import InstanceData
+from torch import Tensor, nn
+
+from lvt_dense.registry import MODELS
+from lvt_dense.structures import box2d_from_boxes3d, boxes_to_bev
+
+from .fcos3d_coder import (
+    BASE_DIMS,
+    DEPTH_MEAN,
+    DEPTH_STD,
+    NUM_DEPTH_BINS,
+    Points,
+    PointTargets,
+    assign_points,
+    decode_alpha,
+    decode_boxes,
+    decode_boxes_2d,
+    encode_points,
+    fuse_depth,
+    make_points,
+)
+from .instances import finish_boxes, select_objects, stack_cameras
+from .losses import row_smooth_l1, uncertain_smooth_l1
+
+# Branches on the tower of regression: channels of what each predicts.
+_BRANCHES = dict(
+    centerness=dict(centerness=1),
+    offset=dict(offset=2),
+    depth=dict(direct=1, depth_bins=NUM_DEPTH_BINS, depth_log_weight=1),
+    dim=dict(dim=3),
+    angle=dict(angle=1, direction=2),
+    keypoints=dict(keypoints=16),
+    box2d=dict(box2d=4),
+)
+_SCALED = ('offset', 'direct', 'dim', 'keypoints', 'box2d')
+# What every point of a fresh head says of every class.
+_PRIOR = 0.01
+# Distances to the sides of 2D boxes start here, in strides: at 0 the ReLU
+# would leave half of them without a gradient.
+_FIRST_SIDE = 4.0
+# Where smooth L1 turns linear: for most, and for depth in metres.
+_BETA, _DEPTH_BETA = 1 / 9, 3.0
+
+
+class FCOS3DTargets(NamedTuple):
+    """Targets of a batch of N images with P points each, M positive."""
+
+    labels: Tensor
+    """(N, P) class of every point, the number of classes for none."""
+    image: Tensor
+    """(M,) image of the positive points."""
+    point: Tensor
+    """(M,) their index in [0, P)."""
+    positives: PointTargets
+
+
+@MODELS.register_module()
+class FCOS3DHead(BaseModule):
+    """Predicts 3D boxes at every point of an FPN, anchor-free.
+
+    Two towers of convolutions, for classes and for the rest; from the latter
+    one more convolution each for centre-ness, offset, depth, size, angle,
+    keypoints and 2D box. The weights are shared by the levels, save one
+    scale each.
+
+    Args:
+        in_channels: of the levels.
+        num_classes: classes of objects.
+        feat_channels: width of the towers, a multiple of 32.
+        stacked_convs: depth of the towers.
+        strides: pixels of the image per cell, for every level.
+        base_dims: mean length, height and width of every class in metres,
+            which sizes are predicted relative to.
+        train_cfg: which objects to learn from, see
+            :func:`~lvt_dense.models.mono3d.instances.select_objects`.
+        test_cfg: the best ``nms_pre`` points of a level with a score of
+            ``score_thr`` or more go into the suppression of boxes that
+            overlap by more than ``nms_thr`` as seen from above; the best
+            ``max_per_img`` are kept.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        num_classes: int = 3,
+        feat_channels: int = 64,
+        stacked_convs: int = 2,
+        strides: Sequence[int] = (4, 8, 16, 32),
+        base_dims: Sequence[Sequence[float]] = BASE_DIMS,
+        train_cfg: Optional[dict] = None,
+        test_cfg: Optional[dict] = None,
+        init_cfg: Optional[dict] = dict(
+            type='Normal', layer='Conv2d', std=0.01
+        ),
+    ) -> None:
+        super().__init__(init_cfg)
+        self.num_classes = num_classes
+        self.strides = tuple(strides)
+        self.train_cfg = train_cfg or {}
+        self.test_cfg = test_cfg or {}
+        self.register_buffer('base_dims', torch.tensor(base_dims), False)
+        self.loss_cls = FocalLoss(use_sigmoid=True, gamma=2.0, alpha=0.25)
+        self.loss_consistency = GIoULoss(reduction='sum')
+
+        def conv(channels: int) -> ConvModule:
+            norm = dict(type='GN', num_groups=32)
+            return ConvModule(
+                channels, feat_channels, 3, padding=1, norm_cfg=norm
+            )
+
+        def tower() -> nn.Sequential:
+            inputs = [in_channels] + [feat_channels] * (stacked_convs - 1)
+            return nn.Sequential(*(conv(channels) for channels in inputs))
+
+        self.cls_tower, self.reg_tower = tower(), tower()
+        self.cls = nn.Sequential(
+            conv(feat_channels), nn.Conv2d(feat_channels, num_classes, 1)
+        )
+        self.branches = nn.ModuleDict(
+            {
+                name: nn.Sequential(
+                    conv(feat_channels),
+                    nn.Conv2d(feat_channels, sum(outputs.values()), 1),
+                )
+                for name, outputs in _BRANCHES.items()
+            }
+        )
+        self.scales = nn.ModuleList(
+            nn.ModuleDict({name: Scale(1.0) for name in _SCALED})
+            for _ in self.strides
+        )
+        self.depth_balance = nn.Parameter(torch.zeros(()))
+
+    def init_weights(self) -> None:
+        super().init_weights()
+        prior = -math.log((1 - _PRIOR) / _PRIOR)
+        nn.init.constant_(self.cls[-1].bias, prior)
+        nn.init.constant_(self.branches['box2d'][-1].bias, _FIRST_SIDE)
+
+    def forward(self, features: Sequence[Tensor]) -> List[Dict[str, Tensor]]:
+        """Runs the head on every level.
+
+        Returns:
+            Maps (N, channels, H, W) in float32, for every level:
+
+            - ``cls``: logits of the classes; ``centerness``: a logit.
+            - ``offset``: (x, y) from the projected centre to the point, in
+              strides.
+            - ``depth``: metres; ``depth_log_weight``: its uncertainty.
+            - ``dim``: length, height, width relative to the class's.
+            - ``angle``: observation angle, up to half turns;
+              ``direction``: logits of the two half turns.
+            - ``keypoints``: (x, y) from the point to the 8 corners, relative
+              to the level's reach, in (-1, 1).
+            - ``box2d``: distances to left, top, right and bottom, in
+              strides.
+        """
+        return [
+            self._forward_level(feature, scales)
+            for feature, scales in zip(features, self.scales)
+        ]
+
+    def _forward_level(
+        self, feature: Tensor, scales: nn.ModuleDict
+    ) -> Dict[str, Tensor]:
+        maps = dict(cls=self.cls(self.cls_tower(feature)).float())
+        regression = self.reg_tower(feature)
+        for name, outputs in _BRANCHES.items():
+            out = self.branches[name](regression).float()
+            maps.update(zip(outputs, out.split(tuple(outputs.values()), 1)))
+        for name, scale in scales.items():
+            maps[name] = scale(maps[name])
+        direct = DEPTH_MEAN + DEPTH_STD * maps.pop('direct')
+        maps['depth'] = fuse_depth(
+            direct, maps.pop('depth_bins'), self.depth_balance
+        )
+        maps['dim'] = maps['dim'].exp()
+        maps['keypoints'] = maps['keypoints'].tanh()
+        maps['box2d'] = maps['box2d'].relu()
+        return maps
+
+    def loss(
+        self, features: Sequence[Tensor], batch_data_samples: SampleList
+    ) -> Dict[str, Tensor]:
+        """Losses of a batch, see :meth:`loss_by_maps`."""
+        gts = []
+        for sample in batch_data_samples:
+            gt = sample.gt_instances_3d
+            gts.append(
+                gt[select_objects(gt, sample.img_shape, **self.train_cfg)]
+            )
+        metas = [sample.metainfo for sample in batch_data_samples]
+        return self.loss_by_maps(self(features), gts, metas)
+
+    def loss_by_maps(
+        self,
+        levels: Sequence[Dict[str, Tensor]],
+        gts: Sequence[InstanceData],
+        metas: Sequence[dict],
+    ) -> Dict[str, Tensor]:
+        """Losses between maps and objects, weighted as PGD does on KITTI.
+
+        Depth is judged together with its uncertainty, so its loss may be
+        negative. Without objects every loss but the classes' is 0.
+
+        Args:
+            levels: see :meth:`forward`.
+            gts: the objects to learn from, of every image.
+            metas: ``cam2img`` and ``img_shape`` of every image.
+        """
+        points, flat = self._flatten(levels)
+        cameras = stack_cameras(metas, points.xy)
+        targets = self._targets(points, gts, cameras)
+        image, index, target = targets[1:]
+        count = len(index)
+        cls_loss = self.loss_cls(
+            flat['cls'].flatten(0, 1),
+            targets.labels.flatten(),
+            avg_factor=count + len(gts),
+        )
+        pred = {name: value[image, index] for name, value in flat.items()}
+        losses = self._box_losses(pred, target)
+        losses['loss_consistency'] = self._consistency_loss(
+            Points(*(column[index] for column in points)),
+            pred,
+            target.label,
+            cameras[image],
+            points.xy.new_tensor([meta['img_shape'][:2] for meta in metas])[
+                image
+            ],
+        )
+        return dict(loss_cls=cls_loss, **losses)
+
+    def _box_losses(
+        self, pred: Dict[str, Tensor], target: PointTargets
+    ) -> Dict[str, Tensor]:
+        """Losses of M positive points that compare a value with a target."""
+        count = max(len(target.label), 1)
+        angle = pred['angle'].squeeze(1)
+        # sin(a - b), as two terms; the half turn is left to the direction.
+        sines = angle.sin() * target.alpha.cos()
+        cosines = angle.cos() * target.alpha.sin()
+        valid = target.keypoint_valid[..., None]
+        keypoints = pred['keypoints'].view_as(target.keypoints)
+        dim = pred['dim'] * self.base_dims[target.label]
+        return dict(
+            loss_centerness=F.binary_cross_entropy_with_logits(
+                pred['centerness'].squeeze(1),
+                target.centerness,
+                reduction='sum',
+            )
+            / count,
+            loss_offset=row_smooth_l1(pred['offset'], target.offset, _BETA),
+            loss_depth=uncertain_smooth_l1(
+                pred['depth'].squeeze(1),
+                target.depth,
+                pred['depth_log_weight'].squeeze(1),
+                _DEPTH_BETA,
+            ),
+            loss_dim=row_smooth_l1(dim, target.dim, _BETA),
+            loss_angle=row_smooth_l1(sines, cosines, _BETA),
+            loss_direction=F.cross_entropy(
+                pred['direction'], target.direction, reduction='sum'
+            )
+            / count,
+            loss_keypoints=0.2
+            * row_smooth_l1(
+                keypoints.where(valid, keypoints * 0),
+                target.keypoints.where(valid, keypoints.new_zeros(())),
+                _BETA,
+            ),
+            loss_box2d=row_smooth_l1(pred['box2d'], target.box2d, _BETA),
+        )
+
+    def _consistency_loss(
+        self,
+        points: Points,
+        pred: Dict[str, Tensor],
+        label: Tensor,
+        cameras: Tensor,
+        image_shape: Tensor,
+    ) -> Tensor:
+        """1 - GIoU of the 2D boxes and the projected 3D boxes."""
+        boxes = decode_boxes(
+            points,
+            pred['offset'],
+            pred['depth'].squeeze(1),
+            pred['dim'] * self.base_dims[label],
+            # A box looks the same after half a turn.
+            pred['angle'].squeeze(1),
+            cameras,
+        )
+        projected = box2d_from_boxes3d(boxes, cameras)
+        # Labelled 2D boxes end at the image, predicted ones learn to.
+        limit = image_shape.flip(1).repeat(1, 2) - 1
+        projected = torch.minimum(projected.clamp(min=0), limit)
+        boxes_2d = decode_boxes_2d(points, pred['box2d'])
+        loss = self.loss_consistency(boxes_2d, projected)
+        return loss / max(len(label), 1)
+
+    def predict(
+        self,
+        features: Sequence[Tensor],
+        batch_data_samples: SampleList,
+        rescale: bool = True,
+    ) -> List[InstanceData]:
+        """Detects objects, see :meth:`predict_by_maps`."""
+        metas = [sample.metainfo for sample in batch_data_samples]
+        return self.predict_by_maps(self(features), metas, rescale)
+
+    def predict_by_maps(
+        self,
+        levels: Sequence[Dict[str, Tensor]],
+        metas: Sequence[dict],
+        rescale: bool,
+    ) -> List[InstanceData]:
+        """Decodes the maps of a batch.
+
+        Args:
+            levels: see :meth:`forward`.
+            metas: ``cam2img``, ``img_shape`` and ``scale_factor`` of every
+                image.
+            rescale: give the 2D boxes in the original images' pixels.
+
+        Returns:
+            One InstanceData an image, as in :class:`Mono3DDetector`, by
+            falling score, which is class times centre-ness.
+        """
+        points, flat = self._flatten(levels)
+        scores, labels = flat['cls'].sigmoid().max(-1)
+        scores = scores * flat['centerness'].sigmoid().squeeze(-1)
+        cameras = stack_cameras(metas, points.xy)
+        results = []
+        for i, meta in enumerate(metas):
+            index = self._candidates(points, scores[i])
+            found = self._decode(
+                Points(*(column[index] for column in points)),
+                {name: value[i, index] for name, value in flat.items()},
+                labels[i, index],
+                cameras[i],
+            )
+            found.scores_3d = scores[i, index]
+            kept = self._suppress(found)
+            results.append(finish_boxes(found[kept], meta, rescale))
+        return results
+
+    def _decode(
+        self,
+        points: Points,
+        pred: Dict[str, Tensor],
+        labels: Tensor,
+        camera: Tensor,
+    ) -> InstanceData:
+        alpha = decode_alpha(
+            pred['angle'].squeeze(1), pred['direction'].argmax(1)
+        )
+        boxes = decode_boxes(
+            points,
+            pred['offset'],
+            pred['depth'].squeeze(1),
+            pred['dim'] * self.base_dims[labels],
+            alpha,
+            camera,
+        )
+        return InstanceData(
+            bboxes_3d=boxes,
+            labels_3d=labels,
+            bboxes=decode_boxes_2d(points, pred['box2d']),
+            alphas=alpha,
+        )
+
+    def _candidates(self, points: Points, scores: Tensor) -> Tensor:
+        """Indices of the best points of every level."""
+        threshold = self.test_cfg.get('score_thr', 0.001)
+        limit = self.test_cfg.get('nms_pre', 100)
+        kept = []
+        for stride in self.strides:
+            level = (
+                (points.stride == stride) & (scores >= threshold)
+            ).nonzero(as_tuple=True)[0]
+            best = scores[level].topk(min(limit, len(level))).indices
+            kept.append(level[best])
+        return torch.cat(kept)
+
+    def _suppress(self, found: InstanceData) -> Tensor:
+        """Indices of what is left, by falling score."""
+        if len(found) == 0:
+            return found.labels_3d
+        bev = boxes_to_bev(found.bboxes_3d).float()
+        # Far apart, classes do not suppress each other.
+        bev[:, 0] += found.labels_3d * 1000
+        _, kept = nms_rotated(
+            bev,
+            found.scores_3d.float(),
+            self.test_cfg.get('nms_thr', 0.05),
+        )
+        return kept[: self.test_cfg.get('max_per_img', 20)]
+
+    def _flatten(
+        self, levels: Sequence[Dict[str, Tensor]]
+    ) -> Tuple[Points, Dict[str, Tensor]]:
+        """Points of all levels, and their values (N, P, channels)."""
+        shapes = [maps['cls'].shape[-2:] for maps in levels]
+        points = make_points(shapes, self.strides, levels[0]['cls'])
+        flat = {
+            name: torch.cat(
+                [maps[name].flatten(2).transpose(1, 2) for maps in levels], 1
+            )
+            for name in levels[0]
+        }
+        return points, flat
+
+    @torch.no_grad()
+    def _targets(
+        self, points: Points, gts: Sequence[InstanceData], cameras: Tensor
+    ) -> FCOS3DTargets:
+        size = (len(gts), len(points.xy))
+        labels = torch.full(
+            size, self.num_classes, device=points.xy.device, dtype=torch.long
+        )
+        images, indices, parts = [], [], []
+        for i, (gt, camera) in enumerate(zip(gts, cameras)):
+            assigned = assign_points(points, gt, camera)
+            index = (assigned >= 0).nonzero(as_tuple=True)[0]
+            part = encode_points(
+                Points(*(column[index] for column in points)),
+                gt,
+                assigned[index],
+                camera,
+            )
+            labels[i, index] = part.label
+            images.append(torch.full_like(index, i))
+            indices.append(index)
+            parts.append(part)
+        positives = PointTargets(*(torch.cat(part) for part in zip(*parts)))
+        return FCOS3DTargets(
+            labels, torch.cat(images), torch.cat(indices), positives
+        )
