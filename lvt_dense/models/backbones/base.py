@@ -208,7 +208,8 @@ class PyramidBackbone(BaseModule):
         for index, stage in enumerate(self.stages):
             x = self.run(stage, x)
             if index in self.out_indices:
-                outs.append(x)
+                # deformable convolutions of mmcv take no other layout
+                outs.append(x.contiguous())
         return tuple(outs)
 
     def run(self, module: nn.Module, x: Tensor, *args: Any) -> Tensor:
