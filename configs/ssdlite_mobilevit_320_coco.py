@@ -3,7 +3,8 @@
 #   tools/dist_train.sh configs/ssdlite_mobilevit_320_coco.py 4 --amp
 #   python tools/test.py configs/ssdlite_mobilevit_320_coco.py CHECKPOINT
 #
-# Expected mAP on val2017: 27.7 (paper), 27.9 (official repository); not reproduced here.
+# Expected mAP on val2017: 27.7 (paper), 27.9 (official repository); not
+# reproduced here.
 # Whole detector: 5,738,826 parameters, 3.48 GMACs. Batch 128 in all (4 x 32).
 _base_ = [
     './_base_/models/ssdlite_mobilevit.py',

@@ -3,7 +3,8 @@
 #   tools/dist_train.sh configs/ssdlite_mobilevit_xs_320_coco.py 4 --amp
 #   python tools/test.py configs/ssdlite_mobilevit_xs_320_coco.py CHECKPOINT
 #
-# Expected mAP on val2017: 24.8 (paper and official repository); not reproduced here.
+# Expected mAP on val2017: 24.8 (paper and official repository); not
+# reproduced here.
 # Whole detector: 2,742,042 parameters, 1.89 GMACs. Batch 128 in all (4 x 32).
 _base_ = [
     './_base_/models/ssdlite_mobilevit.py',

@@ -1,9 +1,10 @@
-# SSDLite with MobileViT-XXS on COCO at 320 x 320 (MobileViT, arXiv 2110.02178).
+# SSDLite with MobileViT-XXS on COCO at 320 x 320 (arXiv 2110.02178).
 #
 #   tools/dist_train.sh configs/ssdlite_mobilevit_xxs_320_coco.py 4 --amp
 #   python tools/test.py configs/ssdlite_mobilevit_xxs_320_coco.py CHECKPOINT
 #
-# Expected mAP on val2017: 19.9 (official repository); not reproduced here.
+# Expected mAP on val2017: 19.9 (official repository); not reproduced
+# here.
 # Whole detector: 1,755,050 parameters, 0.86 GMACs. Batch 128 in all (4 x 32).
 _base_ = [
     './_base_/models/ssdlite_mobilevit.py',

@@ -29,7 +29,7 @@ class _Names(NamedTuple):
     encoder: Dict[str, str]  # our part of an encoder -> theirs
 
 
-def _pairs(names: _Names) -> Iterator[Tuple[str, str]]:
+def backbone_pairs(names: _Names) -> Iterator[Tuple[str, str]]:
     def both(theirs: str, ours: str) -> Iterator[Tuple[str, str]]:
         for their_layer, our_layer in zip(names.conv_norm, ('conv', 'norm')):
             yield f'{theirs}.{their_layer}.{{p}}', f'{ours}.{our_layer}.{{p}}'
@@ -203,7 +203,7 @@ def _layout(
     prefixes: Tuple[str, ...] = ('',),
     cls: type = Layout,
 ) -> Layout:
-    return cls(name, markers, _pairs(names), prefixes, CLASSIFIER)
+    return cls(name, markers, backbone_pairs(names), prefixes, CLASSIFIER)
 
 
 LAYOUTS = (
