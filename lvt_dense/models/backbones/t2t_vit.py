@@ -337,7 +337,7 @@ class T2TViT(PyramidBackbone):
         ]
         for pool in self.stages[TRUNK + 1 :]:
             maps.append(pool(maps[-1]))
-        return tuple(maps[index] for index in self.out_indices)
+        return tuple(maps[index].contiguous() for index in self.out_indices)
 
     @torch.no_grad()
     def flip_input_channels(self) -> None:
