@@ -7,22 +7,26 @@ default_hooks = dict(
         type='CheckpointHook',
         by_epoch=False,
         interval=8000,
-        max_keep_ckpts=2,
+        max_keep_ckpts=3,
         save_best='mIoU',
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
-    visualization=dict(type='SegVisualizationHook'),
+    visualization=dict(type='lvt_dense.PictureHook'),
 )
 env_cfg = dict(
     cudnn_benchmark=False,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
     dist_cfg=dict(backend='nccl'),
 )
+sync_bn = 'torch'  # in distributed training only
 vis_backends = [dict(type='LocalVisBackend')]
-visualizer = dict(type='SegLocalVisualizer', vis_backends=vis_backends)
-log_processor = dict(by_epoch=False)
+visualizer = dict(
+    type='lvt_dense.SegVisualizer',
+    vis_backends=vis_backends,
+    name='visualizer',
+)
+tta_model = dict(type='SegTTAModel')
+log_processor = dict(type='LogProcessor', window_size=50, by_epoch=False)
 log_level = 'INFO'
 load_from = None
 resume = False
-# Batch norm turns into its synchronised form under a distributed launch.
-sync_bn = 'torch'

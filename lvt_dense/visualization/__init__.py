@@ -1,5 +1,8 @@
 """Pictures of data and predictions."""
 
-from .kitti_visualizer import Mono3DVisualizer
+from importlib.util import find_spec
 
-__all__ = ['Mono3DVisualizer']
+from .kitti_visualizer import Mono3DVisualizer  # noqa: F401
+
+if find_spec('mmseg'):
+    from .seg_visualizer import SegVisualizer  # noqa: F401

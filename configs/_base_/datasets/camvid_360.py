@@ -1,11 +1,12 @@
-# CamVid, 11 classes, images of 480 x 360 pixels (width x height):
-#   data/camvid/{images,labels}/{train,val,test}
+# CamVid: 11 classes, 367, 101 and 233 images of 480 x 360 pixels in
+# {images,labels}/{train,val,test}.
 dataset_type = 'lvt_dense.CamVidDataset'
 data_root = 'data/camvid/'
-crop_size = (256, 256)
+crop_size = (192, 256)
+load_mask = dict(type='lvt_dense.LoadSegAnnotations', num_classes=11)
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations'),
+    dict(type='lvt_dense.LoadImageFromFile', skip_unreadable=True),
+    load_mask,
     dict(
         type='RandomResize',
         scale=(480, 360),
@@ -18,10 +19,33 @@ train_pipeline = [
     dict(type='PackSegInputs'),
 ]
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='lvt_dense.LoadImageFromFile'),
     dict(type='Resize', scale=(480, 360), keep_ratio=True),
-    dict(type='LoadAnnotations'),
+    load_mask,  # after Resize: figures are of the original size
     dict(type='PackSegInputs'),
+]
+# Six sizes, each as it is and mirrored.
+tta_pipeline = [
+    dict(type='lvt_dense.LoadImageFromFile'),
+    dict(
+        type='TestTimeAug',
+        transforms=[
+            [
+                dict(
+                    type='Resize',
+                    scale=(int(480 * r), int(360 * r)),
+                    keep_ratio=True,
+                )
+                for r in (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
+            ],
+            [
+                dict(type='RandomFlip', prob=0.0, direction='horizontal'),
+                dict(type='RandomFlip', prob=1.0, direction='horizontal'),
+            ],
+            [load_mask],
+            [dict(type='PackSegInputs')],
+        ],
+    ),
 ]
 train_dataloader = dict(
     batch_size=8,
@@ -32,7 +56,10 @@ train_dataloader = dict(
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
-        data_prefix=dict(img_path='images/train', seg_map_path='labels/train'),
+        data_prefix=dict(
+            img_path='images/train/',
+            seg_map_path='labels/train/',
+        ),
         pipeline=train_pipeline,
     ),
 )
@@ -44,7 +71,10 @@ val_dataloader = dict(
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
-        data_prefix=dict(img_path='images/val', seg_map_path='labels/val'),
+        data_prefix=dict(
+            img_path='images/val/',
+            seg_map_path='labels/val/',
+        ),
         pipeline=test_pipeline,
     ),
 )

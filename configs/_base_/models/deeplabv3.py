@@ -1,25 +1,39 @@
-# DeepLabv3 on the last level of a pyramid. A config adds the backbone, the
-# input channels of the head and, if need be, the input normalisation.
-data_preprocessor = dict(
-    type='SegDataPreProcessor',
-    mean=[123.675, 116.28, 103.53],
-    std=[58.395, 57.12, 57.375],
-    bgr_to_rgb=True,
-    pad_val=0,
-    seg_pad_val=255,
-)
+# DeepLabv3 with an auxiliary head on stride 16, on undilated levels of
+# strides 4 to 32, as EMO's authors train it. A config adds the backbone,
+# its channels, the number of classes and the crop size.
 model = dict(
     type='EncoderDecoder',
-    data_preprocessor=data_preprocessor,
+    data_preprocessor=dict(
+        type='SegDataPreProcessor',
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True,
+        pad_val=0,
+        seg_pad_val=255,
+    ),
     decode_head=dict(
-        type='lvt_dense.AtrousPoolingHead',
+        type='ASPPHead',
         in_index=3,
         channels=256,
-        dilations=(6, 12, 18),
+        dilations=(1, 12, 24, 36),
         dropout_ratio=0.1,
         norm_cfg=dict(type='BN'),
+        align_corners=False,
         loss_decode=dict(
             type='CrossEntropyLoss', avg_non_ignore=True, loss_weight=1.0
+        ),
+    ),
+    auxiliary_head=dict(
+        type='FCNHead',
+        in_index=2,
+        channels=256,
+        num_convs=1,
+        concat_input=False,
+        dropout_ratio=0.1,
+        norm_cfg=dict(type='BN'),
+        align_corners=False,
+        loss_decode=dict(
+            type='CrossEntropyLoss', avg_non_ignore=True, loss_weight=0.4
         ),
     ),
     train_cfg=dict(),

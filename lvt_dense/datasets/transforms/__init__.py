@@ -1,21 +1,16 @@
 """Transforms of the data pipelines."""
 
-from .loading import LoadImageFromFile
-from .mono3d import (
-    LoadAnnotations3D,
-    Pack3DInputs,
-    RandomCrop3D,
-    RandomFlip3D,
-    RandomShift3D,
-    Resize3D,
-)
+from importlib.util import find_spec
 
-__all__ = [
-    'LoadAnnotations3D',
-    'LoadImageFromFile',
-    'Pack3DInputs',
-    'RandomCrop3D',
-    'RandomFlip3D',
-    'RandomShift3D',
-    'Resize3D',
-]
+from .loading import LoadImageFromFile  # noqa: F401
+from .seg_loading import LoadSegAnnotations  # noqa: F401
+
+if find_spec('mmdet'):
+    from .mono3d import (  # noqa: F401
+        LoadAnnotations3D,
+        Pack3DInputs,
+        RandomCrop3D,
+        RandomFlip3D,
+        RandomShift3D,
+        Resize3D,
+    )

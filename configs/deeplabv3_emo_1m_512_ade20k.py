@@ -1,0 +1,26 @@
+# DeepLabv3 with EMO-1M on ADE20K at 512 x 512 (EMO, arXiv 2301.01146).
+#
+#   tools/dist_train.sh configs/deeplabv3_emo_1m_512_ade20k.py 4
+#   python tools/test.py configs/deeplabv3_emo_1m_512_ade20k.py CHECKPOINT
+#
+# Expected mIoU on val: 33.5 (official log); not reproduced here. Batch 32 in
+# all (4 x 8; there 8 x 4).
+# 5,653,188 parameters with the auxiliary head; 2.46 GMACs at 512 x 512 without it.
+# The backbone starts from ImageNet weights: add --cfg-options
+# model.backbone.init_cfg.type=Pretrained
+# model.backbone.init_cfg.checkpoint=FILE.
+_base_ = [
+    './_base_/models/deeplabv3.py',
+    './_base_/datasets/ade20k_512.py',
+    './_base_/schedules/seg_adamw_80k.py',
+    './_base_/seg_runtime.py',
+]
+model = dict(
+    data_preprocessor=dict(
+        size=(512, 512),
+    ),
+    backbone=dict(type='lvt_dense.EMO', arch='1m'),
+    decode_head=dict(in_channels=168, num_classes=150),
+    auxiliary_head=dict(in_channels=80, num_classes=150),
+)
+train_dataloader = dict(batch_size=8)

@@ -1,0 +1,26 @@
+# PSPNet with EMO-5M on ADE20K at 512 x 512 (EMO, arXiv 2301.01146).
+#
+#   tools/dist_train.sh configs/pspnet_emo_512_ade20k.py 4
+#   python tools/test.py configs/pspnet_emo_512_ade20k.py CHECKPOINT
+#
+# Expected mIoU on val: 38.2 (official log); not reproduced here. Batch 32 in
+# all (4 x 8; there 8 x 4).
+# 8,585,844 parameters with the auxiliary head; 6.05 GMACs at 512 x 512 without it.
+# The backbone starts from ImageNet weights: add --cfg-options
+# model.backbone.init_cfg.type=Pretrained
+# model.backbone.init_cfg.checkpoint=FILE.
+_base_ = [
+    './_base_/models/pspnet.py',
+    './_base_/datasets/ade20k_512.py',
+    './_base_/schedules/seg_adamw_80k.py',
+    './_base_/seg_runtime.py',
+]
+model = dict(
+    data_preprocessor=dict(
+        size=(512, 512),
+    ),
+    backbone=dict(type='lvt_dense.EMO', arch='5m', window_size=16),
+    decode_head=dict(in_channels=288, num_classes=150),
+    auxiliary_head=dict(in_channels=160, num_classes=150),
+)
+train_dataloader = dict(batch_size=8)

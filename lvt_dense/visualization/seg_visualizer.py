@@ -1,0 +1,112 @@
+"""Pictures of semantic segmentation, from data samples."""
+
+from pathlib import Path
+from typing import Any, Optional, Union
+
+import mmcv
+import numpy as np
+from mmengine.dist import master_only
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
+from mmseg.visualization import SegLocalVisualizer
+
+from lvt_dense.errors import UserError
+from lvt_dense.registry import VISUALIZERS
+
+from .seg_drawing import coloured, compared, overlaid
+
+
+@VISUALIZERS.register_module()
+class SegVisualizer(SegLocalVisualizer):
+    """Draws image, ground truth, prediction and errors side by side.
+
+    Next to the picture ``NAME.png``, :meth:`add_datasample` writes what other
+    programs need of the prediction: ``NAME_labels.png`` (the labels, one
+    channel), ``NAME_mask.png`` (in the colours of the data set) and
+    ``NAME_overlay.png`` (over the image).
+
+    Args:
+        name: Name of the instance in MMEngine.
+        alpha: Opacity of the colours over the image, in [0, 1].
+        **kwargs: As for mmseg's ``SegLocalVisualizer``. Classes and colours
+            come from the metainfo of the data set or of the checkpoint.
+    """
+
+    def __init__(
+        self, name: str = 'visualizer', alpha: float = 0.6, **kwargs: Any
+    ) -> None:
+        super().__init__(name, alpha=alpha, **kwargs)
+
+    @property
+    def alpha(self) -> float:
+        """Opacity of the colours over the image, in [0, 1]."""
+        return self._alpha
+
+    @alpha.setter
+    def alpha(self, value: float) -> None:
+        if not 0.0 <= value <= 1.0:
+            raise UserError(
+                f'opacity {value}: give a number from 0 (image alone) to 1 '
+                '(colours alone)'
+            )
+        self._alpha = value
+
+    @master_only
+    def add_datasample(
+        self,
+        name: str,
+        image: np.ndarray,
+        data_sample: Optional[SegDataSample] = None,
+        draw_gt: bool = True,
+        draw_pred: bool = True,
+        show: bool = False,
+        wait_time: float = 0,
+        out_file: Optional[str] = None,
+        step: int = 0,
+    ) -> None:
+        """Draw a sample.
+
+        Args:
+            name: Name of the picture in windows and backends.
+            image: The original image, (H, W, 3), RGB, uint8.
+            data_sample: ``gt_sem_seg`` and ``pred_sem_seg``, each optional,
+                of the image's size.
+            draw_gt: Draw the ground truth.
+            draw_pred: Draw the prediction.
+            show: Open a window.
+            wait_time: Seconds until it closes; 0 waits for a key.
+            out_file: Picture to write, with the three files of the
+                prediction beside it; without it, the picture goes to the
+                backends.
+            step: Step that the backends record.
+        """
+        truth = _labels(data_sample, 'gt_sem_seg') if draw_gt else None
+        predicted = _labels(data_sample, 'pred_sem_seg') if draw_pred else None
+        classes = self.dataset_meta['classes']
+        palette = self.dataset_meta['palette']
+        sheet = compared(image, predicted, truth, classes, palette, self.alpha)
+        self.set_image(sheet)
+        if show:
+            self.show(sheet, win_name=name, wait_time=wait_time)
+        if out_file is None:
+            self.add_image(name, sheet, step)
+            return
+        _write(sheet, Path(out_file))
+        if predicted is not None:
+            path = Path(out_file)
+            stem = path.with_suffix('')
+            mmcv.imwrite(predicted.astype(np.uint8), f'{stem}_labels.png')
+            _write(coloured(predicted, palette), f'{stem}_mask.png')
+            mixed = overlaid(image, predicted, palette, self.alpha)
+            _write(mixed, f'{stem}_overlay.png')
+
+
+def _labels(
+    sample: Optional[SegDataSample], field: str
+) -> Optional[np.ndarray]:
+    data: Optional[PixelData] = getattr(sample, field, None)
+    return None if data is None else np.asarray(data.data.cpu())[0]
+
+
+def _write(picture: np.ndarray, path: Union[str, Path]) -> None:
+    mmcv.imwrite(picture[..., ::-1], str(path))
