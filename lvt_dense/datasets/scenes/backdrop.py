@@ -127,7 +127,8 @@ def sample_building(
     """A building on a plot of ``length`` along the road and ``depth``."""
     floors = int(rng.integers(2, 6))
     template = building_template(floors, int(rng.integers(3, 5)))
-    wall = _WALLS[rng.integers(len(_WALLS))] * rng.uniform(0.75, 1.1, 3)
+    wall = _WALLS[rng.integers(len(_WALLS))]
+    wall = wall * rng.uniform(0.75, 1.1) * rng.uniform(0.93, 1.07, 3)
     palette = np.stack([
         wall, np.array([95, 80, 66]) * rng.uniform(0.7, 1.6),
         np.array([50, 62, 84]) * rng.uniform(0.7, 1.3), wall * 0.6,

@@ -85,8 +85,10 @@ class Ground:
 
     def lift(self, xz: np.ndarray) -> np.ndarray:
         """(..., 2) positions (x, z) to (..., 3) points on the plane."""
-        y = self.height + self.slope * xz[..., 1]
-        return np.stack([xz[..., 0], y, xz[..., 1]], axis=-1)
+        points = np.empty((*xz.shape[:-1], 3))
+        points[..., ::2] = xz
+        points[..., 1] = self.height + self.slope * xz[..., 1]
+        return points
 
     def homography(self, camera: Camera) -> np.ndarray:
         """(3, 3) matrix from (x, z, 1) on the plane to pixels."""

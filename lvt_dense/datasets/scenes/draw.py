@@ -7,15 +7,16 @@ import numpy as np
 
 from .camera import NEAR, Camera
 from .canvas import Canvas, fill_map, to_fixed
-from .geometry import clip_near, painter_order
+from .faces import visible_faces
+from .geometry import clip_near, painter_order, polygon_areas
 from .layout import Scene
-from .light import Light
 from .solids import Label, Solid
 
 _SKY_BANDS = 40
 # Details smaller than this many square pixels are left out: the outline of a
 # polygon is always drawn, so they would grow over their surroundings.
 _MIN_DETAIL = 1.0
+_SHADOW_REACH = 70.0  # metres; farther ones are too thin to see
 
 
 @dataclass(frozen=True)
@@ -46,15 +47,11 @@ def draw(scene: Scene) -> Drawing:
     shadow = np.full(canvas.ids.shape, 255, np.uint8)
     for solid in scene.solids:
         _cast_shadow(shadow, scene, solid)
-    users, silhouettes = [], []
     bases = np.array([s.base for s in scene.solids]).reshape(-1, 4, 2)
-    for i in painter_order(bases, camera.centre[[0, 2]]):
-        solid = scene.solids[i]
-        number = len(users) + 1 if solid.kind else 0
-        pixels = _draw_solid(canvas, camera, scene.light, solid, number)
-        if solid.kind:
-            users.append(solid)
-            silhouettes.append(pixels)
+    order = painter_order(bases, camera.centre[[0, 2]])
+    solids = [scene.solids[i] for i in order]
+    silhouettes = _draw_solids(canvas, scene, solids)
+    users = [s for s in solids if s.kind]
     return Drawing(canvas, shadow, users, silhouettes)
 
 
@@ -115,7 +112,8 @@ def _cast_shadow(shadow: np.ndarray, scene: Scene, solid: Solid) -> None:
     light, camera = scene.light, scene.camera
     reach = -light.sun[[0, 2]] / -light.sun[1]
     height = solid.dims[1]
-    if min(solid.dims[0], solid.dims[2]) < 0.4 or solid.position[2] < 2:
+    thin = min(solid.dims[0], solid.dims[2]) < 0.4
+    if thin or not 2.0 < solid.position[2] < _SHADOW_REACH:
         return
     crown = solid.outline + height * reach
     if solid.stem:  # a tree: the shadow of its crown only
@@ -132,67 +130,60 @@ def _cast_shadow(shadow: np.ndarray, scene: Scene, solid: Solid) -> None:
         fill_map(shadow, camera.project(corners), int(150 * light.shade))
 
 
-def _draw_solid(
-    canvas: Canvas, camera: Camera, light: Light, solid: Solid, number: int
-) -> int:
-    """Draws the faces that look at the camera; returns pixels covered."""
-    template = solid.template
-    normals = solid.normals()
-    middles = solid.place(template.middles)
-    sight = middles - camera.centre
-    facing = np.einsum('fc,fc->f', normals, sight) < 0
-    parts = solid.place(template.centres) - camera.centre
-    distance = np.linalg.norm(parts, axis=1)[template.parts]
-    # Layers from below; within one the farther part first; within a part
-    # the faces, then the details painted on them.
-    order = np.lexsort((np.arange(len(facing)), -distance, template.layers))
-    order = order[facing[order]]
-    slots = template.slots[order]
-    colours = light.lit(solid.palette[slots], normals[order])
+def _draw_solids(
+    canvas: Canvas, scene: Scene, solids: list[Solid]
+) -> list[int]:
+    """Draws solids in the order given; returns the users' silhouettes."""
+    if not solids:
+        return []
+    camera = scene.camera
+    numbers = np.cumsum([s.kind is not None for s in solids])
+    numbers[[s.kind is None for s in solids]] = 0
+    faces = visible_faces(solids, camera.centre)
     first = canvas.add(
-        light.hazed(colours, middles[order, 2]),
-        template.labels[slots],
-        template.texture[slots],
-        number,
+        scene.light.hazed(
+            scene.light.lit(faces.colours, faces.normals), faces.depth
+        ),
+        faces.labels,
+        faces.texture,
+        numbers[faces.owner],
     )
-    points = solid.place(template.points[order])
-    detail = template.detail[order]
-    if points[..., 2].min() < NEAR:
-        return _fill_clipped(canvas, camera, points, template.counts[order],
-                             first)  # fmt: skip
-    pixels = camera.project(points)
-    low, high = pixels.min((0, 1)), pixels.max((0, 1))
-    if (high < 0).any() or (low > [camera.width, camera.height]).any():
-        return 0
-    drawn = ~detail | (_areas(pixels) > _MIN_DETAIL)
-    fixed = to_fixed(pixels)
-    counts = template.counts[order].tolist()
-    for i in np.flatnonzero(drawn).tolist():
-        corners = fixed[i, : counts[i]]
-        cv2.fillConvexPoly(canvas.ids, corners, first + i, 8, 4)
-    left, top = np.maximum(low - 1, 0).astype(int)
-    right, bottom = np.maximum(high + 3, 0).astype(int)
-    # Numbers only grow, so what is at least ``first`` is this solid.
-    crop = canvas.ids[top:bottom, left:right]
-    return int(np.count_nonzero(crop >= first))
+    behind = faces.points[..., 2].min(axis=1) < NEAR
+    pixels = camera.project(
+        np.where(behind[:, None, None], [0.0, 0.0, NEAR], faces.points)
+    )
+    low, high = pixels.min(axis=1), pixels.max(axis=1)
+    size = (camera.width, camera.height)
+    drawn = (high > -1).all(axis=1) & (low < size).all(axis=1)
+    drawn &= ~faces.detail | (polygon_areas(pixels) > _MIN_DETAIL)
+    drawn |= behind
+    fixed, counts = to_fixed(pixels), faces.counts.tolist()
+    starts = np.searchsorted(faces.owner, np.arange(len(solids) + 1))
+    silhouettes = []
+    for k, solid in enumerate(solids):
+        first_face, last = int(starts[k]), int(starts[k + 1])
+        for i in drawn[first_face:last].nonzero()[0].tolist():
+            i += first_face
+            if behind[i]:
+                corners = clip_near(faces.points[i, : counts[i]])
+                if len(corners):
+                    canvas.fill(camera.project(corners), first + i)
+            else:
+                corners = fixed[i, : counts[i]]
+                cv2.fillConvexPoly(canvas.ids, corners, first + i, 8, 4)
+        if solid.kind:
+            silhouettes.append(
+                _count_from(canvas, camera, solid, first + first_face)
+            )
+    return silhouettes
 
 
-def _fill_clipped(
-    canvas: Canvas,
-    camera: Camera,
-    points: np.ndarray,
-    counts: np.ndarray,
-    first: int,
+def _count_from(
+    canvas: Canvas, camera: Camera, solid: Solid, first: int
 ) -> int:
-    for i, count in enumerate(counts.tolist()):
-        corners = clip_near(points[i, :count])
-        if len(corners):
-            canvas.fill(camera.project(corners), first + i)
-    return int(np.count_nonzero(canvas.ids >= first))
-
-
-def _areas(polygons: np.ndarray) -> np.ndarray:
-    """(F,) areas of (F, K, 2) polygons, the shoelace formula."""
-    x, y = polygons[..., 0], polygons[..., 1]
-    x1, y1 = np.roll(x, -1, axis=1), np.roll(y, -1, axis=1)
-    return np.abs((x * y1 - x1 * y).sum(axis=1)) / 2
+    """Pixels of the solid drawn last, whose materials start at ``first``."""
+    corners = camera.project(solid.corners())
+    left, top = np.maximum(corners.min(0) - 2, 0).astype(int)
+    right, bottom = np.maximum(corners.max(0) + 3, 0).astype(int)
+    # Numbers only grow from far to near.
+    return int(np.count_nonzero(canvas.ids[top:bottom, left:right] >= first))

@@ -1,5 +1,7 @@
 """Plane and polygon geometry: footprints, drawing order, clipping."""
 
+import math
+
 import numpy as np
 
 from .camera import NEAR
@@ -7,7 +9,7 @@ from .camera import NEAR
 
 def rotation_y(angle: float) -> np.ndarray:
     """(3, 3) rotation about the camera's y axis, KITTI's sign of ry."""
-    c, s = np.cos(angle), np.sin(angle)
+    c, s = math.cos(angle), math.sin(angle)
     return np.array([[c, 0.0, s], [0.0, 1.0, 0.0], [-s, 0.0, c]])
 
 
@@ -16,15 +18,17 @@ def wrap_angle(angle: float) -> float:
     return float((angle + np.pi) % (2 * np.pi) - np.pi)
 
 
+_CORNERS = np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, -1.0], [-1.0, 1.0]])
+
+
 def footprint(
     x: float, z: float, length: float, width: float, yaw: float
 ) -> np.ndarray:
     """(4, 2) corners (x, z) of a box's base, in order around it."""
-    along = np.array([np.cos(yaw), -np.sin(yaw)]) * length / 2
-    across = np.array([np.sin(yaw), np.cos(yaw)]) * width / 2
-    return np.array([x, z]) + np.stack(
-        [along + across, along - across, -along - across, across - along]
-    )
+    c, s = math.cos(yaw), math.sin(yaw)
+    half_l, half_w = length / 2, width / 2
+    axes = np.array([[c * half_l, -s * half_l], [s * half_w, c * half_w]])
+    return _CORNERS @ axes + (x, z)
 
 
 def overlaps_any(quad: np.ndarray, others: np.ndarray) -> bool:
@@ -33,8 +37,6 @@ def overlaps_any(quad: np.ndarray, others: np.ndarray) -> bool:
     Separating axes: two rectangles are disjoint if and only if they are
     disjoint along the normal of one of their sides.
     """
-    if len(others) == 0:
-        return False
     pairs = np.broadcast_to(quad, others.shape)
     separate = np.zeros(len(others), bool)
     for base in (pairs, others):
@@ -112,6 +114,8 @@ def painter_order(quads: np.ndarray, eye: np.ndarray) -> list[int]:
 def clip_near(polygon: np.ndarray) -> np.ndarray:
     """The part of a convex (K, 3) polygon with z >= NEAR; may be empty."""
     z = polygon[:, 2] - NEAR
+    if z.min() >= 0:
+        return polygon
     kept = []
     for i in range(len(polygon)):
         j = (i + 1) % len(polygon)
@@ -121,3 +125,10 @@ def clip_near(polygon: np.ndarray) -> np.ndarray:
             t = z[i] / (z[i] - z[j])
             kept.append(polygon[i] + t * (polygon[j] - polygon[i]))
     return np.array(kept).reshape(-1, 3)
+
+
+def polygon_areas(polygons: np.ndarray) -> np.ndarray:
+    """(F,) areas of (F, K, 2) polygons, the shoelace formula."""
+    x, y = polygons[..., 0], polygons[..., 1]
+    twice = (x[:, :-1] * y[:, 1:] - x[:, 1:] * y[:, :-1]).sum(axis=1)
+    return np.abs(twice + x[:, -1] * y[:, 0] - x[:, 0] * y[:, -1]) / 2

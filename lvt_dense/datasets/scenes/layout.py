@@ -1,5 +1,6 @@
 """Draws a scene: camera height, light, road, backdrop and road users."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,8 +98,18 @@ class _Site:
         self.ground = ground
         self.solids: list[Solid] = []
 
-    def bases(self) -> np.ndarray:
-        return np.array([s.base for s in self.solids]).reshape(-1, 4, 2)
+    def taken(self, claim: np.ndarray) -> bool:
+        """Whether something stands on a (4, 2) rectangle of ground."""
+        x, z = claim.mean(0).tolist()
+        radius = math.hypot(*(claim[0] - claim[2])) / 2
+        # Few solids are near enough for the exact test.
+        circles = [s.circle for s in self.solids]
+        near = [
+            math.hypot(x1 - x, z1 - z) < radius + radius1
+            for x1, z1, radius1 in circles
+        ]
+        bases = [s.base for s, close in zip(self.solids, near) if close]
+        return bool(bases) and overlaps_any(claim, np.array(bases))
 
     def add(
         self, prop: Prop, xz: np.ndarray, yaw: float, margin: float = 0.1
@@ -114,7 +125,7 @@ class _Site:
         )
         length, width = prop.stem or (prop.dims[0], prop.dims[2])
         claim = footprint(*xz, length + margin, width + margin, yaw)
-        if not overlaps_any(claim, self.bases()):
+        if not self.taken(claim):
             self.solids.append(solid)
 
 
@@ -189,7 +200,7 @@ def _add_users(
         length, _, width = solid.dims
         x, _, z = solid.position
         claim = footprint(x, z, length + 0.5, width + 0.5, solid.yaw)
-        if claim[:, 1].min() < 2.0 or overlaps_any(claim, site.bases()):
+        if claim[:, 1].min() < 2.0 or site.taken(claim):
             continue
         span = _columns(camera, solid)
         if any(_covered(span, c) > profile.cover for c in columns):

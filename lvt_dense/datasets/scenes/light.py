@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+SHIFTS = 512
+
 
 @dataclass(frozen=True)
 class Light:
@@ -18,7 +20,7 @@ class Light:
         haze: Distance in metres at which 63 % of the contrast is lost.
         shade: Brightness of ground in a cast shadow, 1 for none.
         grain: Standard deviation of the sensor noise in grey levels.
-        shift: (2,) where in the noise tiles this scene reads.
+        shift: (2,) where in the noise tiles this scene reads, below SHIFTS.
     """
 
     sun: np.ndarray
@@ -57,16 +59,16 @@ def sample_light(rng: np.random.Generator) -> Light:
         sky = sky * rng.uniform(0.8, 1.0)
     else:
         sky = np.array([[215, 160, 105], [235, 218, 200]])
-        sky = sky * rng.uniform(0.85, 1.05, (1, 3))
-    exposure = rng.uniform(0.72, 1.18)
+        sky = sky * rng.uniform(0.85, 1.05) * rng.uniform(0.96, 1.04, 3)
+    exposure = rng.uniform(0.8, 1.18)
     return Light(
         sun=sun,
         ambient=0.82 if overcast else rng.uniform(0.5, 0.65),
-        gain=exposure * rng.uniform(0.94, 1.06, 3),
+        gain=exposure * rng.uniform(0.95, 1.05, 3),
         tilt=rng.uniform(-0.1, 0.1, 2),
         sky=sky,
         haze=rng.uniform(150.0, 600.0),
         shade=0.88 if overcast else rng.uniform(0.5, 0.7),
         grain=rng.uniform(1.5, 5.0),
-        shift=rng.integers(0, 512, 2),
+        shift=rng.integers(0, SHIFTS, 2),
     )

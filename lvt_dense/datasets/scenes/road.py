@@ -1,5 +1,6 @@
 """The road of a scene: where it lies, and its surfaces."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,20 +40,20 @@ class Road:
         """rotation_y of what faces away from the camera along the road."""
         return self.heading - np.pi / 2
 
-    def locate(self, along: np.ndarray, lateral: np.ndarray) -> np.ndarray:
+    def locate(self, along: np.ndarray, lateral: float) -> np.ndarray:
         """(..., 2) positions (x, z) of road coordinates in metres."""
-        c, s = np.cos(self.heading), np.sin(self.heading)
+        c, s = math.cos(self.heading), math.sin(self.heading)
         across = lateral - self.offset
-        return np.stack([along * s + across * c, along * c - across * s], -1)
+        return np.array([along * s + across * c, along * c - across * s]).T
 
     def lateral(self, x: float, z: float) -> float:
         """Lateral position of (x, z)."""
-        c, s = np.cos(self.heading), np.sin(self.heading)
+        c, s = math.cos(self.heading), math.sin(self.heading)
         return x * c - z * s + self.offset
 
     def x_range(self, z: float, limit: float) -> tuple[float, float]:
         """The x at depth z that lie within ``limit`` m of the middle."""
-        c, s = np.cos(self.heading), np.sin(self.heading)
+        c, s = math.cos(self.heading), math.sin(self.heading)
         middle = z * s - self.offset
         return (middle - limit) / c, (middle + limit) / c
 
@@ -85,8 +86,8 @@ def _strip(
     road: Road, ground: Ground, left: float, right: float, cuts: np.ndarray
 ) -> list[np.ndarray]:
     """Quads between two lateral positions, cut along the road."""
-    a = ground.lift(road.locate(cuts, np.full(len(cuts), left)))
-    b = ground.lift(road.locate(cuts, np.full(len(cuts), right)))
+    a = ground.lift(road.locate(cuts, left))
+    b = ground.lift(road.locate(cuts, right))
     return [
         np.array([a[i], b[i], b[i + 1], a[i + 1]])
         for i in range(len(cuts) - 1)

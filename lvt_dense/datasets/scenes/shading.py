@@ -1,6 +1,7 @@
 """From material numbers to a picture: textures, shadows, exposure, noise."""
 
 from functools import lru_cache
+from typing import Callable
 
 import cv2
 import numpy as np
@@ -8,6 +9,7 @@ import numpy as np
 from .canvas import Materials
 from .draw import Drawing
 from .layout import Scene
+from .light import SHIFTS
 
 _TILE = 1024
 _PIXELS_PER_METRE = 24.0
@@ -53,15 +55,22 @@ def _grain_tile() -> np.ndarray:
     return np.clip(grain, -3, 3)
 
 
-def _window(tile: np.ndarray, shift: np.ndarray, shape: tuple) -> np.ndarray:
-    """A window of ``shape`` (H, W) of a repeating tile."""
-    y, x = (int(s) % _TILE for s in shift)
-    height, width = shape
-    if y + height <= _TILE and x + width <= _TILE:
-        return tile[y : y + height, x : x + width]
-    rows = np.arange(y, y + height) % _TILE
-    columns = np.arange(x, x + width) % _TILE
+@lru_cache(maxsize=6)
+def _spread(make: Callable[[], np.ndarray], height: int, width: int):
+    """A tile, repeated so that windows of the size fit at any shift."""
+    tile = make()
+    rows = np.arange(height + SHIFTS) % _TILE
+    columns = np.arange(width + SHIFTS) % _TILE
     return tile[rows[:, None], columns]
+
+
+def _window(
+    make: Callable[[], np.ndarray], shift: np.ndarray, shape: tuple
+) -> np.ndarray:
+    """A window of ``shape`` (H, W) of a repeating tile."""
+    height, width = shape
+    y, x = shift.tolist()
+    return _spread(make, height, width)[y : y + height, x : x + width]
 
 
 def _ground_texture(scene: Scene, top: int, shape: tuple) -> np.ndarray:
@@ -95,12 +104,12 @@ def _modulation(
     """(H, W) factor of brightness from textures, shadows and exposure."""
     ids, light = drawing.canvas.ids, scene.light
     shape = ids.shape
-    noise = _window(_surface_tile(), light.shift, shape).copy()
+    noise = _window(_surface_tile, light.shift, shape).copy()
     horizon = scene.ground.horizon(scene.camera)
     top = int(np.clip(np.floor(horizon) + 1, 0, shape[0] - 1))
     noise[:top] = np.where(
         np.take(materials.labels == 0, ids[:top]),
-        _window(_sky_tile(), light.shift, (top, shape[1])),
+        _window(_sky_tile, light.shift, shape)[:top],
         noise[:top],
     )
     on_ground = np.take(materials.ground, ids[top:])
@@ -132,6 +141,6 @@ def shade(scene: Scene, drawing: Drawing) -> np.ndarray:
     factor = _modulation(scene, drawing, materials)
     image = cv2.multiply(flat, cv2.merge([factor] * 3), dtype=cv2.CV_32F)
     image = cv2.GaussianBlur(image, (3, 3), _BLUR)
-    grain = _window(_grain_tile(), scene.light.shift[::-1], ids.shape)
+    grain = _window(_grain_tile, scene.light.shift[::-1], ids.shape)
     image = cv2.scaleAdd(grain, scene.light.grain, image)
     return cv2.convertScaleAbs(np.maximum(image, 0, out=image))

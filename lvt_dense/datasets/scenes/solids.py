@@ -6,6 +6,7 @@ box, so that it fits any box: x in [-0.5, 0.5] along the length (front at
 z in [-0.5, 0.5] across.
 """
 
+import math
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
@@ -50,8 +51,8 @@ class Template:
         layers: (F,) parts of a higher layer are drawn later.
         detail: (F,) painted on another face: dropped when tiny.
         centres: (P, 3) centres of the parts.
-        labels: (S,) label of a slot.
-        texture: (S,) strength of the texture of a slot, 0..1.
+        labels: (F,) label of what the face shows.
+        texture: (F,) strength of the texture, 0..1.
     """
 
     points: np.ndarray
@@ -104,21 +105,29 @@ class Solid:
         x, _, z = self.position
         return footprint(x, z, self.dims[0], self.dims[2], self.yaw)
 
-    def place(self, points: np.ndarray) -> np.ndarray:
-        """(..., 3) points of the unit box to the camera-2 frame."""
-        turned = (points * self.dims) @ rotation_y(self.yaw).T
-        return turned + self.position
+    @cached_property
+    def circle(self) -> tuple[float, float, float]:
+        """x, z and radius in metres of the circle around the base."""
+        radius = math.hypot(*(self.base[0] - self.base[2])) / 2
+        return float(self.position[0]), float(self.position[2]), radius
+
+    @cached_property
+    def axes(self) -> np.ndarray:
+        """(3, 3) matrix from the unit box to the camera frame's axes."""
+        return rotation_y(self.yaw) * self.dims
+
+    @cached_property
+    def normal_axes(self) -> np.ndarray:
+        """(3, 3) the same for normals, which scale inversely to lengths."""
+        return rotation_y(self.yaw) / self.dims
 
     def corners(self) -> np.ndarray:
         """(8, 3) corners of the 3D box: bottom 0..3, then top 4..7."""
-        base = np.insert(self.outline, 1, self.position[1], axis=1)
-        return np.concatenate([base, base - [0.0, self.dims[1], 0.0]])
-
-    def normals(self) -> np.ndarray:
-        """(F, 3) unit outward normals of the faces."""
-        normals = self.template.normals / self.dims
-        normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-        return normals @ rotation_y(self.yaw).T
+        corners = np.empty((8, 3))
+        corners[:4, ::2] = corners[4:, ::2] = self.outline
+        corners[:4, 1] = self.position[1]
+        corners[4:, 1] = self.position[1] - self.dims[1]
+        return corners
 
 
 Sides = dict[str, np.ndarray]
@@ -278,7 +287,8 @@ class Builder:
     def build(self) -> Template:
         """The template, scaled to the unit box and turned to y down."""
         to_unit = np.array([1.0, -1.0, 1.0]) / self.dims
-        faces = self._faces
+        faces, looks = self._faces, list(self.slots.values())
+        slots = np.array([f[2] for f in faces])
         parts = np.array([f[3] for f in faces])
         padded = np.stack([
             np.pad(f[0], ((0, CORNERS - len(f[0])), (0, 0)), mode='edge')
@@ -294,11 +304,11 @@ class Builder:
             middles=np.stack([f[0].mean(0) for f in faces]) * to_unit,
             # Normals scale inversely to lengths.
             normals=np.stack([f[1] for f in faces]) / to_unit,
-            slots=np.array([f[2] for f in faces]),
+            slots=slots,
             parts=parts,
             layers=np.array(self._layers)[parts],
             detail=np.array([f[4] for f in faces]),
             centres=centres * to_unit,
-            labels=np.array([int(s[0]) for s in self.slots.values()]),
-            texture=np.array([s[1] for s in self.slots.values()]),
+            labels=np.array([int(kind) for kind, _ in looks])[slots],
+            texture=np.array([texture for _, texture in looks])[slots],
         )

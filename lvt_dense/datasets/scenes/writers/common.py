@@ -1,4 +1,4 @@
-"""What all writers share: the series of frames, and whole-or-nothing output."""
+"""What all writers share: the series of frames, whole-or-nothing output."""
 
 import json
 import math

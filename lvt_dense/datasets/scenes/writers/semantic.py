@@ -23,7 +23,7 @@ IGNORE = 255
 
 def _table(default: int, values: dict[Label, int]) -> np.ndarray:
     """(L,) uint8 from the scene's labels to those of a data set."""
-    return np.array([values.get(l, default) for l in Label], np.uint8)
+    return np.array([values.get(label, default) for label in Label], np.uint8)
 
 
 # ADE20K's mask values: 0 is nothing, class i of the 150 is i + 1.
