@@ -179,6 +179,8 @@ class NASViT(PyramidBackbone):
     default_arch = 't2'
     num_levels = 5
     layouts = LAYOUTS
+    # Norms keep the values that they are made with, see init_weights().
+    default_init = PyramidBackbone.default_init[:2]
     arch_settings = {
         'min': _subnet(
             192,

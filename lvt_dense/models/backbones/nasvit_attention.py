@@ -208,7 +208,9 @@ class TalkingHeadAttention(nn.Module):
             (have - span) // 2 for have, span in zip(table.shape[2:], spans)
         )
         table = table[0, :, top : top + spans[0], left : left + spans[1]]
-        table = self.talk_logits(table.permute(1, 2, 0)).permute(2, 0, 1)
+        talk = self.talk_logits
+        table = F.linear(table.permute(1, 2, 0), talk.weight, talk.bias)
+        table = table.permute(2, 0, 1)
         rows, cols = self._offsets(height), self._offsets(width)
         table = table.index_select(1, rows.flatten())
         table = table.index_select(2, cols.flatten())
