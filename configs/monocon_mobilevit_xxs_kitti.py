@@ -4,10 +4,10 @@
 #   python tools/train.py configs/monocon_mobilevit_xxs_kitti.py \
 #       --data-root data/kitti
 _base_ = [
-    '_base_/models/monocon.py',
-    '_base_/datasets/kitti_mono3d.py',
-    '_base_/schedules/monocon_200e.py',
-    '_base_/mono3d_runtime.py',
+    './_base_/models/monocon.py',
+    './_base_/datasets/kitti_mono3d.py',
+    './_base_/schedules/monocon_200e.py',
+    './_base_/mono3d_runtime.py',
 ]
 model = dict(
     data_preprocessor=dict(

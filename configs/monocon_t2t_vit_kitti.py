@@ -1,0 +1,25 @@
+# MonoCon with T2T-ViT-14 on KITTI.
+#
+#   python tools/train.py configs/monocon_t2t_vit_kitti.py --data-root DIR
+#   python tools/test.py configs/monocon_t2t_vit_kitti.py CHECKPOINT \
+#       --data-root DIR
+#
+# Published for another backbone, DLA-34 with 19.7 M parameters in all: AP3D
+# R40 of Car on val, IoU 0.7, easy/moderate/hard 26.33/19.01/15.98 (BEV
+# 34.65/25.39/21.93). There is no published figure for this one, and nothing
+# is reproduced here.
+# In prediction, at 384 x 1248: 26.27 M parameters, 64.4 GMACs. Batch 8.
+# The backbone starts from ImageNet weights: add --cfg-options
+# model.backbone.init_cfg.type=Pretrained
+# model.backbone.init_cfg.checkpoint=FILE.
+_base_ = [
+    './_base_/models/monocon.py',
+    './_base_/datasets/kitti_mono3d.py',
+    './_base_/schedules/monocon_200e.py',
+    './_base_/mono3d_runtime.py',
+]
+model = dict(
+    backbone=dict(type='lvt_dense.T2TViT', arch='14'),
+    neck=dict(in_channels=[64, 64, 384, 384]),
+    bbox_head=dict(in_channels=64),
+)
