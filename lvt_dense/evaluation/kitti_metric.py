@@ -4,7 +4,7 @@ from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
-from mmengine.logging import MMLogger
+from mmengine.logging import print_log
 
 from lvt_dense.datasets.kitti_labels import KittiObjects
 from lvt_dense.errors import UserError
@@ -91,15 +91,14 @@ class KittiMetric(BaseMetric):
             return {}
         labels = [item['labels'] for item in results]
         detections = [item['detections'] for item in results]
-        logger = MMLogger.get_current_instance()
         figures: Dict[str, float] = {}
         for overlaps in ('strict', 'loose'):
             scores = evaluate_kitti(labels, detections, overlaps)
             table = format_table(scores)
-            logger.info(f'KITTI, {overlaps} overlaps\n{table}')
+            print_log(f'KITTI, {overlaps} overlaps\n{table}', 'current')
             figures.update(_name_figures(scores, overlaps))
         for note in describe_small_counts(labels):
-            logger.info(note)
+            print_log(note, 'current')
         return figures
 
 
