@@ -169,7 +169,7 @@ MMPRETRAIN = _Names(
 )
 
 
-class _HuggingFace(Layout):
+class HuggingFaceLayout(Layout):
     """The one layout that keeps query, key and value apart."""
 
     split = ('query', 'key', 'value')
@@ -229,7 +229,7 @@ LAYOUTS = (
         HUGGING_FACE,
         ('conv_stem.convolution.weight',),
         ('', 'mobilevit.'),
-        _HuggingFace,
+        HuggingFaceLayout,
     ),
     _layout(
         'mmpretrain',

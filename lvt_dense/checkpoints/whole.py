@@ -2,10 +2,11 @@
 
 from typing import Iterable, Optional
 
+from .deeplabv3 import LAYOUTS as DEEPLABV3_LAYOUTS
 from .layout import Layout
 from .ssdlite import LAYOUTS as SSDLITE_LAYOUTS
 
-WHOLE_LAYOUTS = (*SSDLITE_LAYOUTS,)
+WHOLE_LAYOUTS = (*SSDLITE_LAYOUTS, *DEEPLABV3_LAYOUTS)
 
 
 def identify_whole(keys: Iterable[str]) -> Optional[Layout]:

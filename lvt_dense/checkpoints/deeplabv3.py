@@ -1,0 +1,89 @@
+"""The official DeepLabv3 segmenters of MobileViT, whole.
+
+Those of ml-cvnets v0.1 and of Hugging Face's
+``MobileViTForSemanticSegmentation``, which was converted from them.
+"""
+
+from typing import Iterator, Tuple
+
+from .layout import Layout
+from .mobilevit import (
+    CVNETS,
+    HUGGING_FACE,
+    HuggingFaceLayout,
+    backbone_pairs,
+)
+
+NUM_BRANCHES = 4  # 1x1, and one for every rate
+
+
+def _head_pairs(
+    aspp: str, pool: str, block: str, layers: Tuple[str, str], classifier: str
+) -> Iterator[Tuple[str, str]]:
+    """Names of the head.
+
+    Args:
+        aspp: Before the branches.
+        pool: Branch of the image pooling, after ``aspp``.
+        block: Between a branch and its layers.
+        layers: Convolution and norm of a branch.
+        classifier: The last convolution.
+    """
+    parts = [
+        (f'{aspp}.convs.{i}', f'branches.{i}') for i in range(NUM_BRANCHES)
+    ]
+    parts.append((f'{aspp}.{pool}', 'pool.1'))
+    parts.append((f'{aspp}.project', 'project'))
+    for theirs, ours in parts:
+        for their_layer, our_layer in zip(layers, ('conv', 'bn')):
+            yield (
+                f'{theirs}{block}.{their_layer}.{{p}}',
+                f'decode_head.{ours}.{our_layer}.{{p}}',
+            )
+    yield f'{classifier}.{{p}}', 'decode_head.conv_seg.{p}'
+
+
+def _cvnets() -> Iterator[Tuple[str, str]]:
+    for theirs, ours in backbone_pairs(CVNETS):
+        yield f'encoder.{theirs}', f'backbone.{ours}'
+    yield from _head_pairs(
+        aspp='seg_head.aspp.aspp_layer',
+        pool='convs.4.aspp_pool.conv_1x1',
+        block='.block',
+        layers=('conv', 'norm'),
+        classifier='seg_head.classifier.classifier.block.conv',
+    )
+
+
+def _hugging_face() -> Iterator[Tuple[str, str]]:
+    for theirs, ours in backbone_pairs(HUGGING_FACE):
+        yield f'mobilevit.{theirs}', f'backbone.{ours}'
+    yield from _head_pairs(
+        aspp='segmentation_head.aspp',
+        pool='convs.4.conv_1x1',
+        block='',
+        layers=('convolution', 'normalization'),
+        classifier='segmentation_head.classifier.convolution',
+    )
+
+
+LAYOUTS = (
+    Layout(
+        'cvnets DeepLabv3',
+        (
+            'encoder.conv_1.block.conv.weight',
+            'seg_head.aspp.aspp_layer.project.block.conv.weight',
+        ),
+        _cvnets(),
+        ignored=('encoder.conv_1x1_exp.', 'encoder.classifier.'),
+    ),
+    HuggingFaceLayout(
+        'Hugging Face DeepLabv3',
+        (
+            'mobilevit.conv_stem.convolution.weight',
+            'segmentation_head.aspp.project.convolution.weight',
+        ),
+        _hugging_face(),
+        ignored=('mobilevit.conv_1x1_exp.',),
+    ),
+)
