@@ -6,15 +6,19 @@ from typing import Any, Dict, Iterator, List
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.logging import MessageHub
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import set_random_seed
 from mmengine.structures import InstanceData, PixelData
 from torch import Tensor, nn
 
-SIDE = 128  # of the images, in pixels
+# Sides of the images in pixels: the second one is for models whose smallest
+# level must hold a kernel of 3 x 3, or that pick hundreds of positions.
+SIDES = (128, 384)
 BATCH = 2
 FRAMES = 2  # of a video
 # Video models whose detector is trained by itself.
+IMAGES = dict(type='DetDataPreprocessor', pad_size_divisor=32)
 TRAINED_APART = ('ByteTrack', 'DeepSORT', 'OCSORT', 'StrongSORT')
 
 
@@ -28,20 +32,33 @@ def try_model(cfg: Config) -> Dict[str, float]:
         The losses by name.
 
     Raises:
-        Exception: Whatever the model raises.
+        Exception: Whatever the model raises on images of either size.
     """
+    small, large = SIDES
+    try:
+        return _try_at(small, cfg)
+    except Exception:
+        return _try_at(large, cfg)
+
+
+def _try_at(side: int, cfg: Config) -> Dict[str, float]:
     scope = cfg.get('default_scope') or 'mmdet'
-    model_cfg = at_small_size(cfg.model)
+    model_cfg = at_small_size(cfg.model, side)
     if model_cfg['type'] in TRAINED_APART:
-        model_cfg = model_cfg['detector']
+        detector = model_cfg['detector']
+        detector.setdefault('data_preprocessor', dict(IMAGES))
+        model_cfg = detector
     set_random_seed(0)
+    # Some losses warm up with the training loop's counters.
+    hub = MessageHub.get_current_instance()
+    hub.update_info_dict(dict(iter=0, epoch=0, max_iters=1, max_epochs=1))
     with DefaultScope.overwrite_default_scope(scope):
         model = MODELS.build(model_cfg)
         model.init_weights()
         model.train()
         if model_cfg['type'] == 'SoftTeacher':
             model = model.student  # its own loss needs pairs of augmentations
-        return _losses(model, model_cfg, scope)
+        return _losses(model, model_cfg, scope, side)
 
 
 def build_model(cfg: Config) -> nn.Module:
@@ -55,7 +72,7 @@ def build_model(cfg: Config) -> nn.Module:
         return MODELS.build(at_small_size(cfg.model))
 
 
-def at_small_size(model: Any) -> Any:
+def at_small_size(model: Any, side: int = SIDES[0]) -> Any:
     """Copy of a model's config without weights and fixed image sizes."""
     model = copy.deepcopy(model)
     for node in _dicts(model):
@@ -69,7 +86,7 @@ def at_small_size(model: Any) -> Any:
         if node.get('batch_augments'):
             node['batch_augments'] = None
         if 'size' in node and str(node.get('type')).startswith('SegData'):
-            node['size'] = (SIDE, SIDE)
+            node['size'] = (side, side)
             if node.get('test_cfg'):
                 node['test_cfg'] = None
     return model
@@ -86,14 +103,14 @@ def _dicts(node: Any) -> Iterator[dict]:
 
 
 def _losses(
-    model: nn.Module, cfg: Dict[str, Any], scope: str
+    model: nn.Module, cfg: Dict[str, Any], scope: str, side: int
 ) -> Dict[str, float]:
     if scope == 'mmseg':
-        batch = _segmentation_batch(cfg)
+        batch = _segmentation_batch(cfg, side)
     elif 'Track' in type(model.data_preprocessor).__name__:
-        batch = _video_batch(cfg)
+        batch = _video_batch(cfg, side)
     else:
-        batch = _detection_batch(cfg)
+        batch = _detection_batch(cfg, side)
     data = model.data_preprocessor(batch, True)
     losses = model(**data, mode='loss')
     total, values = model.parse_losses(losses)
@@ -115,12 +132,12 @@ def _num_classes(cfg: Dict[str, Any]) -> int:
     return min([count for count in counts if count > 0] or [1])
 
 
-def _images(rng: np.random.RandomState, *leading: int) -> Tensor:
-    pixels = rng.randint(0, 255, (*leading, 3, SIDE, SIDE), dtype=np.uint8)
+def _images(rng: np.random.RandomState, side: int, *leading: int) -> Tensor:
+    pixels = rng.randint(0, 255, (*leading, 3, side, side), dtype=np.uint8)
     return torch.from_numpy(pixels)
 
 
-def _segmentation_batch(cfg: Dict[str, Any]) -> Dict[str, Any]:
+def _segmentation_batch(cfg: Dict[str, Any], side: int) -> Dict[str, Any]:
     from mmseg.structures import SegDataSample
 
     rng = np.random.RandomState(0)
@@ -130,29 +147,29 @@ def _segmentation_batch(cfg: Dict[str, Any]) -> Dict[str, Any]:
     samples = []
     for _ in range(BATCH):
         meta = dict(
-            img_shape=(SIDE, SIDE),
-            ori_shape=(SIDE, SIDE),
-            pad_shape=(SIDE,) * 2,
+            img_shape=(side, side),
+            ori_shape=(side, side),
+            pad_shape=(side,) * 2,
         )
         sample = SegDataSample(metainfo=meta)
-        labels = torch.from_numpy(rng.randint(0, classes, (1, SIDE, SIDE)))
-        edges = torch.from_numpy(rng.randint(0, 2, (1, SIDE, SIDE)))
+        labels = torch.from_numpy(rng.randint(0, classes, (1, side, side)))
+        edges = torch.from_numpy(rng.randint(0, 2, (1, side, side)))
         sample.gt_sem_seg = PixelData(data=labels)
         sample.gt_edge_map = PixelData(data=edges)
         samples.append(sample)
-    images = list(_images(rng, BATCH))
+    images = list(_images(rng, side, BATCH))
     return dict(inputs=images, data_samples=samples)
 
 
-def _detection_batch(cfg: Dict[str, Any]) -> Dict[str, Any]:
+def _detection_batch(cfg: Dict[str, Any], side: int) -> Dict[str, Any]:
     rng = np.random.RandomState(0)
     classes = _num_classes(cfg)
     stride = _semantic_stride(cfg)
-    samples = [_detected(rng, classes, stride) for _ in range(BATCH)]
-    return dict(inputs=list(_images(rng, BATCH)), data_samples=samples)
+    samples = [_detected(rng, side, classes, stride) for _ in range(BATCH)]
+    return dict(inputs=list(_images(rng, side, BATCH)), data_samples=samples)
 
 
-def _video_batch(cfg: Dict[str, Any]) -> Dict[str, Any]:
+def _video_batch(cfg: Dict[str, Any], side: int) -> Dict[str, Any]:
     from mmdet.structures import TrackDataSample
 
     rng = np.random.RandomState(0)
@@ -160,13 +177,15 @@ def _video_batch(cfg: Dict[str, Any]) -> Dict[str, Any]:
     samples = []
     for _ in range(BATCH):
         sample = TrackDataSample()
-        frames = [_detected(rng, classes, 1) for _ in range(FRAMES)]
+        frames = [_detected(rng, side, classes, 1) for _ in range(FRAMES)]
         for number, frame in enumerate(frames):
             frame.set_metainfo(dict(frame_id=number))
         sample.video_data_samples = frames
         sample.set_metainfo(dict(key_frames_inds=[0], ref_frames_inds=[1]))
         samples.append(sample)
-    return dict(inputs=list(_images(rng, BATCH, FRAMES)), data_samples=samples)
+    return dict(
+        inputs=list(_images(rng, side, BATCH, FRAMES)), data_samples=samples
+    )
 
 
 def _semantic_stride(cfg: Dict[str, Any]) -> int:
@@ -175,23 +194,25 @@ def _semantic_stride(cfg: Dict[str, Any]) -> int:
     return 8 if 'semantic_head' in roi_head else 1
 
 
-def _detected(rng: np.random.RandomState, classes: int, stride: int) -> Any:
+def _detected(
+    rng: np.random.RandomState, side: int, classes: int, stride: int
+) -> Any:
     """Annotations of an image with three boxes."""
     from mmdet.structures import DetDataSample
     from mmdet.structures.mask import BitmapMasks
 
     sides = rng.uniform(24, 80, (3, 2))
-    corners = rng.uniform(0, SIDE - sides)
+    corners = rng.uniform(0, side - sides)
     boxes = np.hstack([corners, corners + sides]).astype(np.float32)
-    masks = np.zeros((len(boxes), SIDE, SIDE), np.uint8)
+    masks = np.zeros((len(boxes), side, side), np.uint8)
     for mask, (x1, y1, x2, y2) in zip(masks, boxes.astype(int)):
         mask[y1:y2, x1:x2] = 1
     sample = DetDataSample(
         metainfo=dict(
             img_id=0,
-            img_shape=(SIDE, SIDE),
-            ori_shape=(SIDE, SIDE),
-            pad_shape=(SIDE, SIDE),
+            img_shape=(side, side),
+            ori_shape=(side, side),
+            pad_shape=(side, side),
             scale_factor=(1.0, 1.0),
             border=(1, 1, 1, 1),
         )
@@ -199,15 +220,15 @@ def _detected(rng: np.random.RandomState, classes: int, stride: int) -> Any:
     sample.gt_instances = InstanceData(
         bboxes=torch.from_numpy(boxes),
         labels=torch.from_numpy(rng.randint(0, classes, len(boxes))),
-        masks=BitmapMasks(masks, SIDE, SIDE),
+        masks=BitmapMasks(masks, side, side),
         instances_ids=torch.arange(len(boxes)),
     )
     sample.ignored_instances = InstanceData(
         bboxes=torch.zeros(0, 4),
         labels=torch.zeros(0, dtype=torch.long),
     )
-    side = SIDE // stride
-    labels = torch.from_numpy(rng.randint(0, classes, (1, side, side)))
+    cells = side // stride
+    labels = torch.from_numpy(rng.randint(0, classes, (1, cells, cells)))
     sample.gt_sem_seg = PixelData(sem_seg=labels)
     sample.proposals = InstanceData(
         bboxes=torch.from_numpy(boxes), scores=torch.ones(len(boxes))

@@ -1,0 +1,27 @@
+# EMO's logged 1x recipe: 12 epochs of AdamW for 32 images in all, a cosine by
+# epoch after 500 iterations of warm-up. What has 'norm' in its name does not
+# decay; the batch norm of the stem and the biases do.
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=12, val_interval=1)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(
+        type='AdamW', lr=0.0002, betas=(0.9, 0.999), weight_decay=0.05
+    ),
+    paramwise_cfg=dict(custom_keys=dict(norm=dict(decay_mult=0.0))),
+)
+param_scheduler = [
+    dict(
+        type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=500
+    ),
+    dict(
+        type='CosineAnnealingLR',
+        eta_min=0.0,
+        T_max=12,
+        by_epoch=True,
+        begin=0,
+        end=12,
+    ),
+]
+auto_scale_lr = dict(enable=False, base_batch_size=32)
