@@ -46,7 +46,7 @@ def main() -> None:
     scores = evaluate_kitti(labels, results, args.overlaps)
     print(f'{len(labels)} frames, {args.overlaps} overlaps')
     print(format_table(scores))
-    for note in describe_small_counts(labels):
+    if note := describe_small_counts(labels):
         print(note)
     if args.out:
         report = dict(

@@ -25,6 +25,9 @@ from .kitti_results import format_table, write_results
 # Fewer ground truths than recall positions keep AP below 100.
 _ENOUGH = 41
 
+# The overlaps in the image are the same in both sets.
+_KINDS = {'strict': KINDS, 'loose': ('bev', '3d')}
+
 
 @METRICS.register_module()
 class KittiMetric(BaseMetric):
@@ -94,35 +97,39 @@ class KittiMetric(BaseMetric):
         figures: Dict[str, float] = {}
         for overlaps in ('strict', 'loose'):
             scores = evaluate_kitti(labels, detections, overlaps)
-            table = format_table(scores)
+            table = format_table(scores, _KINDS[overlaps])
             print_log(f'KITTI, {overlaps} overlaps\n{table}', 'current')
             figures.update(_name_figures(scores, overlaps))
-        for note in describe_small_counts(labels):
+        if note := describe_small_counts(labels):
             print_log(note, 'current')
         return figures
 
 
-def describe_small_counts(labels: Sequence[KittiObjects]) -> List[str]:
-    """A line for each class and difficulty whose AP cannot reach 100."""
+def describe_small_counts(labels: Sequence[KittiObjects]) -> str:
+    """Which classes have so few ground truths that AP cannot reach 100.
+
+    One line, empty if there are none. The figure is right even so, but
+    means little.
+    """
     notes = []
     for name in CLASSES:
         for difficulty in DIFFICULTIES:
             count = count_valid(labels, name, difficulty)
             if 0 < count < _ENOUGH:
                 limit = (count - 1) / (_ENOUGH - 1) * 100
-                notes.append(
-                    f'{name} {difficulty}: with {count} ground truths the '
-                    f'protocol gives at most AP|R40 = {limit:.1f}'
-                )
-    return notes
+                notes.append(f'{name} {difficulty} {count} ({limit:.1f})')
+    if not notes:
+        return ''
+    return (
+        'few ground truths, in brackets the AP|R40 that they allow at most: '
+        + ', '.join(notes)
+    )
 
 
 def _name_figures(scores: Scores, overlaps: str) -> Dict[str, float]:
-    # The 2D overlaps are the same in both sets.
-    kinds = KINDS if overlaps == 'strict' else ('bev', '3d')
     figures = {}
     for name in CLASSES:
-        for kind in kinds:
+        for kind in _KINDS[overlaps]:
             for level, entry in scores[f'{name.lower()}_{kind}'].items():
                 for points in ('40', '11'):
                     value = entry[f'R{points}']

@@ -2,7 +2,7 @@
 
 import logging
 from pathlib import Path
-from typing import List, Mapping, Optional, Tuple
+from typing import List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 from mmengine.logging import print_log
@@ -120,15 +120,15 @@ def read_folders(
     )
 
 
-def format_table(scores: Scores) -> str:
-    """All figures as lines of text, two decimals, '-' where there is none."""
+def format_table(scores: Scores, metrics: Sequence[str] = METRICS) -> str:
+    """Figures as lines of text, two decimals, '-' where there is none."""
     head = f'{"":16}' + ''.join(
         f'{"AP|" + kind + " easy":>13}{"moderate":>10}{"hard":>10}'
         for kind in ('R40', 'R11')
     )
     lines = [head]
     for name in CLASSES:
-        for metric in METRICS:
+        for metric in metrics:
             entry = scores[f'{name.lower()}_{metric}']
             lines.append(
                 f'{name + " " + metric.upper():16}'

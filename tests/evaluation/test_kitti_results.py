@@ -22,6 +22,7 @@ from lvt_dense.datasets.kitti_labels import (
 from lvt_dense.datasets.kitti_mono import KittiMonoDataset
 from lvt_dense.errors import UserError
 from lvt_dense.evaluation import kitti_results
+from lvt_dense.evaluation.kitti_metric import describe_small_counts
 from lvt_dense.evaluation.kitti_results import (
     format_results,
     format_table,
@@ -327,3 +328,13 @@ def test_real_labels_as_results_give_what_the_counts_allow(
         entry = report['ap'][f'car_{metric}']
         assert entry['moderate']['R40'] == 100, metric
         assert entry['hard']['R11'] == 100, metric
+
+
+def test_small_counts_are_named():
+    rows = [ROW[:6] + [250.0] + ROW[7:]] * 21
+    labels = [KittiObjects.from_rows(['Car'] * 21, rows)]
+    text = describe_small_counts(labels)
+    # 68 px high and without any occlusion: it counts for all three.
+    assert 'Car easy 21 (50.0)' in text and 'Car hard 21 (50.0)' in text
+    assert 'Pedestrian' not in text
+    assert describe_small_counts(labels * 2) == ''
