@@ -5,12 +5,14 @@ from .emo import EMO
 from .factory import build_backbone, families, list_backbones
 from .mobilevit import MobileViT
 from .nasvit import NASViT
+from .plg_vit import PLGViT
 from .t2t_vit import T2TViT
 
 __all__ = [
     'EMO',
     'MobileViT',
     'NASViT',
+    'PLGViT',
     'PyramidBackbone',
     'T2TViT',
     'build_backbone',

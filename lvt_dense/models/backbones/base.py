@@ -90,6 +90,9 @@ class PyramidBackbone(BaseModule):
     default_arch: ClassVar[str]
     num_levels: ClassVar[int] = 4
     layouts: ClassVar[Tuple[Layout, ...]] = ()
+    # By variant: ``top1`` on ImageNet in percent, ``url`` and ``licence`` of
+    # the weights; None for what is not published.
+    published: ClassVar[Dict[str, Dict[str, Any]]] = {}
     default_init: ClassVar[Sequence[dict]] = (
         dict(type='TruncNormal', layer='Linear', std=0.02),
         dict(

@@ -5,9 +5,9 @@ Attention-based Models", ICCV 2023, arXiv 2301.01146. The network is that of
 the paper's code (zhangzjn/EMO); written anew.
 """
 
-from typing import Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Optional, Sequence, Tuple, Union
 
-import torch
+import numpy as np
 from mmcv.cnn import build_norm_layer
 from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn
@@ -24,6 +24,12 @@ KERNEL_SIZES = (3, 3, 5, 5)  # of the depthwise convolutions of a stage
 HAS_ATTENTION = (False, False, True, True)
 LAYER_NORM = dict(type='lvt_dense.LN2d', eps=EPS)
 PerStage = Union[int, Sequence[int]]
+WEIGHTS = 'https://github.com/zhangzjn/EMO/raw/main/resources/'
+
+
+def _weights(top1: float, name: str) -> Dict[str, Any]:
+    # The repository states no licence, neither for its code nor the weights.
+    return dict(top1=top1, url=f'{WEIGHTS}{name}/net.pth', licence=None)
 
 
 class InvertedResidualMobileBlock(nn.Module):
@@ -218,6 +224,12 @@ class EMO(PyramidBackbone):
             drop_path_rate=0.05,
         ),
     }
+    published = {
+        '1m': _weights(71.5, 'EMO_1M'),
+        '2m': _weights(75.1, 'EMO_2M'),
+        '5m': _weights(78.4, 'EMO_5M'),
+        '6m': _weights(79.0, 'EMO_6M'),
+    }
 
     def __init__(
         self,
@@ -247,7 +259,7 @@ class EMO(PyramidBackbone):
         published = self.settings['drop_path_rate']
         last = published if drop_path_rate is None else drop_path_rate
         num_blocks = sum(self.settings['depths'])
-        self.drop_path_rates = torch.linspace(0, last, num_blocks).tolist()
+        self.drop_path_rates = np.linspace(0, last, num_blocks).tolist()
         self.window_sizes = self._per_stage(
             'window_size',
             [window_size] * 4 if isinstance(window_size, int) else window_size,
@@ -269,12 +281,6 @@ class EMO(PyramidBackbone):
     def stage_channels(self) -> Tuple[int, ...]:
         """Channels of the four levels."""
         return tuple(self.settings['channels'])
-
-    def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
-        """Compute the pyramid, see :meth:`PyramidBackbone.forward`."""
-        # Layer norm and attention work on channels-last maps; a network that
-        # keeps to that format throughout copies none of them.
-        return super().forward(x.contiguous(memory_format=torch.channels_last))
 
     def make_stem(self) -> nn.Module:
         """The official ``stage0``, up to stride 2."""

@@ -5,7 +5,7 @@ The network is that of the paper's code (apple/ml-cvnets v0.1), with the dense
 settings of its detection and segmentation models; written anew.
 """
 
-from typing import Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Optional, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,15 @@ PATCH = 2  # side of a patch, in pixels of the feature map
 NUM_HEADS = 4
 DEPTHS = (0, 2, 4, 3)  # encoders of a stage
 EXTRA_RESIDUALS = (2, 0, 0, 0)  # inverted residuals after the first one
+WEIGHTS = (
+    'https://docs-assets.developer.apple.com/ml-research/models/cvnets/'
+    'classification/'
+)
+
+
+def _weights(top1: float, arch: str) -> Dict[str, Any]:
+    url = f'{WEIGHTS}mobilevit_{arch}.pt'
+    return dict(top1=top1, url=url, licence='Apple Sample Code License')
 
 
 class Attention(nn.Module):
@@ -165,6 +174,12 @@ class MobileViT(PyramidBackbone):
             expand_ratio=4,
             dropout=0.1,
         ),
+    }
+    # Top-1 of the released files, as ml-cvnets v0.1 states it.
+    published = {
+        'xxs': _weights(69.0, 'xxs'),
+        'xs': _weights(74.7, 'xs'),
+        's': _weights(78.3, 's'),
     }
     # OpenCV's BGR images in [0, 1]: the paper's code subtracts no mean.
     input_norm = dict(
