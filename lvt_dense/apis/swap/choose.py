@@ -1,5 +1,6 @@
 """Choose the levels, the stride and the settings of the new backbone."""
 
+import inspect
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Type
 
 from lvt_dense.errors import UserError
@@ -43,7 +44,9 @@ def new_backbone(
         cfg['output_stride'] = output_stride
     if old.get('with_cp'):
         cfg['with_cp'] = True
-    if (old.get('norm_cfg') or {}).get('type') == 'SyncBN':
+    has_batch_norm = 'norm_cfg' in inspect.signature(cls).parameters
+    norm = (old.get('norm_cfg') or {}).get('type')
+    if has_batch_norm and norm == 'SyncBN':
         cfg['norm_cfg'] = dict(type='SyncBN')
     # Freezing belongs to weights that were trained before.
     if pretrained is not None:

@@ -1,0 +1,23 @@
+# RetinaNet with T2T-ViT-14 on COCO, 1x.
+#
+#   tools/dist_train.sh configs/retinanet_t2t_vit_coco.py 8
+#   python tools/test.py configs/retinanet_t2t_vit_coco.py CHECKPOINT
+#
+# There is no published mAP, and none of ours. 31,003,098 parameters.
+# Batch 16 in all (8 x 2).
+# The pyramid is the network's own: both token layers, the last block, and its
+# maxima at stride 32. Most blocks attend in windows, as the images are large.
+# The backbone starts from ImageNet weights: add --cfg-options
+# model.backbone.init_cfg.type=Pretrained
+# model.backbone.init_cfg.checkpoint=FILE.
+_base_ = [
+    './_base_/models/retinanet.py',
+    './_base_/datasets/coco_detection.py',
+    './_base_/schedules/det_adamw_1x.py',
+    './_base_/default_runtime.py',
+]
+model = dict(
+    backbone=dict(type='lvt_dense.T2TViT', arch='14', window_size=14),
+    neck=dict(in_channels=[64, 64, 384, 384]),
+)
+train_dataloader = dict(batch_size=2)
