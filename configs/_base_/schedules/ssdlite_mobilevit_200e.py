@@ -9,9 +9,7 @@ optim_wrapper = dict(
     ),
 )
 param_scheduler = [
-    dict(
-        type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=500
-    ),
+    dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=500),
     dict(
         type='CosineAnnealingLR',
         eta_min=1e-6,
