@@ -15,7 +15,7 @@ from .solids import Label, Solid
 _SKY_BANDS = 40
 # Details smaller than this many square pixels are left out: the outline of a
 # polygon is always drawn, so they would grow over their surroundings.
-_MIN_DETAIL = 1.0
+_MIN_DETAIL = 1.5
 _SHADOW_REACH = 70.0  # metres; farther ones are too thin to see
 
 
@@ -55,6 +55,45 @@ def draw(scene: Scene) -> Drawing:
     return Drawing(canvas, shadow, users, silhouettes)
 
 
+class _Polygons:
+    """Convex polygons in space, projected in one go.
+
+    Args:
+        camera (Camera): The camera.
+        points (np.ndarray): (F, K, 3) corners, padded at the end.
+        counts (list): F numbers of corners that are not padding.
+    """
+
+    def __init__(
+        self, camera: Camera, points: np.ndarray, counts: list[int]
+    ) -> None:
+        self._camera, self._points, self._counts = camera, points, counts
+        # Those that reach behind the camera are clipped when drawn.
+        self._behind = points[..., 2].min(axis=1) < NEAR
+        safe = np.where(self._behind[:, None, None], [0, 0, NEAR], points)
+        self._pixels = camera.project(safe)
+        self._fixed = to_fixed(self._pixels)
+        low, high = self._pixels.min(axis=1), self._pixels.max(axis=1)
+        size = (camera.width, camera.height)
+        inside = (high > -1).all(axis=1) & (low < size).all(axis=1)
+        #: (F,) whether a polygon may show in the image.
+        self.in_view = inside | self._behind
+
+    def areas(self) -> np.ndarray:
+        """(F,) areas in square pixels; infinite where clipped."""
+        return np.where(self._behind, np.inf, polygon_areas(self._pixels))
+
+    def fill(self, canvas: Canvas, i: int, number: int) -> None:
+        """Draws polygon ``i`` as material ``number``."""
+        if self._behind[i]:
+            corners = clip_near(self._points[i, : self._counts[i]])
+            if len(corners):
+                canvas.fill(self._camera.project(corners), number)
+        else:
+            corners = self._fixed[i, : self._counts[i]]
+            cv2.fillConvexPoly(canvas.ids, corners, number, 8, 4)
+
+
 def _draw_sky(canvas: Canvas, scene: Scene) -> None:
     """Bands from the zenith's colour to the horizon's, over all rows."""
     part = np.linspace(0, 1, _SKY_BANDS)[:, None] ** 0.7
@@ -81,10 +120,10 @@ def _draw_surfaces(canvas: Canvas, scene: Scene) -> None:
         np.array([s.texture for s in surfaces]),
         ground=True,
     )
-    for i, surface in enumerate(surfaces):
-        corners = clip_near(surface.corners)
-        if len(corners):
-            canvas.fill(scene.camera.project(corners), first + i)
+    corners = np.stack([s.corners for s in surfaces])
+    polygons = _Polygons(scene.camera, corners, [4] * len(surfaces))
+    for i in polygons.in_view.nonzero()[0].tolist():
+        polygons.fill(canvas, i, first + i)
 
 
 def _draw_skyline(canvas: Canvas, scene: Scene) -> None:
@@ -148,29 +187,17 @@ def _draw_solids(
         faces.texture,
         numbers[faces.owner],
     )
-    behind = faces.points[..., 2].min(axis=1) < NEAR
-    pixels = camera.project(
-        np.where(behind[:, None, None], [0.0, 0.0, NEAR], faces.points)
+    polygons = _Polygons(camera, faces.points, faces.counts.tolist())
+    drawn = polygons.in_view & (
+        ~faces.detail | (polygons.areas() > _MIN_DETAIL)
     )
-    low, high = pixels.min(axis=1), pixels.max(axis=1)
-    size = (camera.width, camera.height)
-    drawn = (high > -1).all(axis=1) & (low < size).all(axis=1)
-    drawn &= ~faces.detail | (polygon_areas(pixels) > _MIN_DETAIL)
-    drawn |= behind
-    fixed, counts = to_fixed(pixels), faces.counts.tolist()
     starts = np.searchsorted(faces.owner, np.arange(len(solids) + 1))
     silhouettes = []
     for k, solid in enumerate(solids):
         first_face, last = int(starts[k]), int(starts[k + 1])
         for i in drawn[first_face:last].nonzero()[0].tolist():
             i += first_face
-            if behind[i]:
-                corners = clip_near(faces.points[i, : counts[i]])
-                if len(corners):
-                    canvas.fill(camera.project(corners), first + i)
-            else:
-                corners = fixed[i, : counts[i]]
-                cv2.fillConvexPoly(canvas.ids, corners, first + i, 8, 4)
+            polygons.fill(canvas, i, first + i)
         if solid.kind:
             silhouettes.append(
                 _count_from(canvas, camera, solid, first + first_face)

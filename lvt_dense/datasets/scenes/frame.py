@@ -101,14 +101,18 @@ def _road_users(
         number = i + 1
         if counts[number] == 0:
             continue
-        mask = (instances == number).view(np.uint8)
-        x, y, width, height = cv2.boundingRect(mask)
         projected, truncation = _projected_box(camera, solid)
+        # Drawn outlines reach up to a pixel beyond the projected box.
+        left, top = np.maximum(projected[:2] - 2, 0).astype(int).tolist()
+        right, bottom = (projected[2:] + 3).astype(int).tolist()
+        mask = instances[top:bottom, left:right] == number
+        x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
         users.append(
             RoadUser(
                 kind=solid.kind,
                 number=number,
-                box=np.array([x, y, x + width, y + height]),
+                box=np.array([left, top, left, top])
+                + [x, y, x + width, y + height],
                 area=int(counts[number]),
                 visible=float(counts[number] / drawing.silhouettes[i]),
                 projected=projected,

@@ -79,6 +79,17 @@ def _annotation(frame: Frame, user: RoadUser, image_id: int) -> dict:
     )
 
 
+def _instances(images: list[dict], annotations: list[dict]) -> dict:
+    """The content of an annotation file."""
+    return dict(
+        info=dict(description='Rendered road scenes', year=2017),
+        licenses=[],
+        images=images,
+        annotations=annotations,
+        categories=coco_categories(),
+    )
+
+
 def write_coco(
     out_dir: str | os.PathLike,
     num_images: int,
@@ -130,13 +141,7 @@ def write_coco(
             ]
         (work / 'annotations').mkdir()
         for part in images:
-            content = dict(
-                info=dict(description='Rendered road scenes', year=2017),
-                licenses=[],
-                images=images[part],
-                annotations=annotations[part],
-                categories=coco_categories(),
-            )
+            content = _instances(images[part], annotations[part])
             path = work / 'annotations' / f'instances_{part}2017.json'
             path.write_text(json.dumps(content))
     return Path(out_dir)
