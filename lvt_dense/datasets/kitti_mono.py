@@ -1,16 +1,19 @@
 """KITTI for monocular 3D detection, straight from its folders."""
 
 import logging
+from pathlib import Path
 from typing import List, Sequence
 
 import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
+from lvt_dense.errors import UserError
 from lvt_dense.registry import DATASETS
 
 from .kitti_frames import KittiFrame, load_frames
 from .kitti_infos import load_infos
+from .kitti_labels import read_calib
 
 
 @DATASETS.register_module()
@@ -103,6 +106,36 @@ class KittiMonoDataset(BaseDataset):
         """Labels in a frame, for class-balanced sampling."""
         instances = self.get_data_info(idx)['instances']
         return [instance['bbox_label'] for instance in instances]
+
+    @staticmethod
+    def image_info(path: str) -> dict:
+        """A frame of an image alone, with the camera but without labels.
+
+        The calibration is looked for where KITTI has it, in ``calib`` next
+        to the folder of the image, and then beside the image.
+
+        Raises:
+            UserError: it is in neither place, or malformed.
+        """
+        image = Path(path)
+        places = [
+            image.parent.parent / 'calib' / f'{image.stem}.txt',
+            image.with_suffix('.txt'),
+        ]
+        found = next((p for p in places if p.is_file()), None)
+        if found is None:
+            raise UserError(
+                f'{path}: detection in 3D needs the camera; put a text file '
+                f'with the line "P2: " and its 12 numbers at {places[0]} or '
+                f'{places[1]}'
+            )
+        camera = read_calib(found)
+        return dict(
+            sample_idx=image.stem,
+            img_path=str(path),
+            cam2img=camera,
+            ori_cam2img=camera,
+        )
 
     def _to_data_info(self, frame: KittiFrame, classes: Sequence[str]) -> dict:
         width, height = frame.image_size

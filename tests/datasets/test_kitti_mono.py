@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from kitti_folders import HEIGHT, P2, WIDTH, write_kitti
 from mmdet.registry import DATASETS as MMDET_DATASETS
+from mmengine.dataset import Compose
 from PIL import Image
 
 from lvt_dense.datasets import kitti_frames
@@ -168,6 +169,33 @@ def test_image_that_is_none(root):
     path.write_text('not found')
     with pytest.raises(UserError, match='000000.png: cannot be read as image'):
         load(root)
+
+
+def test_camera_of_an_image_alone(root, tmp_path):
+    path = root / 'training' / 'image_2' / '000001.png'
+    info = KittiMonoDataset.image_info(str(path))
+    assert np.allclose(info['cam2img'][:3], P2)
+    assert info['sample_idx'] == '000001'
+    own = tmp_path / 'photo.png'
+    with pytest.raises(UserError, match='photo.png: .* needs the camera'):
+        KittiMonoDataset.image_info(str(own))
+    own.with_suffix('.txt').write_text('P2: 9 0 1 0 0 9 1 0 0 0 1 0')
+    assert KittiMonoDataset.image_info(str(own))['cam2img'][0, 0] == 9
+
+
+def test_an_image_alone_passes_the_test_pipeline(root):
+    path = root / 'training' / 'image_2' / '000001.png'
+    pipeline = Compose(
+        [
+            dict(type='mmdet.LoadImageFromFile'),
+            dict(type='lvt_dense.Resize3D', scale=(240, 80)),
+            dict(type='lvt_dense.Pack3DInputs'),
+        ]
+    )
+    sample = pipeline(KittiMonoDataset.image_info(str(path)))['data_samples']
+    assert np.allclose(sample.cam2img[:2], P2[:2] / 2)
+    assert np.allclose(sample.ori_cam2img[:3], P2)
+    assert 'gt_instances_3d' not in sample
 
 
 # ---------------------------------------------------------------- info files

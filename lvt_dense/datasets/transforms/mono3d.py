@@ -208,8 +208,10 @@ class Resize3D(BaseTransform):
         results['img_shape'] = new_height, new_width
         results['keep_ratio'] = self.keep_ratio
         _move_camera(results, np.diag([*factors, 1.0]))
-        factors = np.array(factors * 2, dtype=np.float32)
-        results['gt_bboxes'] = results['gt_bboxes'] * factors
+        # An image that is only to be predicted has none.
+        if 'gt_bboxes' in results:
+            factors = np.array(factors * 2, dtype=np.float32)
+            results['gt_bboxes'] = results['gt_bboxes'] * factors
         return results
 
 
