@@ -23,6 +23,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--score-thr', type=float, default=0.3, help='of drawn objects'
     )
+    parser.add_argument('--opacity', type=float, help='of overlays, 0 to 1')
+    parser.add_argument(
+        '--tta', action='store_true', help='several sizes and both sides'
+    )
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
@@ -52,6 +56,8 @@ def main() -> None:
         out=args.out,
         show_dir=args.show_dir,
         score_thr=args.score_thr,
+        opacity=args.opacity,
+        tta=args.tta,
         launcher=args.launcher,
     )
 

@@ -12,6 +12,13 @@ from lvt_dense.errors import UserError
 
 from .checks import annotation_fault
 
+BATCH_OF_ONE = (
+    'batch norm after a pooling of the whole image, as in DeepLabv3 and '
+    'PSPNet, cannot train on a batch of one image: set '
+    'train_dataloader.batch_size to 2 or more, and '
+    'train_dataloader.drop_last=True so that no last batch is smaller'
+)
+
 
 def build_runner(cfg: Config) -> Runner:
     """The runner that a config asks for."""
@@ -28,16 +35,18 @@ def work_dir_of(cfg: Config, work_dir: Optional[str]) -> Path:
 
 @contextmanager
 def explained(cfg: Config) -> Iterator[None]:
-    """Replace an error by its cause, if that is a broken annotation file.
+    """Replace an error by its cause: a broken annotation file, a lone image.
 
     Raises:
-        UserError: Names the file and what is wrong in it.
+        UserError: Names the file and what is wrong in it, or the setting.
     """
     try:
         yield
     except UserError:
         raise
     except Exception as error:
+        if 'Expected more than 1 value per channel' in str(error):
+            raise UserError(BATCH_OF_ONE) from error
         fault = annotation_fault(cfg)
         if fault:
             raise UserError(fault) from error

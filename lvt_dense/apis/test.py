@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Dict, Optional
 
 from mmengine.config import Config
-from mmengine.model import is_model_wrapper
+from mmengine.model import BaseTTAModel, is_model_wrapper
 from torch import nn
 
 from lvt_dense.checkpoints import LoadReport, identify, read_state_dict
@@ -14,7 +14,7 @@ from lvt_dense.errors import UserError
 
 from .checks import check_data
 from .compat import allow_own_checkpoints, import_stack
-from .config import evaluators
+from .config import dataset_cfgs, evaluators
 from .runs import build_runner, explained, work_dir_of
 from .storage import write_atomically
 
@@ -26,6 +26,8 @@ def test(
     out: Optional[str] = None,
     show_dir: Optional[str] = None,
     score_thr: float = 0.3,
+    opacity: Optional[float] = None,
+    tta: bool = False,
     launcher: str = 'none',
 ) -> Dict[str, float]:
     """Evaluate a checkpoint on the test split of a config.
@@ -39,6 +41,8 @@ def test(
             format, or a ``.pkl`` file with all data samples.
         show_dir: Folder of pictures, ground truth beside prediction.
         score_thr: Lowest score of an object that is drawn.
+        opacity: Weight of the colour in overlays, in [0, 1].
+        tta: Test-time augmentation, as the config's ``tta_pipeline`` says.
         launcher: How the processes were started, as in MMEngine.
 
     Returns:
@@ -60,7 +64,10 @@ def test(
             type='lvt_dense.PictureHook',
             show_dir=show_dir,
             score_thr=score_thr,
+            opacity=opacity,
         )
+    if tta:
+        _use_tta(cfg)
     with tempfile.TemporaryDirectory() as folder, explained(cfg):
         if out:
             _write_predictions(cfg, Path(out), Path(folder))
@@ -76,13 +83,25 @@ def test(
     return figures
 
 
+def _use_tta(cfg: Config) -> None:
+    if 'tta_model' not in cfg or 'tta_pipeline' not in cfg:
+        raise UserError(
+            f'--tta: the config {cfg.filename} has no tta_model and '
+            'tta_pipeline'
+        )
+    for dataset in dataset_cfgs(cfg, 'test'):
+        dataset.pipeline = cfg.tta_pipeline
+    cfg.model = dict(cfg.tta_model, module=cfg.model)
+
+
 def check_fit(model: nn.Module, state: dict, source: str) -> None:
     """Check that a checkpoint fills every tensor of a model.
 
     Raises:
         UserError: It does not; the report says what is wrong.
     """
-    model = model.module if is_model_wrapper(model) else model
+    if is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.module
     report = LoadReport(str(source), type(model).__name__, 'lvt_dense')
     report.compare(state, model.state_dict())
     if report.is_complete:

@@ -11,7 +11,6 @@ from mmcv.cnn import ConvModule
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor, nn
 
-from lvt_dense.errors import UserError
 from lvt_dense.registry import MODELS
 
 
@@ -53,18 +52,8 @@ class AtrousPoolingHead(BaseDecodeHead):
 
         Returns:
             Logits, (N, num_classes, H, W).
-
-        Raises:
-            UserError: In training, the batch is a single image: image pooling
-                leaves one value a channel, of which there is no variance.
         """
         x = self._transform_inputs(inputs)
-        if self.training and len(x) == 1:
-            raise UserError(
-                'image pooling with batch norm cannot train on a batch of 1 '
-                'image; set train_dataloader.batch_size to 2 or more, and '
-                'drop_last=True so that no last batch is smaller'
-            )
         branches = [branch(x) for branch in self.branches]
         branches.append(self.pool(x).expand_as(branches[0]))
         x = self.dropout_values(self.project(torch.cat(branches, dim=1)))
