@@ -2,7 +2,6 @@
 
 import argparse
 import re
-import sys
 
 from lvt_dense.apis.cli import command
 from lvt_dense.errors import UserError
@@ -80,7 +79,7 @@ def main() -> None:
         write_kitti(args.out, **options)
     else:
         write_semantic(args.out, args.format, **options)
-    print(f'\n{args.images} images in {args.out}', file=sys.stderr)
+    print(f'\n{args.images} images in {args.out}')
 
 
 if __name__ == '__main__':

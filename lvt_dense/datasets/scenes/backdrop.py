@@ -1,11 +1,10 @@
 """Templates of buildings, trees, poles, signs and fences."""
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
-from .solids import Builder, Label, Template
+from .solids import Builder, Label, Look, Template
 
 _HOUSE_SLOTS = {
     'wall': (Label.BUILDING, 0.3),
@@ -105,16 +104,6 @@ def fence_template(bays: int) -> Template:
     return fence.build()
 
 
-@dataclass(frozen=True)
-class Prop:
-    """Something of the backdrop: shape, size (l, h, w) in metres, colours."""
-
-    template: Template
-    dims: tuple[float, float, float]
-    palette: np.ndarray
-    stem: tuple[float, float] | None = None
-
-
 _WALLS = np.array([
     [150, 175, 200], [130, 140, 150], [110, 130, 175], [175, 185, 190],
     [95, 115, 150], [120, 150, 185], [140, 130, 120],
@@ -123,7 +112,7 @@ _WALLS = np.array([
 
 def sample_building(
     rng: np.random.Generator, length: float, depth: float
-) -> Prop:
+) -> Look:
     """A building on a plot of ``length`` along the road and ``depth``."""
     floors = int(rng.integers(2, 6))
     template = building_template(floors, int(rng.integers(3, 5)))
@@ -134,28 +123,28 @@ def sample_building(
         np.array([50, 62, 84]) * rng.uniform(0.7, 1.3), wall * 0.6,
     ])  # fmt: skip
     height = floors * rng.uniform(2.9, 3.5)
-    return Prop(template, (length, height, depth), palette)
+    return Look(template, (length, height, depth), palette)
 
 
-def sample_tree(rng: np.random.Generator) -> Prop:
+def sample_tree(rng: np.random.Generator) -> Look:
     """A street tree, 4.5 to 8 m high."""
     height, spread = rng.uniform(4.8, 8.0), rng.uniform(3.2, 5.0)
     leaves = np.array([45, 105, 62]) * rng.uniform(0.7, 1.25, 3)
     palette = np.stack([np.array([45, 62, 82]), leaves])
     template = tree_template(int(rng.integers(1, 4)))
     trunk = 0.28 * spread / 4.0
-    return Prop(template, (spread, height, spread), palette, (trunk, trunk))
+    return Look(template, (spread, height, spread), palette, (trunk, trunk))
 
 
-def sample_lamp(rng: np.random.Generator) -> Prop:
+def sample_lamp(rng: np.random.Generator) -> Look:
     """A street lamp, 5 to 8 m high."""
     metal = np.full((1, 3), rng.uniform(70, 150))
-    return Prop(
+    return Look(
         lamp_template(), (2.4, rng.uniform(5.0, 8.0), 0.3), metal, (0.2, 0.2)
     )
 
 
-def sample_sign(rng: np.random.Generator) -> Prop:
+def sample_sign(rng: np.random.Generator) -> Look:
     """A traffic sign: a disc or a plate."""
     plates = ([40, 40, 210], [190, 90, 20], [40, 190, 230])
     plate = np.array(plates[rng.integers(3)], float)
@@ -163,14 +152,14 @@ def sample_sign(rng: np.random.Generator) -> Prop:
         np.full(3, 130.0), plate, np.full(3, 150.0), np.full(3, 235.0)
     ])  # fmt: skip
     template = sign_template(bool(rng.random() < 0.6))
-    return Prop(template, (0.7, rng.uniform(2.4, 3.0), 0.1), palette,
+    return Look(template, (0.7, rng.uniform(2.4, 3.0), 0.1), palette,
                 (0.1, 0.1))  # fmt: skip
 
 
-def sample_fence(rng: np.random.Generator, length: float) -> Prop:
+def sample_fence(rng: np.random.Generator, length: float) -> Look:
     """A fence of the given length, about 1.3 m high."""
     board = np.array([75, 105, 140]) * rng.uniform(0.6, 1.5)
     palette = np.stack([board, board * 0.55])
     bays = max(int(length / 2.2), 1)
     dims = (length, rng.uniform(1.1, 1.6), 0.12)
-    return Prop(fence_template(bays), dims, palette)
+    return Look(fence_template(bays), dims, palette)

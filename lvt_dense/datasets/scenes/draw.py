@@ -155,7 +155,7 @@ def _cast_shadow(shadow: np.ndarray, scene: Scene, solid: Solid) -> None:
     if thin or not 2.0 < solid.position[2] < _SHADOW_REACH:
         return
     crown = solid.outline + height * reach
-    if solid.stem:  # a tree: the shadow of its crown only
+    if solid.look.stem:  # a tree: the shadow of its crown only
         crown = solid.outline * 0.8 + 0.2 * solid.outline.mean(0)
         crown = crown + 0.65 * height * reach
     points = np.concatenate([solid.base, crown]).astype(np.float32)

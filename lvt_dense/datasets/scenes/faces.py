@@ -42,7 +42,7 @@ def visible_faces(solids: list[Solid], eye: np.ndarray) -> Faces:
     All solids are turned and sorted in one go, which is many times as fast
     as one by one.
     """
-    templates = [s.template for s in solids]
+    templates = [s.look.template for s in solids]
 
     def joined(name: str) -> np.ndarray:
         return np.concatenate([getattr(t, name) for t in templates])
@@ -73,8 +73,8 @@ def visible_faces(solids: list[Solid], eye: np.ndarray) -> Faces:
     points = np.einsum('fij,fkj->fki', axes[owner], joined('points')[order])
     points += (origin + eye)[owner][:, None]
     normals = normals[order]
-    palette = np.concatenate([s.palette for s in solids])
-    slot = starts([len(s.palette) for s in solids])[owner]
+    palette = np.concatenate([s.look.palette for s in solids])
+    slot = starts([len(s.look.palette) for s in solids])[owner]
     return Faces(
         owner=owner,
         points=points,

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from .backdrop import (
-    Prop,
     sample_building,
     sample_fence,
     sample_lamp,
@@ -17,8 +16,8 @@ from .camera import Camera, Ground
 from .geometry import footprint, overlaps_any, wrap_angle
 from .light import Light, sample_light
 from .road import Road, Surface, sample_road, sample_surfaces
-from .road_users import sample_appearance
-from .solids import Solid
+from .road_users import sample_road_user
+from .solids import Look, Solid
 
 KINDS = ('car', 'pedestrian', 'cyclist')
 
@@ -111,22 +110,12 @@ class _Site:
         bases = [s.base for s, close in zip(self.solids, near) if close]
         return bool(bases) and overlaps_any(claim, np.array(bases))
 
-    def add(
-        self, prop: Prop, xz: np.ndarray, yaw: float, margin: float = 0.1
-    ) -> None:
+    def add(self, look: Look, xz: np.ndarray, yaw: float) -> None:
         """Adds a piece of backdrop unless its place is taken."""
-        solid = Solid(
-            prop.template,
-            prop.dims,
-            self.ground.lift(xz),
-            yaw,
-            prop.palette,
-            stem=prop.stem,
-        )
-        length, width = prop.stem or (prop.dims[0], prop.dims[2])
-        claim = footprint(*xz, length + margin, width + margin, yaw)
+        length, width = look.stem or (look.dims[0], look.dims[2])
+        claim = footprint(*xz, length + 0.1, width + 0.1, yaw)
         if not self.taken(claim):
-            self.solids.append(solid)
+            self.solids.append(Solid(look, self.ground.lift(xz), yaw))
 
 
 def _depth(rng: np.random.Generator, low: float, high: float) -> float:
@@ -166,7 +155,7 @@ def _propose_user(
     road = site.road
     index = int(rng.choice(3, p=profile.mix))
     kind = KINDS[index]
-    look = sample_appearance(rng, kind)
+    look = sample_road_user(rng, kind)
     z = _depth(rng, *profile.depth[index])
     limit = (
         road.half_width - 0.9,
@@ -183,9 +172,7 @@ def _propose_user(
     if low >= high:
         return None
     position = site.ground.lift(np.array([x, z]))
-    return Solid(
-        look.template, look.dims, position, wrap_angle(yaw), look.palette, kind
-    )
+    return Solid(look, position, wrap_angle(yaw), kind)
 
 
 def _add_users(

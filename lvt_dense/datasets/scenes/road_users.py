@@ -4,12 +4,11 @@ Front, rear and sides differ, so that class and heading can be read off the
 picture. Sizes follow the class means of KITTI's training labels.
 """
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
-from .solids import Builder, Label, Template
+from .solids import Builder, Label, Look, Template
 
 _CAR_SLOTS = {
     'paint': (Label.CAR, 0.06),
@@ -89,14 +88,22 @@ def _car(
     return car.build()
 
 
+_CAR_SIZES = {
+    'sedan': (4.15, 1.46, 1.64),
+    'hatchback': (3.6, 1.5, 1.58),
+    'suv': (4.1, 1.68, 1.7),
+}
+
+
 @lru_cache
 def car_template(style: str) -> Template:
     """'sedan', 'hatchback' or 'suv'."""
+    dims = _CAR_SIZES[style]
     if style == 'sedan':
-        return _car((4.15, 1.46, 1.64), 0.88, (-1.65, 0.95), (-0.95, 0.2))
+        return _car(dims, 0.88, (-1.65, 0.95), (-0.95, 0.2))
     if style == 'hatchback':
-        return _car((3.6, 1.5, 1.58), 0.92, (-1.72, 0.85), (-1.45, 0.2))
-    return _car((4.1, 1.68, 1.7), 1.02, (-1.98, 0.95), (-1.8, 0.4), 0.36)
+        return _car(dims, 0.92, (-1.72, 0.85), (-1.45, 0.2))
+    return _car(dims, 1.02, (-1.98, 0.95), (-1.8, 0.4), 0.36)
 
 
 @lru_cache
@@ -197,20 +204,6 @@ def _wheel(bike: Builder, x: float, radius: float) -> None:
         bike.disc((x, radius, z), 0.8 * radius, z, 'spokes', True)
 
 
-@dataclass(frozen=True)
-class Appearance:
-    """One road user: its shape, size (l, h, w) in metres and colours."""
-
-    template: Template
-    dims: tuple[float, float, float]
-    palette: np.ndarray
-
-
-_CAR_SIZES = {
-    'sedan': (4.15, 1.46, 1.64),
-    'hatchback': (3.6, 1.5, 1.58),
-    'suv': (4.1, 1.68, 1.7),
-}
 _PAINTS = np.array([
     [225, 225, 225], [190, 190, 186], [120, 120, 122], [52, 50, 50],
     [40, 36, 170], [150, 72, 30], [60, 92, 40], [60, 160, 205],
@@ -246,7 +239,7 @@ def _scaled(
     return tuple((np.array(dims) * factor).tolist())
 
 
-def sample_appearance(rng: np.random.Generator, kind: str) -> Appearance:
+def sample_road_user(rng: np.random.Generator, kind: str) -> Look:
     """Draws the shape, size and colours of a road user of ``kind``."""
     if kind == 'car':
         style = rng.choice(list(_CAR_SIZES), p=(0.4, 0.4, 0.2))
@@ -258,7 +251,7 @@ def sample_appearance(rng: np.random.Generator, kind: str) -> Appearance:
             np.array([165, 165, 165]), np.array([225, 248, 255]),
             np.array([35, 25, 205]), np.array([215, 225, 225]),
         ])  # fmt: skip
-        return Appearance(car_template(style), dims, palette)
+        return Look(car_template(style), dims, palette)
     skin, hair = _pick(rng, _SKINS), _pick(rng, _HAIRS)
     top, legs = _pick(rng, _CLOTHES), _pick(rng, _LEGWEAR)
     shoe = np.array([40, 40, 45]) * rng.uniform(0.6, 2.5)
@@ -267,11 +260,11 @@ def sample_appearance(rng: np.random.Generator, kind: str) -> Appearance:
         pack = _pick(rng, _CLOTHES) * 0.7
         template = pedestrian_template(bool(rng.random() < 0.5))
         palette = np.stack([skin, hair, top, legs, shoe, pack])
-        return Appearance(template, dims, palette)
+        return Look(template, dims, palette)
     dims = _scaled(rng, (1.77, 1.72, 0.57), (0.03, 0.03, 0.06))
     helmet, frame = _pick(rng, _CLOTHES), _pick(rng, _PAINTS) * 0.8
     palette = np.stack([
         skin, helmet, top, legs, shoe, frame,
         np.array([30, 30, 32]), np.array([125, 125, 125]),
     ])  # fmt: skip
-    return Appearance(cyclist_template(), dims, palette)
+    return Look(cyclist_template(), dims, palette)

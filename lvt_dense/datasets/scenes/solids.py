@@ -69,33 +69,49 @@ class Template:
 
 
 @dataclass(frozen=True)
-class Solid:
-    """A template placed in the scene.
+class Look:
+    """What a solid looks like wherever it stands.
 
     Args:
         template (Template): Shape.
         dims (tuple): Length, height and width in metres.
-        position (np.ndarray): (3,) centre of the bottom, camera-2 frame.
-        yaw (float): KITTI's rotation_y in radians.
         palette (np.ndarray): (S, 3) BGR colour of each slot, 0..255.
-        kind (str, optional): 'car', 'pedestrian' or 'cyclist'; None for the
-            backdrop, which has no instance of its own.
         stem (tuple, optional): Length and width of what stands on the
             ground, when the rest hangs above the road users' heads.
     """
 
     template: Template
     dims: tuple[float, float, float]
+    palette: np.ndarray
+    stem: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Solid:
+    """A look placed in the scene.
+
+    Args:
+        look (Look): Shape, size and colours.
+        position (np.ndarray): (3,) centre of the bottom, camera-2 frame.
+        yaw (float): KITTI's rotation_y in radians.
+        kind (str, optional): 'car', 'pedestrian' or 'cyclist'; None for the
+            backdrop, which has no instance of its own.
+    """
+
+    look: Look
     position: np.ndarray
     yaw: float
-    palette: np.ndarray
     kind: str | None = None
-    stem: tuple[float, float] | None = None
+
+    @property
+    def dims(self) -> tuple[float, float, float]:
+        """Length, height and width in metres."""
+        return self.look.dims
 
     @cached_property
     def base(self) -> np.ndarray:
         """(4, 2) corners (x, z) of what stands on the ground."""
-        length, width = self.stem or (self.dims[0], self.dims[2])
+        length, width = self.look.stem or (self.dims[0], self.dims[2])
         x, _, z = self.position
         return footprint(x, z, length, width, self.yaw)
 

@@ -13,7 +13,7 @@ from lvt_dense.datasets.scenes.layout import (
     NEAR_PROFILE,
     sample_scene,
 )
-from lvt_dense.datasets.scenes.road_users import sample_appearance
+from lvt_dense.datasets.scenes.road_users import sample_road_user
 from lvt_dense.datasets.scenes.solids import Label, Solid
 
 NEAR = Camera.for_size(320, 240)
@@ -41,9 +41,9 @@ def _empty_scene(camera=NEAR):
 
 
 def _road_user(scene, kind, x, z, yaw):
-    look = sample_appearance(np.random.default_rng(5), kind)
+    look = sample_road_user(np.random.default_rng(5), kind)
     position = scene.ground.lift(np.array([x, z]))
-    return Solid(look.template, look.dims, position, yaw, look.palette, kind)
+    return Solid(look, position, yaw, kind)
 
 
 def test_frame_depends_on_seed_and_index_alone():
@@ -168,7 +168,8 @@ def test_mask_is_where_the_picture_shows_the_road_user(kind):
     solid = _road_user(scene, kind, 0.3, 9.0, 0.4)
     pictures = []
     for grey in (0.0, 255.0):
-        painted = replace(solid, palette=np.full_like(solid.palette, grey))
+        palette = np.full_like(solid.look.palette, grey)
+        painted = replace(solid, look=replace(solid.look, palette=palette))
         frame = render_scene(replace(scene, solids=[painted]))
         pictures.append(frame.image.astype(int))
     changed = np.abs(pictures[0] - pictures[1]).sum(-1) > 0
@@ -216,11 +217,10 @@ def test_front_and_rear_of_a_car_look_different():
 
     def reds(yaw):
         car = _road_user(scene, 'car', 0.0, 9.0, yaw)
-        grey = car.palette.copy()
-        grey[0] = 120.0
-        frame = render_scene(
-            replace(scene, solids=[replace(car, palette=grey)])
-        )
+        palette = car.look.palette.copy()
+        palette[0] = 120.0
+        car = replace(car, look=replace(car.look, palette=palette))
+        frame = render_scene(replace(scene, solids=[car]))
         blue, green, red = cv2.split(frame.image.astype(int))
         return (frame.instances > 0) & (red > green + 60) & (red > blue + 60)
 

@@ -67,6 +67,8 @@ def test_labels_are_the_rendered_boxes(root):
             kinds.add(fields[0])
             if fields[0] == 'DontCare':
                 assert fields[1:4] == ['-1', '-1', '-10']
+                x1, y1, x2, y2 = map(float, fields[4:8])
+                assert 0 <= x1 < x2 <= 620 and 0 <= y1 < y2 <= 187
                 continue
             h, w, length, x, y, z, yaw = map(float, fields[8:])
             box3d = np.array([x, y, z, length, h, w, yaw])

@@ -40,11 +40,10 @@ def _unlabelled(user: RoadUser, camera: Camera) -> bool:
 def label_line(user: RoadUser, camera: Camera) -> str:
     """The 15 fields of a label, or DontCare with the box that shows."""
     if _unlabelled(user, camera):
-        x1, y1, x2, y2 = user.box.tolist()
-        return (
-            f'DontCare -1 -1 -10 {x1:.2f} {y1:.2f} {x2 - 1:.2f} {y2 - 1:.2f} '
-            '-1 -1 -1 -1000 -1000 -1000 -10'
-        )
+        # A pixel reaches half a pixel around its centre.
+        last = [camera.width - 1, camera.height - 1] * 2
+        box = ' '.join(f'{v:.2f}' for v in np.clip(user.box - 0.5, 0, last))
+        return f'DontCare -1 -1 -10 {box} -1 -1 -1 -1000 -1000 -1000 -10'
     x, y, z, length, height, width, yaw = user.box3d
     numbers = (user.alpha, *user.projected, height, width, length, x, y, z,
                yaw)  # fmt: skip
