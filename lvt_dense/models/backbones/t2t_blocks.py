@@ -15,16 +15,16 @@ SE_REDUCTION = 16
 Grid = Tuple[int, int]
 
 
-def window_side(length: int, longest: Optional[int]) -> int:
+def window_side(length: int, longest: int) -> int:
     """Side of the windows, as few and as even as possible.
 
     For example three windows of 17 and not 18 cover a length of 50.
 
     Args:
         length: Of the map.
-        longest: Side that no window exceeds, ``None`` for a single window.
+        longest: Side that no window exceeds.
     """
-    count = -(-length // (longest or length))
+    count = -(-length // longest)
     return -(-length // count)
 
 
@@ -36,7 +36,7 @@ class Windows:
         longest: See :func:`window_side`.
     """
 
-    def __init__(self, size: Sequence[int], longest: Optional[int]) -> None:
+    def __init__(self, size: Sequence[int], longest: int) -> None:
         self.height, self.width = (window_side(n, longest) for n in size)
         self.rows = size[0] // self.height
         self.columns = size[1] // self.width

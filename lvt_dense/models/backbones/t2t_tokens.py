@@ -5,7 +5,8 @@ Section 3.1; see :mod:`.t2t_vit`. Modules are named as in the paper's code.
 """
 
 import math
-from typing import NamedTuple, Optional
+from contextlib import nullcontext
+from typing import ContextManager, NamedTuple, Optional
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,14 @@ TOKEN_WIDTH = 64  # of the tokens at strides 4 and 8
 NUM_FEATURES = 32  # random features of the performer, half the width
 DROPOUT = 0.1  # of the performer, in training
 EPS = 1e-8  # of the performer's denominator
+
+
+def single_precision(x: Tensor) -> ContextManager:
+    """Context without autocast on the device of ``x``."""
+    # Only where it is on: exported graphs cannot all express the context.
+    if torch.is_autocast_enabled(x.device.type):
+        return torch.autocast(x.device.type, enabled=False)
+    return nullcontext()
 
 
 class SoftSplit(NamedTuple):
@@ -59,9 +68,9 @@ class SoftSplit(NamedTuple):
         one colour is scaled up by ``1 / sqrt(eps)``.
 
         Returns:
-            (N, D, H', W'), single precision.
+            (N, D, H', W'), of the type of the weights.
         """
-        with torch.autocast(x.device.type, enabled=False):
+        with single_precision(x):
             x = x.float()
             weight = linear.weight.float()
             shift = weight @ norm.bias.float()
@@ -71,9 +80,9 @@ class SoftSplit(NamedTuple):
             weight = weight - weight.mean(1, keepdim=True)
             variance = self.mean(x.square()) - self.mean(x).square()
             scale = torch.rsqrt(variance.clamp(min=0) + norm.eps)
-            return torch.addcmul(
-                shift[:, None, None], self.project(x, weight), scale
-            )
+            tokens = self.project(x, weight)
+            tokens = torch.addcmul(shift[:, None, None], tokens, scale)
+            return tokens.to(linear.weight.dtype)
 
 
 def kernel_attention(
@@ -90,14 +99,17 @@ def kernel_attention(
     weights fade attention out where no key is near the query.
 
     Args:
-        query: (B, L, C), single precision, as the other tensors.
+        query: (B, L, C).
         key: (B, L, C).
         value: (B, L, D).
         features: The directions w, (m, C).
 
     Returns:
-        (B, L, D).
+        (B, L, D), single precision.
     """
+    query, key, value, features = (
+        x.float() for x in (query, key, value, features)
+    )
     query, key = (
         x @ features.t() - 0.5 * x.square().sum(-1, keepdim=True)
         for x in (query, key)
@@ -145,13 +157,12 @@ class TokenPerformer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, 64, H', W')."""
-        with torch.autocast(x.device.type, enabled=False):
+        with single_precision(x):
             x = self.split.norm_project(x, self.norm1, self.kqv)
             size = x.shape[2:]
             key, query, value = x.flatten(2).transpose(1, 2).chunk(3, -1)
-            out = kernel_attention(query, key, value, self.w.float())
-            dtype = self.proj.weight.dtype
-            x = value.to(dtype) + self.dropout(self.proj(out.to(dtype)))
+            out = kernel_attention(query, key, value, self.w).to(x.dtype)
+            x = value + self.dropout(self.proj(out))
             x = x + self.mlp(self.norm2(x))
             return x.transpose(1, 2).unflatten(2, size)
 
@@ -204,8 +215,12 @@ class TokenTransformer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, 64, H', W')."""
         x = self.split.norm_project(x, self.norm1, self.attn.qkv)
-        windows = Windows(x.shape[2:], self.window)
-        x = x.permute(0, 2, 3, 1)
-        x = windows.merge(self.attn(windows.split(x)))
+        size = x.shape[2:]
+        if self.window is None:
+            x = self.attn(x.flatten(2).transpose(1, 2))
+        else:
+            windows = Windows(size, self.window)
+            x = self.attn(windows.split(x.permute(0, 2, 3, 1)))
+            x = windows.merge(x).flatten(1, 2)
         x = x + self.mlp(self.norm2(x))
-        return x.permute(0, 3, 1, 2)
+        return x.transpose(1, 2).unflatten(2, size)

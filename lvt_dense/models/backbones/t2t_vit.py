@@ -371,14 +371,14 @@ class T2TViT(PyramidBackbone):
 
     def _padded(self, x: Tensor) -> Tensor:
         """Pad below and on the right to whole tokens and whole windows."""
-        stride = super().level_stride(TRUNK)
-        padding = []
-        for length in x.shape[2:]:
-            tokens = -(-length // stride)
-            side = window_side(tokens, self.window_size)
-            tokens = -(-tokens // side) * side
-            padding.append(tokens * stride - length)
-        return F.pad(x, (0, padding[1], 0, padding[0]))
+        units = [super().level_stride(TRUNK)] * 2
+        if self.window_size is not None:
+            units = [
+                unit * window_side(-(-length // unit), self.window_size)
+                for unit, length in zip(units, x.shape[2:])
+            ]
+        below, right = (-n % unit for n, unit in zip(x.shape[2:], units))
+        return F.pad(x, (0, right, 0, below))
 
     def _cropped(self, x: Tensor, size: Sequence[int], stride: int) -> Tensor:
         height, width = (-(-side // stride) for side in size)
