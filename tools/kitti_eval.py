@@ -35,7 +35,10 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Read both folders, score, print the table, write the file."""
     args = parse_args()
+    from lvt_dense.apis.compat import import_stack
     from lvt_dense.apis.storage import write_atomically
+
+    import_stack()
     from lvt_dense.evaluation.kitti_eval import evaluate_kitti, round_scores
     from lvt_dense.evaluation.kitti_metric import describe_small_counts
     from lvt_dense.evaluation.kitti_results import format_table, read_folders

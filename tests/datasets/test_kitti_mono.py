@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+import torch
 from kitti_folders import HEIGHT, P2, WIDTH, write_kitti
 from mmdet.registry import DATASETS as MMDET_DATASETS
 from mmengine.dataset import Compose
@@ -13,7 +14,9 @@ from PIL import Image
 
 from lvt_dense.datasets import kitti_frames
 from lvt_dense.datasets.kitti_mono import KittiMonoDataset
+from lvt_dense.datasets.scenes.writers.kitti import write_kitti as write_scenes
 from lvt_dense.errors import UserError
+from lvt_dense.structures import box2d_from_boxes3d
 
 
 @pytest.fixture(autouse=True)
@@ -264,6 +267,24 @@ def test_info_file_with_code_is_refused_and_not_run(root, tmp_path):
 def test_info_file_of_another_format(root, content):
     with pytest.raises(UserError, match='no info file of format v2'):
         load_pickle(root, content)
+
+
+def test_rendered_scenes_are_read_as_kitti(tmp_path):
+    write_scenes(tmp_path / 'scenes', 4, seed=3, size=(312, 94))
+    data = load(tmp_path / 'scenes', 'trainval')
+    gaps = []
+    for i in range(len(data)):
+        info = data.get_data_info(i)
+        items = [x for x in info['instances'] if x['truncated'] == 0]
+        boxes = torch.tensor([item['bbox_3d'] for item in items])
+        expected = torch.tensor([item['bbox'] for item in items])
+        shape = info['height'], info['width']
+        found = box2d_from_boxes3d(
+            boxes.reshape(-1, 7), info['cam2img'], shape
+        )
+        gaps.append((found - expected.reshape(-1, 4)).abs())
+    gaps = torch.cat(gaps)
+    assert len(gaps) > 4 and gaps.max() < 1.5
 
 
 def test_real_split(real_data):
