@@ -1,0 +1,332 @@
+"""What every backbone promises, checked on all that are registered.
+
+A new family is covered as soon as it is imported; nothing is listed here.
+Checks of numbers run on every variant, the costly ones (compilation, export,
+recomputation ...) on the smallest variant of each family.
+"""
+
+import copy
+from typing import Callable, Dict, List, Tuple
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from lvt_dense import build_backbone, list_backbones
+from lvt_dense.checkpoints import identify
+from lvt_dense.models.backbones import PyramidBackbone, families
+
+SIZES = ((224, 224), (320, 480), (257, 193), (64, 1024))
+SMALL = (64, 96)
+
+
+def spread(model: nn.Module) -> nn.Module:
+    """Random values where constructors leave ones and zeros."""
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for param in model.parameters():
+            if param.ndim == 1 or not param.any():
+                param.add_(0.1 * torch.randn_like(param))
+        for module in model.modules():
+            if isinstance(module, _BatchNorm):
+                module.running_mean.normal_(0, 0.1)
+                module.running_var.uniform_(0.5, 1.5)
+    return model
+
+
+def images(height: int, width: int, batch: int = 1) -> Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(batch, 3, height, width, generator=generator)
+
+
+def difference(given: Tuple[Tensor], expected: Tuple[Tensor]) -> float:
+    """Largest difference in units of a level's standard deviation."""
+    assert [g.shape for g in given] == [e.shape for e in expected]
+    with torch.no_grad():
+        return max(
+            float((g - e).abs().max() / e.std())
+            for g, e in zip(given, expected)
+        )
+
+
+def normed(model: nn.Module) -> List[_BatchNorm]:
+    return [m for m in model.modules() if isinstance(m, _BatchNorm)]
+
+
+def statistics(model: nn.Module) -> Dict[str, Tensor]:
+    return {k: v.clone() for k, v in model.named_buffers()}
+
+
+def is_same(given: Dict[str, Tensor], expected: Dict[str, Tensor]) -> bool:
+    return given.keys() == expected.keys() and all(
+        torch.equal(given[key], expected[key]) for key in expected
+    )
+
+
+@pytest.fixture(scope='module', params=list_backbones())
+def backbone(request: pytest.FixtureRequest) -> PyramidBackbone:
+    """Every variant, in eval mode; tests leave it as they found it."""
+    return spread(build_backbone(request.param)).eval()
+
+
+@pytest.fixture(scope='module', params=list(families()))
+def smallest(request: pytest.FixtureRequest) -> Callable:
+    """Constructor of the smallest variant of every family."""
+    cls = families()[request.param]
+
+    def size(arch: str) -> int:
+        return sum(p.numel() for p in cls(arch).parameters())
+
+    arch = min(cls.arch_settings, key=size)
+    return lambda **kwargs: spread(cls(arch, **kwargs))
+
+
+@pytest.fixture(scope='module')
+def small(smallest: Callable) -> PyramidBackbone:
+    """The smallest variant, in eval mode; tests leave it as they found it."""
+    return smallest().eval()
+
+
+# ------------------------------------------------------------ every variant
+@pytest.mark.parametrize('size', SIZES, ids='{0[0]}x{0[1]}'.format)
+def test_shapes(backbone: PyramidBackbone, size: Tuple[int, int]) -> None:
+    with torch.inference_mode():
+        levels = backbone(images(*size))
+    assert backbone.out_strides == (4, 8, 16, 32)
+    assert [level.shape for level in levels] == [
+        (1, channels, -(-size[0] // stride), -(-size[1] // stride))
+        for channels, stride in zip(
+            backbone.out_channels, backbone.out_strides
+        )
+    ]
+    assert all(level.isfinite().all() for level in levels)
+
+
+def test_gradients_reach_every_parameter(backbone: PyramidBackbone) -> None:
+    # In eval mode: stochastic depth may leave out a block altogether.
+    levels = backbone(images(64, 64, 2))
+    generator = torch.Generator().manual_seed(2)
+    # A random direction: sums over a normalised map hardly change.
+    sum(
+        (level * torch.randn(level.shape, generator=generator)).sum()
+        for level in levels
+    ).backward()
+    without = [
+        name
+        for name, param in backbone.named_parameters()
+        if param.requires_grad and (param.grad is None or not param.grad.any())
+    ]
+    backbone.zero_grad()
+    assert without == []
+
+
+def test_other_images_do_not_matter(backbone: PyramidBackbone) -> None:
+    batch = images(*SMALL, batch=2)
+    with torch.inference_mode():
+        both = backbone(batch)
+        again = backbone(batch)
+        alone = backbone(batch[:1])
+    assert all(torch.equal(b, a) for b, a in zip(both, again))
+    assert difference([level[:1] for level in both], alone) < 1e-4
+
+
+def test_official_names_and_back(backbone: PyramidBackbone) -> None:
+    own = backbone.state_dict()
+    for layout in backbone.layouts:
+        try:
+            official = layout.to_official(own)
+        except KeyError:  # other code bases may lack a variant
+            assert layout is not backbone.layouts[0]
+            continue
+        family, found, prefix = identify(official)
+        assert (family, found.name) == (type(backbone), layout.name)
+        assert prefix == ''
+        back, unknown = layout.to_own(official, backbone.settings)
+        assert unknown == []
+        assert is_same(back, own)
+
+
+def test_settings_as_dict(backbone: PyramidBackbone) -> None:
+    twin = type(backbone)(dict(backbone.settings))
+    assert {k: v.shape for k, v in twin.state_dict().items()} == {
+        k: v.shape for k, v in backbone.state_dict().items()
+    }
+
+
+# ------------------------------------------- the smallest of every family
+def test_mode_is_chained(smallest: Callable) -> None:
+    model = smallest()
+    assert model.train() is model
+    assert model.training
+    assert model.eval() is model
+    assert not any(module.training for module in model.modules())
+
+
+@pytest.mark.parametrize('frozen', (0, 2, 4))
+def test_frozen_stages(smallest: Callable, frozen: int) -> None:
+    model = smallest(frozen_stages=frozen).train()
+    parts = [model.stem, *model.stages]
+    fixed, free = parts[: frozen + 1], parts[frozen + 1 :]
+    assert not any(
+        p.requires_grad for part in fixed for p in part.parameters()
+    )
+    assert all(p.requires_grad for part in free for p in part.parameters())
+    before = [statistics(part) for part in parts]
+    model(images(64, 64, 2))
+    for part, buffers in zip(fixed, before):
+        assert is_same(statistics(part), buffers)
+    for part, buffers in zip(free, before[frozen + 1 :]):
+        assert is_same(statistics(part), buffers) == (not normed(part))
+
+
+def test_norm_eval(smallest: Callable) -> None:
+    model = smallest(norm_eval=True).train()
+    assert not any(norm.training for norm in normed(model))
+    assert all(p.requires_grad for n in normed(model) for p in n.parameters())
+    before = statistics(model)
+    model(images(64, 64, 2))
+    assert is_same(statistics(model), before)
+    assert model.training
+
+
+def test_recomputation(smallest: Callable) -> None:
+    plain = smallest().train()
+    saving = smallest(with_cp=True).train()
+    saving.load_state_dict(plain.state_dict())
+    results = []
+    for model in (plain, saving):
+        torch.manual_seed(3)  # dropout and stochastic depth
+        levels = model(images(64, 64, 2))
+        sum(level.square().mean() for level in levels).backward()
+        grads = {n: p.grad for n, p in model.named_parameters()}
+        results.append((levels, grads, statistics(model)))
+    (levels, grads, buffers), (levels_cp, grads_cp, buffers_cp) = results
+    assert difference(levels_cp, levels) < 1e-5
+    assert is_same(buffers_cp, buffers)
+    largest = max(float(grad.abs().max()) for grad in grads.values())
+    for name, grad in grads.items():
+        assert (grads_cp[name] - grad).abs().max() < 1e-5 * largest, name
+
+
+def test_autocast(small: PyramidBackbone) -> None:
+    x = images(*SMALL)
+    with torch.inference_mode():
+        expected = small(x)
+        with torch.autocast('cpu', torch.bfloat16):
+            levels = small(x)
+    for level, full in zip(levels, expected):
+        assert level.isfinite().all()
+        assert (level.float() - full).norm() < 0.1 * full.norm()
+
+
+def test_channels_last(small: PyramidBackbone) -> None:
+    x = images(*SMALL)
+    model = copy.deepcopy(small).to(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        levels = model(x.contiguous(memory_format=torch.channels_last))
+        assert difference(levels, small(x)) < 1e-4
+
+
+def test_compile(small: PyramidBackbone) -> None:
+    """Captured as one graph, forward and backward; code generation is left.
+
+    With the default backend this takes minutes a family on two cores.
+    """
+    torch._dynamo.reset()
+    compiled = torch.compile(small, backend='aot_eager', fullgraph=True)
+    x = images(*SMALL)
+    levels = compiled(x)
+    assert difference(levels, small(x)) < 1e-4
+    sum(level.sum() for level in levels).backward()
+    assert any(p.grad is not None for p in small.parameters())
+    small.zero_grad()
+
+
+def test_export(small: PyramidBackbone) -> None:
+    with torch.no_grad():
+        program = torch.export.export(small, (images(*SMALL),))
+        other = images(*SMALL, batch=2)[1:]
+        assert difference(program.module()(other), small(other)) < 1e-4
+
+
+def test_flip_stem(small: PyramidBackbone) -> None:
+    x = images(*SMALL)
+    model = copy.deepcopy(small)
+    model.flip_input_channels()
+    with torch.inference_mode():
+        expected = small(x)
+        assert difference(model(x), expected) > 1e-2
+        assert difference(model(x.flip(1)), expected) < 1e-4
+
+
+@pytest.mark.parametrize('stride', (8, 16))
+def test_output_stride(
+    small: PyramidBackbone, smallest: Callable, stride: int
+) -> None:
+    model = smallest(output_stride=stride).eval()
+    assert model.out_strides == tuple(min(s, stride) for s in (4, 8, 16, 32))
+    assert {k: v.shape for k, v in model.state_dict().items()} == {
+        k: v.shape for k, v in small.state_dict().items()
+    }
+    with torch.inference_mode():
+        levels = model(images(65, 97))
+    assert [level.shape[2:] for level in levels] == [
+        (-(-65 // s), -(-97 // s)) for s in model.out_strides
+    ]
+
+
+def test_chosen_levels(small: PyramidBackbone, smallest: Callable) -> None:
+    last = smallest(out_indices=(-1,))
+    assert last.out_indices == (last.num_levels - 1,)
+    model = smallest(out_indices=(0, -3)).eval()
+    assert model.out_indices == (0, model.num_levels - 3)
+    weights = small.state_dict()
+    model.load_state_dict({k: weights[k] for k in model.state_dict()})
+    x = images(*SMALL)
+    with torch.inference_mode():
+        every = small(x)
+        levels = model(x)
+    assert difference(levels, [every[i] for i in model.out_indices]) < 1e-5
+
+
+@pytest.mark.parametrize('levels', ((), (1, 0), (2, 2), (9,), (-9,)))
+def test_wrong_levels(smallest: Callable, levels: Tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r'0 \(stride 4\), 1 \(stride 8\)'):
+        smallest(out_indices=levels)
+
+
+@pytest.mark.parametrize(
+    ('given', 'message'),
+    (
+        (dict(output_stride=4), 'output_stride=4.*8, 16, 32'),
+        (dict(frozen_stages=-2), 'frozen_stages=-2.*-1'),
+        (dict(frozen_stages=9), 'frozen_stages=9.*-1'),
+    ),
+)
+def test_wrong_arguments(
+    smallest: Callable, given: dict, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        smallest(**given)
+
+
+def test_wrong_arch(small: PyramidBackbone) -> None:
+    cls = type(small)
+    with pytest.raises(ValueError, match=f"arch='huge'.*{cls.default_arch}"):
+        cls('huge')
+    missing, *others = small.settings
+    with pytest.raises(ValueError, match=f"lacks .*'{missing}'"):
+        cls({key: small.settings[key] for key in others})
+    with pytest.raises(ValueError, match="unknown .*'surplus'"):
+        cls(dict(small.settings, surplus=1))
+
+
+def test_names() -> None:
+    names = list_backbones()
+    assert len(names) == len(set(names))
+    assert type(build_backbone('mobilevit_xxs')).family == 'mobilevit'
+    with pytest.raises(ValueError, match='did you mean .*mobilevit_xxs'):
+        build_backbone('mobilevit_xss')
+    with pytest.raises(ValueError, match='list_backbones'):
+        build_backbone('zzz')
