@@ -7,6 +7,11 @@
 # Expected mAP@50 on the held-out scenes: at least 0.4.
 _base_ = './ssdlite_mobilevit_xxs_320_coco.py'
 data_root = 'data/demo/'
+classes = ('person', 'bicycle', 'car')
+metainfo = dict(
+    classes=classes, palette=[(220, 20, 60), (250, 170, 30), (0, 60, 230)]
+)
+model = dict(bbox_head=dict(num_classes=len(classes)))
 input_size = (192, 192)
 train_pipeline = [
     dict(type='lvt_dense.LoadImageFromFile', skip_unreadable=True),
@@ -23,22 +28,26 @@ train_pipeline = [
 test_pipeline = _base_.test_pipeline
 test_pipeline[1].scale = input_size
 train_dataloader = dict(
-    batch_size=16,
+    batch_size=8,
     num_workers=1,
-    dataset=dict(data_root=data_root, pipeline=train_pipeline),
+    dataset=dict(
+        data_root=data_root, metainfo=metainfo, pipeline=train_pipeline
+    ),
 )
 val_dataloader = dict(
     num_workers=1,
-    dataset=dict(data_root=data_root, pipeline=test_pipeline),
+    dataset=dict(
+        data_root=data_root, metainfo=metainfo, pipeline=test_pipeline
+    ),
 )
 test_dataloader = val_dataloader
 val_evaluator = dict(ann_file=data_root + 'annotations/instances_val2017.json')
 test_evaluator = val_evaluator
-max_epochs = 30
-train_cfg = dict(max_epochs=max_epochs, val_interval=5)
-optim_wrapper = dict(optimizer=dict(lr=0.002))
+max_epochs = 50
+train_cfg = dict(max_epochs=max_epochs, val_interval=10)
+optim_wrapper = dict(optimizer=dict(lr=0.0015))
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=50),
+    dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=100),
     dict(
         type='CosineAnnealingLR',
         eta_min=1e-5,
@@ -51,7 +60,7 @@ custom_hooks = [
     dict(
         type='EMAHook',
         ema_type='ExponentialMovingAverage',
-        momentum=0.01,
+        momentum=0.02,
         update_buffers=True,
         priority=49,
     )

@@ -17,8 +17,8 @@ def command(main: Callable[[], None]) -> Callable[[], None]:
 
     @functools.wraps(main)
     def run() -> None:
-        # onedl-mmdetection announces an optional data set at every import
-        warnings.filterwarnings('ignore', message='Could not import OneDL')
+        # onedl-mmdetection announces an optional package at every import
+        warnings.filterwarnings('ignore', message='faster_coco_eval')
         try:
             main()
         except UserError as error:

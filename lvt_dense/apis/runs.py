@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import Iterator, Optional
 
 from mmengine.config import Config
+from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
+from torch import nn
 
+from lvt_dense.checkpoints import LoadReport, identify
 from lvt_dense.errors import UserError
 
 from .checks import annotation_fault
@@ -51,3 +54,25 @@ def explained(cfg: Config) -> Iterator[None]:
         if fault:
             raise UserError(fault) from error
         raise
+
+
+def check_fit(model: nn.Module, state: dict, source: str) -> None:
+    """Check that a checkpoint fills every tensor of a model.
+
+    Raises:
+        UserError: It does not; the report says what is wrong.
+    """
+    if is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.module
+    report = LoadReport(str(source), type(model).__name__, 'lvt_dense')
+    report.compare(state, model.state_dict())
+    if report.is_complete:
+        return
+    found = identify(state)
+    hint = ''
+    if found:
+        hint = (
+            f' (it is an official file of {found[0].__name__}: convert it '
+            'with tools/convert_checkpoint.py)'
+        )
+    raise UserError(f'checkpoint does not fit the config{hint}: {report}')

@@ -7,11 +7,12 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from lvt_dense.checkpoints import read_state_dict
 from lvt_dense.errors import UserError
 
 from .checks import check_data
 from .compat import allow_own_checkpoints, import_stack
-from .runs import build_runner, explained, work_dir_of
+from .runs import build_runner, check_fit, explained, work_dir_of
 from .storage import ATOMIC, is_complete, newest_checkpoint
 
 KEPT = 2  # checkpoints at least: the old one goes before the new one is there
@@ -58,6 +59,9 @@ def train(
     _save_safely(cfg)
     with explained(cfg):
         runner = build_runner(cfg)
+        if resume:
+            state = read_state_dict(cfg.load_from)
+            check_fit(runner.model, state, cfg.load_from)
         runner.train()
     return runner
 

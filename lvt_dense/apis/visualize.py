@@ -23,8 +23,8 @@ from lvt_dense.visualization.draw import save_picture
 from .checks import check_data
 from .compat import import_stack
 from .config import dataset_cfgs
+from .runs import check_fit
 from .storage import write_atomically
-from .test import check_fit
 
 IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 SPLITS = ('train', 'val', 'test')
@@ -71,6 +71,7 @@ def visualize(
     model = load_model(cfg, checkpoint, device)
     infos, pipeline, metainfo = _inputs(cfg, source, annotations)
     infos = infos[:limit]
+    has_truth = annotations is not None or _is_split(source)
     visualizer = VISUALIZERS.build(cfg.visualizer)
     visualizer.dataset_meta = metainfo
     if opacity is not None:
@@ -88,7 +89,9 @@ def visualize(
             path = infos[index]['img_path']
             image = mmcv.imread(path, channel_order='rgb')
             target = Path(out, f'{names[index]}.png')
-            save_picture(visualizer, image, sample, target, score_thr)
+            save_picture(
+                visualizer, image, sample, target, score_thr, has_truth
+            )
             record = dict(image=path, picture=str(target))
             record.update(_plain(sample, score_thr, metainfo))
             records.append(record)
@@ -114,7 +117,7 @@ def _inputs(
     cfg: Config, source: str, annotations: Optional[str]
 ) -> Tuple[List[dict], Compose, dict]:
     """Infos of the images, the pipeline for them, and the data's classes."""
-    if source in SPLITS and not Path(source).exists():
+    if _is_split(source):
         check_data(cfg, [source])
         dataset = _build_dataset(next(dataset_cfgs(cfg, source)), cfg)
         infos = [dataset.get_data_info(i) for i in range(len(dataset))]
@@ -130,6 +133,10 @@ def _inputs(
         dict(describe(str(path)), img_id=i) for i, path in enumerate(paths)
     ]
     return infos, Compose(steps), _metainfo(cfg, dataset, dataset_cls)
+
+
+def _is_split(source: str) -> bool:
+    return source in SPLITS and not Path(source).exists()
 
 
 def find_images(source: str) -> List[Path]:

@@ -15,8 +15,9 @@ def save_picture(
     sample: object,
     path: Path,
     score_thr: float = 0.3,
+    draw_gt: bool = True,
 ) -> None:
-    """Draw ground truth, where there is any, beside the prediction.
+    """Draw the ground truth beside the prediction, or the latter alone.
 
     Args:
         visualizer: Any of MMDetection's, MMSegmentation's and ours.
@@ -24,6 +25,7 @@ def save_picture(
         sample: Data sample with predictions in the original image's frame.
         path: Picture to write; its folder is created.
         score_thr: Lowest score of an object that is drawn.
+        draw_gt: Whether the sample has ground truth to be drawn.
 
     Raises:
         UserError: The visualizer is MMEngine's own, which draws no samples.
@@ -35,7 +37,7 @@ def save_picture(
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     options = dict(
-        draw_gt=True,
+        draw_gt=draw_gt,
         draw_pred=True,
         show=False,
         out_file=str(path),
