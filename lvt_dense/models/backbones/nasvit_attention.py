@@ -12,6 +12,9 @@ from torch.nn import functional as F
 HEAD_DIM = 8  # of queries and keys
 VALUE_RATIO = 4  # channels of the values over those of the queries
 TABLE_SIDE = 18  # of the largest map that the position tables are made for
+# Attention weights computed at a time on a CPU: larger blocks of memory go
+# back to the system and are mapped anew, which takes longer than the products.
+GROUP_ENTRIES = 2**21
 SCALING_WIDTH = 8  # official scaling tables: rows by token count modulo this
 
 
@@ -43,14 +46,9 @@ class WindowGrid:
             for count, side, length in zip(self.counts, self.sides, self.size)
         ]
 
-    @property
-    def has_padding(self) -> bool:
-        """Whether some windows hold pixels that are not in the map."""
-        return any(self.padding)
-
     def split(self, x: Tensor, fill: float = 0.0) -> Tensor:
         """Map (N, H, W, C) to (windows, pixels of a window, C)."""
-        if self.has_padding:
+        if any(self.padding):
             x = F.pad(
                 x, (0, 0, 0, self.padding[1], 0, self.padding[0]), value=fill
             )
@@ -75,6 +73,32 @@ class WindowGrid:
         x = x.reshape(-1, rows * high * step, cols * wide * step, x.shape[-1])
         height, width = self.size
         return x[:, :height, :width]
+
+    def places(self, device: torch.device) -> Tensor:
+        """Places of a window's pixels in a table of offsets, (pixels,).
+
+        The table has 2 * side - 1 offsets along each axis. The difference of
+        two places, plus the last place, is where the table has their offset.
+        """
+        high, wide = self.sides
+        rows = torch.arange(high, device=device) * (2 * wide - 1)
+        return (rows[:, None] + torch.arange(wide, device=device)).flatten()
+
+    def padding_mask(self, like: Tensor) -> Optional[Tensor]:
+        """What to add to logits so that padding takes no part in a softmax.
+
+        Args:
+            like: Tensor of as many windows, and of the wanted type.
+
+        Returns:
+            (windows, 1, pixels of a window), or None without padding.
+        """
+        if not any(self.padding):
+            return None
+        # Finite, because a window may consist of padding alone.
+        lowest = torch.finfo(like.dtype).min / 2
+        mask = self.split(like.new_zeros(1, *self.size, 1), fill=lowest)
+        return mask.transpose(1, 2).repeat(len(like) // len(mask), 1, 1)
 
 
 class JointNorm(nn.Module):
@@ -158,45 +182,69 @@ class TalkingHeadAttention(nn.Module):
     ) -> Tensor:
         """Map heads, (B, h, L, .), to the pixels of windows, (B, L, 4 C)."""
         batch, heads, length, _ = query.shape
+        windows, pixels = batch, length  # at a time
+        if query.device.type == 'cpu' and not torch.compiler.is_compiling():
+            pixels = min(length, max(1, GROUP_ENTRIES // (heads * length)))
+            windows = max(1, GROUP_ENTRIES // (heads * pixels * length))
+        mask = grid.padding_mask(query)
+        masks = [None] * batch if mask is None else mask.split(windows)
+        keys, values = key.split(windows), value.split(windows)
+        table = self.position_biases(*grid.sides)
+        places = grid.places(query.device)
+        outs = []
+        for rows, queries in zip(places.split(pixels), query.split(pixels, 2)):
+            offsets = rows[:, None] - places + places[-1]
+            bias = table.index_select(1, offsets.flatten())
+            groups = zip(queries.split(windows), keys, values, masks)
+            outs.append(
+                torch.cat([self._attend_group(*x, bias) for x in groups])
+            )
+        return torch.cat(outs, 1)
+
+    def _attend_group(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        mask: Optional[Tensor],
+        bias: Tensor,
+    ) -> Tensor:
+        """As :meth:`_attend`; mask (B, 1, L), bias (h, L * L)."""
+        batch, heads, length, _ = query.shape
         logits = torch.matmul(query, key.transpose(2, 3))
-        bias = self.position_bias(*grid.sides)
-        logits = torch.baddbmm(
-            bias.flatten(1),
-            self.talk_logits.weight.expand(batch, -1, -1),
-            logits.view(batch, heads, -1),
+        shape = logits.shape
+        talk = self.talk_logits.weight.expand(batch, -1, -1)
+        logits = torch.bmm(talk, logits.view(batch, heads, -1))
+        # In place: the products do not need their results for the backward.
+        logits.add_(bias)
+        if mask is not None:
+            logits.add_(mask.expand(-1, length, -1).reshape(batch, 1, -1))
+        # Half precision stays: the softmax itself computes in float32.
+        weights = logits.view(shape).softmax(-1, dtype=logits.dtype)
+        talk = self.talk_weights.weight.expand(batch, -1, -1)
+        weights = torch.bmm(talk, weights.view(batch, heads, -1))
+        out = torch.matmul(weights.view(shape), value)
+        # The bias of the second mix is a weight that all pixels share.
+        out = torch.addcmul(
+            out,
+            value.sum(2, keepdim=True),
+            self.talk_weights.bias[:, None, None],
         )
-        if grid.has_padding:
-            self._hide_padding(logits, grid)
-        weights = logits.view(batch, heads, length, length)
-        weights = weights.softmax(-1, dtype=logits.dtype)
-        weights = torch.baddbmm(
-            self.talk_weights.bias[:, None],
-            self.talk_weights.weight.expand(batch, -1, -1),
-            weights.view(batch, heads, -1),
-        )
-        out = torch.matmul(weights.view(batch, heads, length, length), value)
         return out.transpose(1, 2).reshape(batch, length, -1)
 
-    def _hide_padding(self, logits: Tensor, grid: WindowGrid) -> None:
-        """Take padded keys out of the softmax, in place.
-
-        Padded values are zero, so the mix after the softmax, which has a
-        bias, cannot bring them back.
-        """
-        # Finite, because a window may consist of padding alone.
-        lowest = torch.finfo(logits.dtype).min / 2
-        mask = grid.split(logits.new_zeros(1, *grid.size, 1), fill=lowest)
-        windows, length, _ = mask.shape
-        logits.view(-1, windows, self.num_heads * length, length).add_(
-            mask.transpose(1, 2)
-        )
-
-    def position_bias(self, height: int, width: int) -> Tensor:
-        """Biases of the mixed logits of a window, (h, H * W, H * W).
+    def position_biases(self, height: int, width: int) -> Tensor:
+        """Biases of the mixed logits, by the offset of two pixels.
 
         A window of up to 18 pixels takes its part of the table as it is; the
         table is stretched bicubically for a longer one. The first mix of the
         heads is linear: it is applied here to the table, which is small.
+
+        Args:
+            height: Of the window, in pixels.
+            width: Of the window, in pixels.
+
+        Returns:
+            (h, (2 height - 1) (2 width - 1)), the offset (0, 0) in the middle.
         """
         side = 2 * TABLE_SIDE - 1
         table = self.position_table.T.reshape(1, -1, side, side)
@@ -209,20 +257,7 @@ class TalkingHeadAttention(nn.Module):
         )
         table = table[0, :, top : top + spans[0], left : left + spans[1]]
         talk = self.talk_logits
-        table = F.linear(table.permute(1, 2, 0), talk.weight, talk.bias)
-        table = table.permute(2, 0, 1)
-        rows, cols = self._offsets(height), self._offsets(width)
-        table = table.index_select(1, rows.flatten())
-        table = table.index_select(2, cols.flatten())
-        table = table.view(-1, height, height, width, width)
-        return table.transpose(2, 3).reshape(
-            -1, height * width, height * width
-        )
-
-    def _offsets(self, side: int) -> Tensor:
-        """Places in the table of the offsets of any two of ``side`` pixels."""
-        places = torch.arange(side, device=self.position_table.device)
-        return places[:, None] - places + side - 1
+        return F.linear(table.flatten(1).T, talk.weight, talk.bias).T
 
 
 class FeedForward(nn.Sequential):

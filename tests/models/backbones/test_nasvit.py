@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from lvt_dense.checkpoints import convert, identify
-from lvt_dense.models.backbones import NASViT
+from lvt_dense.models.backbones import NASViT, nasvit_attention
 from lvt_dense.models.backbones.nasvit import MBConv
 from lvt_dense.models.backbones.nasvit_attention import (
     JointNorm,
@@ -194,12 +194,21 @@ def test_position_table_is_stretched_beyond_its_size(attention):
     attn.talk_logits.bias.zero_()
     table = attn.position_table.view(35, 35, 2)
     table[:] = torch.arange(35.0)[:, None, None]  # by rows, 17 in the middle
-    bias = attn.position_bias(20, 3).view(2, 20, 3, 20, 3)
-    assert bias.diagonal(dim1=1, dim2=3).sub(17).abs().max() < 1e-4
+    biases = attn.position_biases(20, 3).view(2, 39, 5)
+    assert (biases == biases[:, :, :1]).all()
+    assert biases[:, 19].sub(17).abs().max() < 1e-4
     # 39 offsets on 35 places: a step of one pixel is 35 / 39 of a row, up to
     # what bicubic interpolation makes of a ramp.
-    assert bias[0, 10, 1, 9, 1].item() == pytest.approx(17.9, abs=0.05)
-    assert torch.equal(bias[:, :, 0], bias[:, :, 2])
+    assert biases[0, 20, 0].item() == pytest.approx(17.9, abs=0.05)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('max_side', [None, 4])
+def test_groups_do_not_change_the_result(attention, max_side, monkeypatch):
+    attn, x = attention(max_side), torch.randn(2, 7, 9, 16)
+    expected = attn(x)
+    monkeypatch.setattr(nasvit_attention, 'GROUP_ENTRIES', 600)
+    torch.testing.assert_close(attn(x), expected)
 
 
 def test_joint_norm_is_over_pixels_and_channels():
