@@ -5,7 +5,7 @@
 # silently come out without its compiled ops, and pip would cache that.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-venv=$1 stack=$2
+venv=$(realpath -m "$1") stack=$2
 export MAX_JOBS=${MAX_JOBS:-$(getconf _NPROCESSORS_ONLN)} MMCV_WITH_OPS=1
 requirements=requirements/$stack.txt
 if [ ! -f "$requirements" ]; then
@@ -24,7 +24,7 @@ if [ ! -x "$venv/bin/python" ]; then
     "$python" -m venv "$venv"
 fi
 pip() { "$venv/bin/python" -m pip --disable-pip-version-check "$@"; }
-has_ops() { (cd / && "$OLDPWD/$venv/bin/python" -c 'import mmcv._ext'); }
+has_ops() { (cd / && "$venv/bin/python" -c 'import mmcv._ext'); }
 pin() { grep -E "^$1==" "$requirements"; }
 
 echo "Environment $venv ($stack): torch and build tools"
@@ -44,7 +44,7 @@ echo "Environment $venv ($stack): the other packages"
 pip install -q --no-build-isolation -r "$requirements"
 pip install -q -r requirements/dev.txt
 pip install -q --no-build-isolation --no-deps -e .
-(cd / && "$OLDPWD/$venv/bin/python" -c \
+(cd / && "$venv/bin/python" -c \
     'import cv2, mmcv._ext, mmdet, mmseg, pycocotools.mask, lvt_dense' \
     >/dev/null)
 echo "$wanted" > "$stamp"
