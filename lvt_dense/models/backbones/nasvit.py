@@ -28,6 +28,9 @@ HAS_ATTENTION = (4, 5, 6, 7)
 HAS_SE = (3, 5, 6, 7)
 HALVE = (2, 3, 4, 5, 7)
 ENTRIES = dict(width=9, depth=7, kernel_size=7, expand_ratio=7)
+SUPERNET = (
+    'https://drive.google.com/file/d/1Dk2yR7zHYB4dOiqCUnKjkCsKf_cMWjSY/view'
+)
 WindowSize = Union[int, None, Sequence[Optional[int]]]
 
 
@@ -122,6 +125,10 @@ def _subnet(
         kernel_size=(*kernel_size, 3, 3, 3, 3, 3),
         expand_ratio=tuple(expand_ratio),
     )
+
+
+def _weights(top1: float) -> Dict[str, Any]:
+    return dict(top1=top1, url=SUPERNET, licence='CC BY-NC 4.0')
 
 
 @MODELS.register_module()
@@ -228,6 +235,16 @@ class NASViT(PyramidBackbone):
             (1, 6, 6, 6, 6, 6, 6),
             (5, 5),
         ),
+    }
+    # Of min and max by the paper's repository, of the others by MathNAS.
+    published = {
+        'min': _weights(78.34),
+        't1': _weights(78.4),
+        't2': _weights(79.6),
+        't3': _weights(81.3),
+        't4': _weights(82.0),
+        't5': _weights(82.5),
+        'max': _weights(82.79),
     }
 
     def __init__(
