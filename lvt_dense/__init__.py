@@ -5,12 +5,15 @@ from typing import Any
 
 from mmengine.config.utils import MODULE2PACKAGE
 
+from lvt_dense._names import allow_flat_names
+
 __version__ = '0.1.0'
 
 # MMEngine resolves 'package::config.py' through this table. Both entries name
 # the import, because the distribution may be onedl-* or the original.
 MODULE2PACKAGE['mmseg'] = 'mmseg'
 MODULE2PACKAGE['lvt_dense'] = 'lvt_dense'
+allow_flat_names()
 
 _PUBLIC = {
     'build_backbone': 'lvt_dense.models.backbones',

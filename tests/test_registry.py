@@ -4,6 +4,8 @@ import subprocess
 import sys
 
 import pytest
+from mmengine.config import Config
+from mmengine.hub import get_config
 
 
 def run(code):
@@ -47,3 +49,15 @@ def test_backbones_need_neither_mmdet_nor_mmseg():
         'print(lvt_dense.build_backbone("mobilevit_xxs").out_strides)'
     )
     assert done.stdout.endswith('(4, 8, 16, 32)\n'), done.stderr
+
+
+def test_mmengine_finds_our_configs_by_name(tmp_path):
+    import lvt_dense  # noqa: F401
+
+    name = 'lvt_dense::ssdlite_mobilevit_xs_320_coco.py'
+    assert get_config(name).model.backbone.arch == 'xs'
+    heir = tmp_path / 'heir.py'
+    heir.write_text(f"_base_ = ['{name}']\nmodel = dict(test_cfg=None)")
+    cfg = Config.fromfile(heir)
+    assert cfg.model.backbone.arch == 'xs'
+    assert cfg.model.test_cfg is None
