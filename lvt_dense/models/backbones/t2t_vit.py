@@ -25,6 +25,8 @@ from .t2t_tokens import (
 )
 
 MODES = ('native', 'blocks')
+TOKENS = ('performer', 'transformer')
+BLOCKS = ('plain', 'dense', 'se', 'ghost')
 TRUNK = 2  # the stage that holds the backbone of the paper
 PATCH = 16  # pixels of a token side
 GROWTH = 64  # of the dense variant
@@ -276,6 +278,7 @@ class T2TViT(PyramidBackbone):
             with_cp=with_cp,
             init_cfg=init_cfg,
         )
+        self._check_arch()
         self.window_size = window_size
         self.pretrain_size = pretrain_size
         self.drop_path_rate = drop_path_rate
@@ -349,6 +352,20 @@ class T2TViT(PyramidBackbone):
             weight.copy_(patches.flip(-2).flatten(-2))
 
     # --------------------------------------------------------------- internal
+    def _check_arch(self) -> None:
+        for key, known in (('tokens', TOKENS), ('block', BLOCKS)):
+            if self.settings[key] not in known:
+                raise ValueError(
+                    f'T2TViT: {key}={self.settings[key]!r} in the arch dict; '
+                    f'choose one of {known}'
+                )
+        depths = self.settings['depths']
+        if len(depths) != 4 or min(depths) < 1:
+            raise ValueError(
+                f'T2TViT: depths={depths!r} in the arch dict; give the '
+                'number of blocks of four groups, 1 or more each'
+            )
+
     def _make_tokens(self, index: int) -> nn.Module:
         split = SoftSplit(3, 2, 1) if index else SoftSplit(7, 4, 2)
         in_channels = TOKEN_WIDTH if index else 3
