@@ -8,7 +8,7 @@
 _base_ = [
     './_base_/models/deeplabv3_light.py',
     './_base_/datasets/camvid_360.py',
-    './_base_/schedules/seg_scratch_2400.py',
+    './_base_/schedules/seg_scratch_900.py',
     './_base_/seg_runtime.py',
 ]
 model = dict(
@@ -35,4 +35,4 @@ model = dict(
         ),
     ),
 )
-default_hooks = dict(checkpoint=dict(interval=200))
+default_hooks = dict(checkpoint=dict(interval=100))

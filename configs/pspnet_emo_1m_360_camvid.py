@@ -8,7 +8,7 @@
 _base_ = [
     './_base_/models/pspnet.py',
     './_base_/datasets/camvid_360.py',
-    './_base_/schedules/seg_scratch_2400.py',
+    './_base_/schedules/seg_scratch_900.py',
     './_base_/seg_runtime.py',
 ]
 model = dict(
@@ -33,4 +33,4 @@ model = dict(
     ),
     auxiliary_head=dict(in_channels=80, num_classes=11),
 )
-default_hooks = dict(checkpoint=dict(interval=200))
+default_hooks = dict(checkpoint=dict(interval=100))
