@@ -1,0 +1,48 @@
+"""Compare two implementations in one process, turn by turn."""
+
+import statistics
+import time
+from typing import Callable, NamedTuple
+
+
+class Comparison(NamedTuple):
+    """Median seconds of both, and the median of the ratios of neighbours."""
+
+    reference: float
+    ours: float
+    ratio: float
+
+    def __str__(self) -> str:
+        return (
+            f'{self.reference * 1e3:8.1f} ms  {self.ours * 1e3:8.1f} ms  '
+            f'x {self.ratio:.2f}'
+        )
+
+
+def compare(
+    reference: Callable[[], object],
+    ours: Callable[[], object],
+    rounds: int = 15,
+) -> Comparison:
+    """Time two functions, interleaved, so that noise hits both alike.
+
+    Args:
+        reference: What is compared with.
+        ours: What is measured; a ratio above 1 says that it is faster.
+        rounds: Pairs of runs, after one of each to warm up.
+
+    Returns:
+        Medians, in seconds of wall clock.
+    """
+    seconds = ([], [])
+    reference(), ours()
+    for _ in range(rounds):
+        for run, times in zip((reference, ours), seconds):
+            start = time.perf_counter()
+            run()
+            times.append(time.perf_counter() - start)
+    ratios = [theirs / mine for theirs, mine in zip(*seconds)]
+    return Comparison(
+        *(statistics.median(times) for times in seconds),
+        statistics.median(ratios),
+    )
