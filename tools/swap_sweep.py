@@ -16,7 +16,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--only', default='', help="part of configs' names")
     parser.add_argument('--workers', type=int, default=1)
     parser.add_argument(
-        '--timeout', type=float, default=300.0, help='seconds for a config'
+        '--timeout',
+        type=float,
+        default=120.0,
+        help='seconds of processor time for a config',
     )
     parser.add_argument(
         '--out',

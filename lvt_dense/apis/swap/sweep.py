@@ -132,7 +132,8 @@ def sweep(
         backbone: Name of the backbone to swap in.
         log: JSON lines, one row a config; written as they come.
         workers: Processes at a time.
-        timeout: Seconds after which a config counts as failed.
+        timeout: Seconds of processor time after which a config counts as
+            failed; ten times as many may pass on the clock.
 
     Returns:
         Rows in the order of ``names``.
@@ -188,7 +189,8 @@ class _Job:
         self.start = time.monotonic()
         self.receiver, sender = context.Pipe(duplex=False)
         self.process = context.Process(
-            target=_examine_quietly, args=(sender, name, backbone, known)
+            target=_examine_quietly,
+            args=(sender, name, backbone, known, timeout),
         )
         self.process.start()
         sender.close()
@@ -201,10 +203,12 @@ class _Job:
             try:
                 self.row = self.receiver.recv()
             except EOFError:
-                self.row = self._failed('its process died, out of memory?')
-        elif seconds > self.timeout:
+                self.process.join()
+                code = self.process.exitcode
+                self.row = self._failed(f'its process ended with {code}')
+        elif seconds > 10 * self.timeout:
             self.process.kill()
-            self.row = self._failed(f'took more than {self.timeout:.0f} s')
+            self.row = self._failed('does not come to an end')
         else:
             return False
         self.process.join()
@@ -216,9 +220,11 @@ class _Job:
 
 
 def _examine_quietly(
-    sender: Any, name: str, backbone: str, known: dict
+    sender: Any, name: str, backbone: str, known: dict, timeout: float
 ) -> None:
     torch.set_num_threads(1)
+    seconds = int(timeout)
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
     warnings.simplefilter('ignore')
     logging.disable(logging.CRITICAL)

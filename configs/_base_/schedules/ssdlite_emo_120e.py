@@ -1,0 +1,27 @@
+# EMO's logged recipe: 120 epochs of AdamW for 192 images in all, 500 iterations
+# of warm-up, then a cosine by epoch. What has 'norm' in its name does not
+# decay; the batch norm of the stem and the biases do.
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=120, val_interval=5)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(
+        type='AdamW', lr=0.0012, betas=(0.9, 0.999), weight_decay=0.05
+    ),
+    paramwise_cfg=dict(custom_keys=dict(norm=dict(decay_mult=0.0))),
+)
+param_scheduler = [
+    dict(
+        type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=500
+    ),
+    dict(
+        type='CosineAnnealingLR',
+        eta_min=0.0,
+        T_max=120,
+        by_epoch=True,
+        begin=0,
+        end=120,
+    ),
+]
+auto_scale_lr = dict(enable=False, base_batch_size=192)
