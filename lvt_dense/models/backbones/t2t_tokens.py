@@ -22,9 +22,11 @@ EPS = 1e-8  # of the performer's denominator
 
 def single_precision(x: Tensor) -> ContextManager:
     """Context without autocast on the device of ``x``."""
-    # Only where it is on: exported graphs cannot all express the context.
-    if torch.is_autocast_enabled(x.device.type):
-        return torch.autocast(x.device.type, enabled=False)
+    # Only where it is on: not every device and exported graph can express it.
+    device = x.device.type
+    known = torch.amp.is_autocast_available(device)
+    if known and torch.is_autocast_enabled(device):
+        return torch.autocast(device, enabled=False)
     return nullcontext()
 
 

@@ -6,6 +6,7 @@ the paper's code (yitu-opensource/T2T-ViT, Clear BSD), the architecture study
 included; written anew.
 """
 
+from itertools import count
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
@@ -88,14 +89,16 @@ class Trunk(nn.Module):
         self.register_buffer('pos_embed', table)
         self.blocks, self.group_ends = nn.ModuleList(), []
         depths = settings['depths']
-        rates = iter(torch.linspace(0, drop_path_rate, sum(depths)).tolist())
+        slope = drop_path_rate / (sum(depths) - 1)
+        numbers = count()
         for group, width in enumerate(_widths(settings)[:num_groups]):
             if group and settings['block'] == 'dense':
                 self.blocks.append(Transition(2 * width))
             windows = [window] * (depths[group] - 1) + [None]
             for number, side in enumerate(windows):
+                drop_path = slope * next(numbers)
                 self.blocks.append(
-                    _make_block(settings, width, number, side, next(rates))
+                    _make_block(settings, width, number, side, drop_path)
                 )
             self.group_ends.append(len(self.blocks) - 1)
         if num_groups == len(depths):
