@@ -4,7 +4,7 @@ Paper: C. Gong et al., "NASViT: Neural Architecture Search for Efficient
 Vision Transformers with Gradient Conflict-Aware Supernet Training", ICLR
 2022. The network is that of the paper's code (facebookresearch/NASViT, which
 is CC BY-NC 4.0, as are its weights); written anew. Sub-networks T1 to T5: Q.
-Wang et al., "MathNAS", NeurIPS 2023, arXiv 2311.04943.
+Wang et al., "MathNAS", NeurIPS 2023.
 """
 
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
