@@ -5,7 +5,8 @@
 #
 # Expected mIoU on val: 35.3 (official log); not reproduced here. Batch 32 in
 # all (4 x 8; there 8 x 4).
-# 6,967,156 parameters with the auxiliary head; 3.49 GMACs at 512 x 512 without it.
+# 6,967,156 parameters with the auxiliary head; 3.49 GMACs at 512 x 512
+# without it.
 # The backbone starts from ImageNet weights: add --cfg-options
 # model.backbone.init_cfg.type=Pretrained
 # model.backbone.init_cfg.checkpoint=FILE.

@@ -1,11 +1,13 @@
 # DeepLabv3 with EMO-5M on Cityscapes, crops of 512 x 1024.
 #
 #   tools/dist_train.sh configs/deeplabv3_emo_512x1024_cityscapes.py 4
-#   python tools/test.py configs/deeplabv3_emo_512x1024_cityscapes.py CHECKPOINT
+#   python tools/test.py configs/deeplabv3_emo_512x1024_cityscapes.py \
+#       CHECKPOINT
 #
 # There is no published figure, and none of ours: the recipe is EMO's of
 # ADE20K. Batch 16 in all (4 x 4).
-# 10,288,494 parameters with the auxiliary head; 13.10 GMACs at 512 x 1024 without it.
+# 10,288,494 parameters with the auxiliary head; 13.10 GMACs at 512 x 1024
+# without it.
 # The backbone starts from ImageNet weights: add --cfg-options
 # model.backbone.init_cfg.type=Pretrained
 # model.backbone.init_cfg.checkpoint=FILE.

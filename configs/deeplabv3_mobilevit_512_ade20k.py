@@ -6,7 +6,8 @@
 # Expected mIoU on val: 38.5 (RangeAugment, arXiv 2212.10553); not reproduced
 # here. The authors learn the strength of their augmentation; this config has
 # photometric distortion instead. Batch 16 in all (4 x 4).
-# 8,937,420 parameters with the auxiliary head; 51.33 GMACs at 512 x 512 without it.
+# 8,937,420 parameters with the auxiliary head; 51.33 GMACs at 512 x 512
+# without it.
 # The backbone starts from ImageNet weights: add --cfg-options
 # model.backbone.init_cfg.type=Pretrained
 # model.backbone.init_cfg.checkpoint=FILE.

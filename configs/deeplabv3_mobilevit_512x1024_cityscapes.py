@@ -1,7 +1,8 @@
 # DeepLabv3 with MobileViT-S on Cityscapes, crops of 512 x 1024.
 #
 #   tools/dist_train.sh configs/deeplabv3_mobilevit_512x1024_cityscapes.py 4
-#   python tools/test.py configs/deeplabv3_mobilevit_512x1024_cityscapes.py CHECKPOINT
+#   python tools/test.py configs/deeplabv3_mobilevit_512x1024_cityscapes.py \
+#       CHECKPOINT
 #
 # There is no published figure, and none of ours: the recipe is EMO's of
 # ADE20K. Batch 16 in all (4 x 4).

@@ -1,7 +1,8 @@
 # DeepLabv3 with MobileViT-XS on VOC 2012 (MobileViT, arXiv 2110.02178).
 #
 #   tools/dist_train.sh configs/deeplabv3_mobilevit_xs_512_voc12aug.py 4
-#   python tools/test.py configs/deeplabv3_mobilevit_xs_512_voc12aug.py CHECKPOINT
+#   python tools/test.py configs/deeplabv3_mobilevit_xs_512_voc12aug.py \
+#       CHECKPOINT
 #
 # Expected mIoU on val: 77.1 (paper and official repository); not reproduced
 # here. The authors add images of COCO with the classes of VOC, which this

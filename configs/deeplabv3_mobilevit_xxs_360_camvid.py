@@ -1,7 +1,8 @@
 # DeepLabv3 with MobileViT-XXS on CamVid, from scratch, small enough for a CPU.
 #
 #   python tools/train.py configs/deeplabv3_mobilevit_xxs_360_camvid.py
-#   python tools/test.py configs/deeplabv3_mobilevit_xxs_360_camvid.py CHECKPOINT
+#   python tools/test.py configs/deeplabv3_mobilevit_xxs_360_camvid.py \
+#       CHECKPOINT
 #
 # Not trained by us yet.
 # 1,852,283 parameters; 2.37 GMACs at 360 x 480.

@@ -1,7 +1,8 @@
 # DeepLabv3 with NASViT-T2 on Cityscapes, crops of 512 x 1024.
 #
 #   tools/dist_train.sh configs/deeplabv3_nasvit_512x1024_cityscapes.py 4
-#   python tools/test.py configs/deeplabv3_nasvit_512x1024_cityscapes.py CHECKPOINT
+#   python tools/test.py configs/deeplabv3_nasvit_512x1024_cityscapes.py \
+#       CHECKPOINT
 #
 # The NASViT paper has 73.2 mIoU on val for 5 GMACs (Gong et al., ICLR 2022);
 # not reproduced here. Batch 16 in all (4 x 4).

@@ -5,7 +5,8 @@
 #
 # Expected mIoU on val: 33.2 (official log); not reproduced here. Batch 32 in
 # all (4 x 8; there 8 x 4).
-# 4,374,724 parameters with the auxiliary head; 2.10 GMACs at 512 x 512 without it.
+# 4,374,724 parameters with the auxiliary head; 2.10 GMACs at 512 x 512
+# without it.
 # The backbone starts from ImageNet weights: add --cfg-options
 # model.backbone.init_cfg.type=Pretrained
 # model.backbone.init_cfg.checkpoint=FILE.

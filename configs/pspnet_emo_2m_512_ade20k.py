@@ -5,7 +5,8 @@
 #
 # Expected mIoU on val: 34.5 (official log); not reproduced here. Batch 32 in
 # all (4 x 8; there 8 x 4).
-# 5,557,620 parameters with the auxiliary head; 3.09 GMACs at 512 x 512 without it.
+# 5,557,620 parameters with the auxiliary head; 3.09 GMACs at 512 x 512
+# without it.
 # The backbone starts from ImageNet weights: add --cfg-options
 # model.backbone.init_cfg.type=Pretrained
 # model.backbone.init_cfg.checkpoint=FILE.

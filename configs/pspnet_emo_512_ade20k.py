@@ -5,7 +5,8 @@
 #
 # Expected mIoU on val: 38.2 (official log); not reproduced here. Batch 32 in
 # all (4 x 8; there 8 x 4).
-# 8,585,844 parameters with the auxiliary head; 6.05 GMACs at 512 x 512 without it.
+# 8,585,844 parameters with the auxiliary head; 6.05 GMACs at 512 x 512
+# without it.
 # The backbone starts from ImageNet weights: add --cfg-options
 # model.backbone.init_cfg.type=Pretrained
 # model.backbone.init_cfg.checkpoint=FILE.

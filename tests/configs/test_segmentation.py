@@ -5,6 +5,8 @@ import re
 import mmcv
 import numpy as np
 import pytest
+import torch
+from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner
 from segmentation import (
     CONFIGS,
@@ -15,7 +17,10 @@ from segmentation import (
     skip_beautifier,
     small_config,
 )
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
+from lvt_dense.apis.config import load_config
 from lvt_dense.datasets.scenes import write_semantic
 
 # Of the official implementations, see the design notes of each recipe.
@@ -48,6 +53,16 @@ def plain_dumps(monkeypatch):
     skip_beautifier(monkeypatch)
 
 
+def header_of(name):
+    text = (CONFIGS / f'{name}.py').read_text()
+    return text[: text.index('_base_')].replace('\n# ', ' ')
+
+
+def header_figure(name, pattern):
+    (found,) = re.findall(pattern, header_of(name))
+    return found.replace(',', '')
+
+
 def test_every_promised_config_is_there():
     families = ('mobilevit', 'emo', 'nasvit', 'plg_vit', 't2t_vit')
     promised = [
@@ -62,13 +77,11 @@ def test_every_promised_config_is_there():
 
 @pytest.mark.parametrize('name', NAMES)
 def test_header_names_the_command_and_the_figure(name):
-    text = (CONFIGS / f'{name}.py').read_text()
-    header = text[: text.index('_base_')].replace('\n# ', ' ')
+    header = header_of(name)
     assert f'configs/{name}.py' in header
     assert re.search(
         'not reproduced here|no published figure|mIoU on val by', header
     )
-    assert re.search(r'[\d,]+ parameters.*GMACs', header)
 
 
 @pytest.mark.parametrize('name', NAMES)
@@ -80,6 +93,7 @@ def test_config_trains_validates_and_draws(name, data, tmp_path):
     model = runner.model
     count = sum(p.numel() for p in model.parameters())
     assert count == PARAMETERS.get(name, count)
+    assert count == int(header_figure(name, r'([\d,]+) parameters'))
     norm = model.backbone.input_norm
     used = cfg.model.data_preprocessor
     assert [used[key] for key in norm] == list(norm.values())
@@ -100,3 +114,20 @@ def test_batch_norm_becomes_synchronised_in_distributed_runs(name):
     cfg = small_config(name, CONFIGS, CONFIGS)
     assert cfg.sync_bn == 'torch'
     assert 'SyncBN' not in str(cfg.to_dict())
+
+
+@pytest.mark.parametrize('data_set', ['512_ade20k', '512x1024_cityscapes'])
+def test_nasvit_keeps_its_budget(data_set):
+    """The paper's 5 G; attention is counted as the products it consists of."""
+    name = f'deeplabv3_nasvit_{data_set}'
+    init_default_scope('mmseg')
+    cfg = load_config(CONFIGS / f'{name}.py').model
+    model = MODELS.build(cfg).eval().requires_grad_(False)
+    image = torch.zeros(1, 3, *cfg.data_preprocessor.size)
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as flops:
+        model.decode_head(model.backbone(image))
+    macs = flops.get_total_flops() / 2e9
+    assert macs <= 5
+    assert macs == pytest.approx(
+        float(header_figure(name, r'([\d.]+) GMACs at')), abs=0.006
+    )

@@ -1,0 +1,83 @@
+"""Training and pictures of segmenters, as a user meets them."""
+
+import json
+
+import mmcv
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import MODELS, init_default_scope
+from PIL import Image
+from segmentation import IMAGE, skip_beautifier, small_config
+
+from lvt_dense.apis.train import train
+from lvt_dense.apis.visualize import visualize
+from lvt_dense.datasets.scenes import write_semantic
+from lvt_dense.errors import UserError
+
+NAME = 'deeplabv3_mobilevit_xxs_360_camvid'
+
+
+@pytest.fixture
+def root(tmp_path):
+    return write_semantic(tmp_path / 'camvid', 'camvid', 4, size=IMAGE)
+
+
+@pytest.fixture
+def cfg(root, tmp_path, monkeypatch):
+    skip_beautifier(monkeypatch)
+    return small_config(NAME, root, tmp_path / 'work')
+
+
+def test_batch_of_one_is_explained(cfg):
+    cfg.train_dataloader.batch_size = 1
+    with pytest.raises(UserError, match='batch_size to 2 or more'):
+        train(cfg)
+
+
+def test_faulty_mask_stops_training_with_its_name(cfg, root):
+    masks = sorted((root / 'labels' / 'train').glob('*.png'))
+    for path in masks:
+        Image.fromarray(np.full(IMAGE[::-1], 11, np.uint8)).save(path)
+    with pytest.raises(
+        UserError, match=r'demo_\d+\.png has the label\(s\) 11'
+    ):
+        train(cfg)
+
+
+def checkpoint(cfg, path):
+    init_default_scope('mmseg')
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    torch.save(model.state_dict(), path)
+    return str(path)
+
+
+def test_pictures_of_a_folder_with_and_without_truth(cfg, root, tmp_path):
+    weights = checkpoint(cfg, tmp_path / 'weights.pth')
+    images, out = root / 'images' / 'train', tmp_path / 'out'
+    truth = str(root / 'labels' / 'train')
+    visualize(cfg, weights, str(images), str(out / 'alone'), opacity=1.0)
+    visualize(cfg, weights, str(images), str(out / 'both'), annotations=truth)
+    records = json.loads((out / 'alone' / 'predictions.json').read_text())
+    assert len(records) == 3
+    for path in images.iterdir():
+        name = f'{path.stem}.png'
+        alone = mmcv.imread(str(out / 'alone' / name))
+        both = mmcv.imread(str(out / 'both' / name))
+        assert alone.shape[1] == 2 * IMAGE[0]  # image, prediction
+        assert both.shape[1] == 4 * IMAGE[0]  # and truth and errors
+        stem = out / 'alone' / path.stem
+        mask = mmcv.imread(f'{stem}_mask.png')
+        overlay = mmcv.imread(f'{stem}_overlay.png')
+        np.testing.assert_array_equal(mask, overlay)
+        labels = mmcv.imread(f'{stem}_labels.png', 'unchanged')
+        assert labels.shape == mask.shape[:2]
+
+
+def test_pictures_of_a_split(cfg, tmp_path):
+    weights = checkpoint(cfg, tmp_path / 'weights.pth')
+    visualize(cfg, weights, 'val', str(tmp_path / 'val'))
+    (labels,) = (tmp_path / 'val').glob('*_labels.png')
+    sheet = mmcv.imread(str(labels).replace('_labels', ''))
+    assert sheet.shape[1] == 4 * IMAGE[0]
