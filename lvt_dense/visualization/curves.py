@@ -1,0 +1,85 @@
+"""Learning curves from the logs of a training."""
+
+import json
+from pathlib import Path
+from typing import Dict, List, Tuple, Union
+
+from lvt_dense.errors import UserError
+
+Curve = List[Tuple[int, float]]
+_NO_METRICS = ('time', 'data_time', 'memory', 'step', 'iter', 'epoch')
+
+
+def read_curves(work_dir: Union[str, Path]) -> Tuple[Curve, Dict[str, Curve]]:
+    """Loss and validation figures of a training, resumed ones included.
+
+    Args:
+        work_dir: Folder of the training, with ``*/vis_data/scalars.json``.
+
+    Returns:
+        The loss by iteration, and each validation figure by iteration or
+        epoch. Where two runs logged the same step, the later one counts.
+
+    Raises:
+        UserError: There is no log.
+    """
+    logs = sorted(Path(work_dir).glob('*/vis_data/scalars.json'))
+    if not logs:
+        raise UserError(
+            f'{work_dir} holds no log */vis_data/scalars.json; give the '
+            '--work-dir of a training'
+        )
+    loss: Dict[int, float] = {}
+    figures: Dict[str, Dict[int, float]] = {}
+    for log in logs:
+        for line in log.read_text().splitlines():
+            entry = json.loads(line)
+            if 'loss' in entry:
+                loss[entry['step']] = entry['loss']
+                continue
+            for key, value in entry.items():
+                if key not in _NO_METRICS:
+                    figures.setdefault(key, {})[entry['step']] = value
+    by_name = {name: sorted(curve.items()) for name, curve in figures.items()}
+    return sorted(loss.items()), by_name
+
+
+def draw_curves(
+    work_dir: Union[str, Path], metric: str, out: Union[str, Path]
+) -> None:
+    """Draw the loss, and a validation figure below it.
+
+    Args:
+        work_dir: Folder of the training.
+        metric: Name of the figure as the log has it, such as ``mIoU``.
+        out: Picture to write, ``.png`` or ``.svg``.
+
+    Raises:
+        UserError: There is no log, or no such figure in it.
+    """
+    loss, figures = read_curves(work_dir)
+    if metric not in figures:
+        raise UserError(
+            f'the logs in {work_dir} have no figure {metric!r}; they have '
+            f'{", ".join(sorted(figures)) or "none"}'
+        )
+    from matplotlib.figure import Figure
+
+    sheet = Figure(figsize=(6.4, 5.6), layout='constrained')
+    above, below = sheet.subplots(2, 1)
+    above.plot(*zip(*loss), color='tab:blue')
+    above.set(ylabel='training loss', xlabel='step', ylim=(0, None))
+    below.plot(*zip(*figures[metric]), color='tab:red', marker='o')
+    below.set(ylabel=metric, xlabel='step', xlim=above.get_xlim())
+    for step, value in figures[metric]:
+        below.annotate(
+            f'{value:.3g}',
+            (step, value),
+            xytext=(0, -14),
+            textcoords='offset points',
+            ha='center',
+        )
+    for axes in (above, below):
+        axes.grid(alpha=0.3)
+    Path(out).parent.mkdir(parents=True, exist_ok=True)
+    sheet.savefig(out, dpi=110)
