@@ -72,7 +72,7 @@ def visualize(
     infos, pipeline, metainfo = _inputs(cfg, source, annotations)
     infos = infos[:limit]
     has_truth = annotations is not None or _is_split(source)
-    visualizer = VISUALIZERS.build(cfg.visualizer)
+    visualizer = VISUALIZERS.build(dict(cfg.visualizer, vis_backends=None))
     visualizer.dataset_meta = metainfo
     if opacity is not None:
         visualizer.alpha = opacity
