@@ -1,0 +1,118 @@
+"""RetinaNet, Mask R-CNN and SSDLite configs: trained, validated, drawn."""
+
+import re
+from pathlib import Path
+
+import mmcv
+import pytest
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from lvt_dense.apis.config import set_data_root
+from lvt_dense.datasets.scenes import write_coco
+
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
+SCALE = (160, 128)  # width and height of the reduced images at most
+# Rebuilt from the official code, see the papers' logs.
+PARAMETERS = dict(
+    retinanet_emo_1m_coco=10_479_244,
+    retinanet_emo_2m_coco=11_555_644,
+    retinanet_emo_coco=14_440_508,
+    ssdlite_emo_1m_320_coco=2_311_980,
+    ssdlite_emo_2m_320_coco=3_342_716,
+    ssdlite_emo_320_coco=6_076_540,
+)
+NAMES = [
+    *PARAMETERS,
+    *(
+        f'ssdlite_{x}_320_coco'
+        for x in ('nasvit', 'plg_vit_lw_r', 't2t_vit_7')
+    ),
+    *(
+        f'retinanet_{family}_coco'
+        for family in ('mobilevit', 'nasvit', 'plg_vit', 't2t_vit')
+    ),
+    *(
+        f'mask_rcnn_{family}_coco'
+        for family in ('mobilevit', 'emo', 'nasvit', 'plg_vit', 't2t_vit')
+    ),
+    'mask_rcnn_mobilevit_1024_coco',
+    'mask_rcnn_t2t_vit_simple_fpn_coco',
+]
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    """Four rendered images to train on, one to validate."""
+    folder = tmp_path_factory.mktemp('data') / 'coco'
+    write_coco(folder, 5, seed=3, size=(240, 192), val_fraction=0.2)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def plain_dumps(monkeypatch):
+    """Configs are dumped as they are: making them pretty takes seconds."""
+    monkeypatch.setattr(
+        'mmengine.config.config.FormatCode', lambda text, **_: (text, True)
+    )
+
+
+def small_config(name, data, work_dir):
+    """A config on the rendered data at a reduced size, two iterations."""
+    cfg = Config.fromfile(CONFIGS / f'{name}.py')
+    set_data_root(cfg, str(data))
+    for split in ('train', 'val', 'test'):
+        loader = cfg[f'{split}_dataloader']
+        loader.update(num_workers=0, persistent_workers=False)
+        loader.batch_size = min(loader.batch_size, 2)
+        dataset = loader.dataset
+        if dataset.type == 'RepeatDataset':
+            dataset.times = 1
+            dataset = dataset.dataset
+        for step in dataset.pipeline:
+            if step.type == 'Resize':
+                step.scale = SCALE
+    # An untrained model is sure of nothing; some boxes are to be drawn.
+    test_cfg = cfg.model.test_cfg.get('rcnn', cfg.model.test_cfg)
+    test_cfg.update(score_thr=0.0, max_per_img=10)
+    cfg.train_cfg.update(max_epochs=1, val_interval=1)
+    cfg.work_dir = str(work_dir)
+    cfg.default_hooks.visualization.update(
+        show_dir=str(work_dir / 'pictures'), score_thr=0.0
+    )
+    return cfg
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_header_names_the_command_and_the_figure(name):
+    text = (CONFIGS / f'{name}.py').read_text()
+    header = ' '.join(text[: text.index('_base_')].split('\n#'))
+    assert f'configs/{name}.py' in header
+    assert re.search('not\\s+reproduced here|no published', header)
+    assert re.search(r'[\d,]{9,} parameters', header)
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_config_trains_validates_and_draws(name, data, tmp_path):
+    cfg = small_config(name, data, tmp_path)
+    runner = Runner.from_cfg(cfg)
+    model = runner.model
+    count = sum(p.numel() for p in model.parameters())
+    assert count == PARAMETERS.get(name, count)
+    header = (CONFIGS / f'{name}.py').read_text()
+    assert f'{count:,} parameters' in header
+    used = cfg.model.data_preprocessor
+    if '1024' not in name:  # whose weights expect another channel order
+        norm = model.backbone.input_norm
+        assert [used[key] for key in norm] == list(norm.values())
+    before = [p.detach().clone() for p in model.parameters()]
+    runner.train()
+    after = list(model.parameters())
+    moved = [not a.equal(b) for a, b in zip(after, before)]
+    assert sum(moved) > 0.9 * len(moved)
+    figures = runner.test()
+    kinds = ['bbox', 'segm'] if 'mask_rcnn' in name else ['bbox']
+    for kind in kinds:
+        assert -1 <= figures[f'coco/{kind}_mAP'] <= 1
+    (picture,) = (tmp_path / 'pictures').rglob('*.png')
+    assert mmcv.imread(str(picture)).any()
