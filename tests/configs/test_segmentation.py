@@ -6,6 +6,7 @@ import mmcv
 import numpy as np
 import pytest
 import torch
+from mmengine.model import convert_sync_batchnorm
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner
 from segmentation import (
@@ -18,6 +19,7 @@ from segmentation import (
     small_config,
 )
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.flop_counter import FlopCounterMode
 
 from lvt_dense.apis.config import load_config
@@ -110,10 +112,19 @@ def test_config_trains_validates_and_draws(name, data, tmp_path):
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_batch_norm_becomes_synchronised_in_distributed_runs(name):
+def test_batch_norm_is_asked_to_synchronise_when_distributed(name):
     cfg = small_config(name, CONFIGS, CONFIGS)
     assert cfg.sync_bn == 'torch'
     assert 'SyncBN' not in str(cfg.to_dict())
+
+
+def test_every_batch_norm_can_synchronise():
+    init_default_scope('mmseg')
+    cfg = load_config(CONFIGS / 'pspnet_emo_1m_360_camvid.py')
+    model = convert_sync_batchnorm(MODELS.build(cfg.model), 'torch')
+    kinds = [type(m) for m in model.modules() if isinstance(m, _BatchNorm)]
+    assert set(kinds) == {torch.nn.SyncBatchNorm}
+    assert len(kinds) > 20
 
 
 @pytest.mark.parametrize('data_set', ['512_ade20k', '512x1024_cityscapes'])
