@@ -33,6 +33,10 @@ HEADER = (
     'ImageNet top-1',
     "weights' licence",
 )
+CAPTION = (
+    'GMACs are those of the pyramid for one square image, attention counted. '
+    '\\* as published for the classifier, not reproduced here.'
+)
 
 
 def macs(backbone: PyramidBackbone, height: int, width: int) -> int:
@@ -63,7 +67,8 @@ def row(name: str, sizes: Iterable[int] = SIZES) -> List[str]:
         name: One of :func:`lvt_dense.list_backbones`.
         sizes: Sides of the square images to count for.
     """
-    backbone = build_backbone(name).eval().to('meta')
+    with torch.device('meta'):
+        backbone = build_backbone(name).eval()
     arch = name[len(backbone.family) + 1 :]
     published = backbone.published.get(arch, {})
     top1, url = published.get('top1'), published.get('url')
@@ -74,16 +79,16 @@ def row(name: str, sizes: Iterable[int] = SIZES) -> List[str]:
         ', '.join(map(str, backbone.out_channels)),
         f'{sum(p.numel() for p in backbone.parameters()):,}',
         *(f'{macs(backbone, size, size) / 1e9:.2f}' for size in sizes),
-        '-' if top1 is None else f'{top1:.1f}*',
+        '-' if top1 is None else f'{top1:g}*',
         f'[{licence}]({url})' if url else 'no weights',
     ]
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Markdown table of :func:`row` for many backbones."""
+    """Markdown of :func:`row` for many backbones, and what to know of it."""
     marks = ['---'] * 3 + ['---:'] * (len(HEADER) - 4) + ['---']
-    lines = [HEADER, marks, *rows]
-    return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
+    lines = [f'| {" | ".join(line)} |' for line in (HEADER, marks, *rows)]
+    return '\n'.join([*lines, '', CAPTION])
 
 
 def replace_table(text: str, new: str) -> str:
