@@ -3,7 +3,7 @@
 #   tools/dist_train.sh configs/mask_rcnn_t2t_vit_simple_fpn_coco.py 8
 #   python tools/test.py configs/mask_rcnn_t2t_vit_simple_fpn_coco.py CHECKPOINT
 #
-# There is no published box or mask mAP, and none of ours. @PARAMS@ parameters.
+# There is no published box or mask mAP, and none of ours. 41,922,870 parameters.
 # Batch 16 in all (8 x 2).
 # As in ViTDet, every level of the pyramid is made from the last block's map of
 # stride 16. Most blocks attend in windows, as the images are large.
@@ -24,12 +24,6 @@ model = dict(
         out_indices=(3,),
         window_size=14,
     ),
-    neck=dict(
-        _delete_=True,
-        type='lvt_dense.SimpleFPN',
-        in_channels=384,
-        out_channels=256,
-        num_outs=5,
-    ),
+    neck=dict(_delete_=True, type='lvt_dense.SimpleFPN', in_channels=[384]),
 )
 train_dataloader = dict(batch_size=2)

@@ -53,7 +53,7 @@ def data(tmp_path_factory):
 def plain_dumps(monkeypatch):
     """Configs are dumped as they are: making them pretty takes seconds."""
     monkeypatch.setattr(
-        'mmengine.config.config.FormatCode', lambda text, **_: (text, True)
+        'yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, True)
     )
 
 

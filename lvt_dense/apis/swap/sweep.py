@@ -41,7 +41,7 @@ VERDICTS = {
 
 def shipped_configs(package: str) -> List[str]:
     """Names of all configs of a package, ``'package::path'``."""
-    folder = _folder(package)
+    folder = config_folder(package)
     paths = (path.relative_to(folder) for path in folder.rglob('*.py'))
     return sorted(
         f'{package}::{path.as_posix()}'
@@ -50,7 +50,8 @@ def shipped_configs(package: str) -> List[str]:
     )
 
 
-def _folder(package: str) -> Path:
+def config_folder(package: str) -> Path:
+    """Folder of the configs that come with a package."""
     spec = find_spec(package)
     if spec is None:
         raise UserError(f'the package {package!r} is not installed')
@@ -230,7 +231,7 @@ def _examine_quietly(
     logging.disable(logging.CRITICAL)
     MMLogger.get_instance('sweep', log_level='CRITICAL')
     # The teachers' configs are named from the folder above configs/.
-    os.chdir(_folder(name.partition('::')[0]).parent)
+    os.chdir(config_folder(name.partition('::')[0]).parent)
     with (
         contextlib.redirect_stdout(io.StringIO()),
         contextlib.redirect_stderr(io.StringIO()),

@@ -116,7 +116,7 @@ def _losses(
     total, values = model.parse_losses(losses)
     if not bool(torch.isfinite(total)):
         raise FloatingPointError(f'the losses are {values}')
-    return {name: float(value) for name, value in values.items()}
+    return {name: value.item() for name, value in values.items()}
 
 
 def _num_classes(cfg: Dict[str, Any]) -> int:
