@@ -122,10 +122,10 @@ def kernel_attention(
     query_max = query.detach().amax(2, keepdim=True)
     query = torch.exp(query - query_max)
     total = query @ key.sum(1).unsqueeze(2)
-    out = query @ (key.transpose(1, 2) @ value) / total
     # a / (a + eps), with a = total * exp(query_max) / m, by its logarithm
     logit = total.log() + query_max - math.log(EPS * len(features))
-    return out * torch.sigmoid(logit)
+    scale = torch.sigmoid(logit) / total
+    return query @ (key.transpose(1, 2) @ value) * scale
 
 
 class TokenPerformer(nn.Module):

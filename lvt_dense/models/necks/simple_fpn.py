@@ -4,7 +4,7 @@ Y. Li et al., "Exploring Plain Vision Transformer Backbones for Object
 Detection" (ViTDet), ECCV 2022, Section 3 and Appendix A.2.
 """
 
-from typing import Optional, Sequence, Tuple
+from typing import Optional, Sequence, Tuple, Union
 
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -47,7 +47,7 @@ class SimpleFPN(BaseModule):
     multiples of 32 (``pad_size_divisor`` of the data preprocessor).
 
     Args:
-        in_channels: Channels of the one map, or of the four.
+        in_channels: Channels of the one map, an int, or of the four.
         out_channels: Channels of every level.
         num_outs: Number of levels, 4 or more.
         init_cfg: Initialisation as in MMEngine.
@@ -59,13 +59,14 @@ class SimpleFPN(BaseModule):
 
     def __init__(
         self,
-        in_channels: Sequence[int],
+        in_channels: Union[int, Sequence[int]],
         out_channels: int = 256,
         num_outs: int = 5,
         init_cfg: Optional[dict] = None,
     ) -> None:
         super().__init__(init_cfg)
-        channels = list(in_channels)
+        is_one = isinstance(in_channels, int)
+        channels = [in_channels] if is_one else list(in_channels)
         if len(channels) not in (1, NUM_SCALES):
             raise ValueError(
                 f'SimpleFPN: in_channels={tuple(channels)}; give the channels '

@@ -5,10 +5,11 @@ from lvt_dense.models.backbones import T2TViT
 from lvt_dense.models.necks import SimpleFPN
 
 
-@pytest.mark.parametrize('channels', [(16,), (16, 24, 32, 40)])
+@pytest.mark.parametrize('channels', [16, (16,), (16, 24, 32, 40)])
 @pytest.mark.parametrize('num_outs', [4, 6])
 def test_strides_double_from_4(channels, num_outs):
-    maps = [torch.randn(2, c, 3, 5) for c in channels]
+    given = (channels,) if isinstance(channels, int) else channels
+    maps = [torch.randn(2, c, 3, 5) for c in given]
     outs = SimpleFPN(channels, 8, num_outs)(maps)
     sizes = [(12, 20), (6, 10), (3, 5), (2, 3), (1, 2), (1, 1)]
     assert [out.shape for out in outs] == [
