@@ -71,7 +71,7 @@ def _rewire_neck(
     except Exception as error:
         raise UserError(
             f'{where}: {first["type"]} does not work with the channels '
-            f'{replaced}: {error}'
+            f'{replaced}: {" ".join(str(error).split())[:120]}'
         ) from error
     return before, after
 

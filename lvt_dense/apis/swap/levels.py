@@ -48,9 +48,13 @@ def _without_weights(cfg: Any) -> Any:
 
 @torch.no_grad()
 def backbone_levels(backbone: nn.Module) -> List[Level]:
-    """Levels of a backbone, in its own order."""
-    backbone.eval()
-    outs = backbone(torch.zeros(1, 3, IMAGE_SIDE, IMAGE_SIDE))
+    """Levels of a backbone in training, in its own order.
+
+    Some return more in training than in testing.
+    """
+    backbone.train()
+    # Batch norm after a pooling needs two images.
+    outs = backbone(torch.zeros(2, 3, IMAGE_SIDE, IMAGE_SIDE))
     return _described(outs, IMAGE_SIDE)
 
 

@@ -8,7 +8,13 @@ from lvt_dense.models.backbones import PyramidBackbone
 
 from .choose import new_backbone
 from .consumers import rewire
-from .levels import Level, assumed_levels, backbone_levels, build_part
+from .levels import (
+    IMAGE_SIDE,
+    Level,
+    assumed_levels,
+    backbone_levels,
+    build_part,
+)
 from .nested import wiring
 
 
@@ -71,19 +77,26 @@ class Slot:
 
     def _measure(self) -> Tuple[List[Level], Optional[List[str]]]:
         """Levels and parameter names of the backbone that is there now."""
+        kind = self.part['backbone']['type']
         try:
             backbone = build_part(self.part['backbone'], self.scope)
-            levels = backbone_levels(backbone)
         except Exception as error:
             # A package that is not installed, above all.
             levels = assumed_levels(self.part)
-            if levels is None:
-                kind = self.part['backbone']['type']
-                raise UserError(
-                    f'{self.where}: {kind} cannot be built here ({error}), '
-                    'so the strides that it returns are not known'
-                ) from error
-            return levels, None
+            if levels is not None:
+                return levels, None
+            raise UserError(
+                f'{self.where}: {kind} cannot be built here ({_brief(error)}), so '
+                'the strides of its maps are not known'
+            ) from error
+        try:
+            levels = backbone_levels(backbone)
+        except Exception as error:
+            raise UserError(
+                f'{self.where}: {kind} does not run on an image of '
+                f'{IMAGE_SIDE} x {IMAGE_SIDE} pixels ({_brief(error)}), so '
+                'the strides of its maps are not known'
+            ) from error
         prefix = self.where.partition('.')[2]
         names = [f'{prefix}.{name}' for name, _ in backbone.named_parameters()]
         return levels, names
@@ -103,3 +116,7 @@ class Slot:
 
 def _levels_of(cfg: Dict[str, Any], scope: str) -> List[Level]:
     return backbone_levels(build_part(cfg, scope))
+
+
+def _brief(error: Exception) -> str:
+    return ' '.join(str(error).split())[:120]
