@@ -86,8 +86,8 @@ class Slot:
             if levels is not None:
                 return levels, None
             raise UserError(
-                f'{self.where}: {kind} cannot be built here ({_brief(error)}), so '
-                'the strides of its maps are not known'
+                f'{self.where}: {kind} cannot be built here '
+                f'({_brief(error)}), so the strides of its maps are not known'
             ) from error
         try:
             levels = backbone_levels(backbone)

@@ -166,6 +166,9 @@ def _detection_batch(cfg: Dict[str, Any], side: int) -> Dict[str, Any]:
     classes = _num_classes(cfg)
     stride = _semantic_stride(cfg)
     samples = [_detected(rng, side, classes, stride) for _ in range(BATCH)]
+    if not any('loss_mask' in n or n.get('pad_mask') for n in _dicts(cfg)):
+        for sample in samples:  # RTMDet takes masks for a wish to learn them
+            del sample.gt_instances.masks
     return dict(inputs=list(_images(rng, side, BATCH)), data_samples=samples)
 
 
