@@ -51,6 +51,10 @@ class Points(NamedTuple):
     high: Tensor
     """(P,) largest one, infinite on the last level."""
 
+    def pick(self, index: Tensor) -> 'Points':
+        """The points under M indices."""
+        return Points(*(column[index] for column in self))
+
     @property
     def reach(self) -> Tensor:
         """(P,) finite scale in pixels of the level's objects."""

@@ -9,13 +9,13 @@ from mmcv.cnn import ConvModule, Scale
 from mmcv.ops import nms_rotated
 from mmdet.models.losses import FocalLoss, GIoULoss
 from mmdet.structures import SampleList
-from mmengine.model import BaseModule
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from lvt_dense.registry import MODELS
 from lvt_dense.structures import box2d_from_boxes3d, boxes_to_bev
 
+from .base_head import Mono3DHead
 from .fcos3d_coder import (
     BASE_DIMS,
     DEPTH_MEAN,
@@ -31,7 +31,7 @@ from .fcos3d_coder import (
     fuse_depth,
     make_points,
 )
-from .instances import finish_boxes, select_objects, stack_cameras
+from .instances import finish_boxes, stack_cameras
 from .losses import row_smooth_l1, uncertain_smooth_l1
 
 # Branches on the tower of regression: channels of what each predicts.
@@ -67,7 +67,7 @@ class FCOS3DTargets(NamedTuple):
 
 
 @MODELS.register_module()
-class FCOS3DHead(BaseModule):
+class FCOS3DHead(Mono3DHead):
     """Predicts 3D boxes at every point of an FPN, anchor-free.
 
     Two towers of convolutions, for classes and for the rest; from the latter
@@ -105,11 +105,9 @@ class FCOS3DHead(BaseModule):
             type='Normal', layer='Conv2d', std=0.01
         ),
     ) -> None:
-        super().__init__(init_cfg)
+        super().__init__(train_cfg, test_cfg, init_cfg)
         self.num_classes = num_classes
         self.strides = tuple(strides)
-        self.train_cfg = train_cfg or {}
-        self.test_cfg = test_cfg or {}
         self.register_buffer('base_dims', torch.tensor(base_dims), False)
         self.loss_cls = FocalLoss(use_sigmoid=True, gamma=2.0, alpha=0.25)
         self.loss_consistency = GIoULoss(reduction='sum')
@@ -195,13 +193,7 @@ class FCOS3DHead(BaseModule):
         self, features: Sequence[Tensor], batch_data_samples: SampleList
     ) -> Dict[str, Tensor]:
         """Losses of a batch, see :meth:`loss_by_maps`."""
-        gts = []
-        for sample in batch_data_samples:
-            gt = sample.gt_instances_3d
-            gts.append(
-                gt[select_objects(gt, sample.img_shape, **self.train_cfg)]
-            )
-        metas = [sample.metainfo for sample in batch_data_samples]
+        gts, metas = self.objects_to_learn(batch_data_samples)
         return self.loss_by_maps(self(features), gts, metas)
 
     def loss_by_maps(
@@ -233,7 +225,7 @@ class FCOS3DHead(BaseModule):
         pred = {name: value[image, index] for name, value in flat.items()}
         losses = self._box_losses(pred, target)
         losses['loss_consistency'] = self._consistency_loss(
-            Points(*(column[index] for column in points)),
+            points.pick(index),
             pred,
             target.label,
             cameras[image],
@@ -310,35 +302,17 @@ class FCOS3DHead(BaseModule):
         loss = self.loss_consistency(boxes_2d, projected)
         return loss / max(len(label), 1)
 
-    def predict(
-        self,
-        features: Sequence[Tensor],
-        batch_data_samples: SampleList,
-        rescale: bool = True,
-    ) -> List[InstanceData]:
-        """Detects objects, see :meth:`predict_by_maps`."""
-        metas = [sample.metainfo for sample in batch_data_samples]
-        return self.predict_by_maps(self(features), metas, rescale)
-
     def predict_by_maps(
         self,
-        levels: Sequence[Dict[str, Tensor]],
+        maps: Sequence[Dict[str, Tensor]],
         metas: Sequence[dict],
         rescale: bool,
     ) -> List[InstanceData]:
-        """Decodes the maps of a batch.
+        """Decodes maps, see :meth:`Mono3DHead.predict_by_maps`.
 
-        Args:
-            levels: see :meth:`forward`.
-            metas: ``cam2img``, ``img_shape`` and ``scale_factor`` of every
-                image.
-            rescale: give the 2D boxes in the original images' pixels.
-
-        Returns:
-            One InstanceData an image, as in :class:`Mono3DDetector`, by
-            falling score, which is class times centre-ness.
+        The score is class times centre-ness.
         """
-        points, flat = self._flatten(levels)
+        points, flat = self._flatten(maps)
         scores, labels = flat['cls'].sigmoid().max(-1)
         scores = scores * flat['centerness'].sigmoid().squeeze(-1)
         cameras = stack_cameras(metas, points.xy)
@@ -346,7 +320,7 @@ class FCOS3DHead(BaseModule):
         for i, meta in enumerate(metas):
             index = self._candidates(points, scores[i])
             found = self._decode(
-                Points(*(column[index] for column in points)),
+                points.pick(index),
                 {name: value[i, index] for name, value in flat.items()},
                 labels[i, index],
                 cameras[i],
@@ -435,7 +409,7 @@ class FCOS3DHead(BaseModule):
             assigned = assign_points(points, gt, camera)
             index = (assigned >= 0).nonzero(as_tuple=True)[0]
             part = encode_points(
-                Points(*(column[index] for column in points)),
+                points.pick(index),
                 gt,
                 assigned[index],
                 camera,

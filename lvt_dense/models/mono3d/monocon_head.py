@@ -8,13 +8,13 @@ import torch.nn.functional as F
 from mmcv.cnn import ConvModule
 from mmdet.models.losses import GaussianFocalLoss
 from mmdet.structures import SampleList
-from mmengine.model import BaseModule
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from lvt_dense.registry import MODELS
 
-from .instances import finish_boxes, select_objects, stack_cameras
+from .base_head import Mono3DHead
+from .instances import finish_boxes, stack_cameras
 from .losses import (
     dimension_aware_l1,
     laplacian_depth_loss,
@@ -41,7 +41,7 @@ _PRIOR = 0.1
 
 
 @MODELS.register_module()
-class MonoConHead(BaseModule):
+class MonoConHead(Mono3DHead):
     """Predicts 3D boxes from one map, with auxiliary contexts in training.
 
     Every branch is a 3x3 convolution, a normalization, a ReLU and a 1x1
@@ -72,11 +72,9 @@ class MonoConHead(BaseModule):
         test_cfg: Optional[dict] = None,
         init_cfg: Optional[dict] = None,
     ) -> None:
-        super().__init__(init_cfg)
+        super().__init__(train_cfg, test_cfg, init_cfg)
         self.num_classes = num_classes
         self.stride = stride
-        self.train_cfg = train_cfg or {}
-        self.test_cfg = test_cfg or {}
         self.loss_heatmap = GaussianFocalLoss(alpha=2.0, gamma=4.0)
         branches = dict(heatmap=num_classes, **_BRANCHES, **_AUXILIARY)
         self.branches = nn.ModuleDict(
@@ -150,13 +148,7 @@ class MonoConHead(BaseModule):
     ) -> Dict[str, Tensor]:
         """Losses of a batch, see :meth:`loss_by_maps`."""
         maps = self(features, auxiliary=True)
-        gts = []
-        for sample in batch_data_samples:
-            gt = sample.gt_instances_3d
-            gts.append(
-                gt[select_objects(gt, sample.img_shape, **self.train_cfg)]
-            )
-        metas = [sample.metainfo for sample in batch_data_samples]
+        gts, metas = self.objects_to_learn(batch_data_samples)
         targets = build_targets(
             gts,
             stack_cameras(metas, maps['depth']),
@@ -220,31 +212,10 @@ class MonoConHead(BaseModule):
         positives = int(target.eq(1).sum())
         return self.loss_heatmap(pred, target, avg_factor=max(positives, 1))
 
-    def predict(
-        self,
-        features: Sequence[Tensor],
-        batch_data_samples: SampleList,
-        rescale: bool = True,
-    ) -> List[InstanceData]:
-        """Detects objects, see :meth:`predict_by_maps`."""
-        metas = [sample.metainfo for sample in batch_data_samples]
-        return self.predict_by_maps(self(features), metas, rescale)
-
     def predict_by_maps(
         self, maps: Dict[str, Tensor], metas: Sequence[dict], rescale: bool
     ) -> List[InstanceData]:
-        """Decodes the maps of a batch.
-
-        Args:
-            maps: see :meth:`forward`.
-            metas: ``cam2img``, ``img_shape`` and ``scale_factor`` of every
-                image.
-            rescale: give the 2D boxes in the original images' pixels.
-
-        Returns:
-            One InstanceData an image, as in :class:`Mono3DDetector`, by
-            falling score.
-        """
+        """Decodes maps, see :meth:`Mono3DHead.predict_by_maps`."""
         decoded = decode_maps(
             maps,
             stack_cameras(metas, maps['depth']),

@@ -5,11 +5,13 @@ from typing import List, Optional, Sequence, Tuple
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from mmdet.structures import DetDataSample
 from mmengine.model import BaseModule
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from lvt_dense.models.mono3d.monocon_targets import build_targets
 from lvt_dense.structures import box2d_from_boxes3d, yaw_to_alpha
 
 # Height and width of the network's image, already a multiple of 32.
@@ -98,6 +100,45 @@ def scene() -> DetDataSample:
     # Partly outside the image.
     boxes.append((11.5, 1.6, 12.5, *SIZES[2], -np.pi / 2))
     return make_sample(boxes, labels + [2, 2])
+
+
+def _perfect_monocon_maps(samples, map_shape=(48, 160)):
+    """Maps that say exactly what the targets ask for."""
+    cameras = [torch.tensor(s.cam2img).float() for s in samples]
+    gts = [s.gt_instances_3d for s in samples]
+    targets = build_targets(gts, torch.stack(cameras), map_shape, 4, 3)
+    objects, image = targets.objects, targets.image
+
+    def paint(values, image=image, cell=objects.cell):
+        out = torch.zeros(len(samples), values.size(1), *map_shape)
+        out[image, :, cell[:, 1], cell[:, 0]] = values.float()
+        return out
+
+    one_hot = F.one_hot(objects.angle_bin, 12)
+    residuals = torch.full(one_hot.shape, 0.7)
+    residuals[one_hot.bool()] = objects.angle_residual
+    maps = dict(
+        heatmap=targets.heatmap.clamp(1e-4, 1 - 1e-4),
+        keypoint_heatmap=targets.keypoint_heatmap.clamp(1e-4, 1 - 1e-4),
+        wh=paint(objects.wh),
+        offset=paint(objects.offset),
+        keypoints=paint(objects.keypoints.flatten(1)),
+        dim=paint(objects.dim),
+        depth=paint(F.pad(objects.depth[:, None], (0, 1))),
+        angle=paint(torch.cat((one_hot * 40.0 - 20, residuals), 1)),
+        keypoint_offset=paint(
+            targets.keypoint_offset,
+            targets.keypoint_image,
+            targets.keypoint_cell,
+        ),
+    )
+    return maps, targets
+
+
+@pytest.fixture
+def perfect_monocon_maps():
+    """Maps and targets of samples, where the maps have no fault."""
+    return _perfect_monocon_maps
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import torch.nn.functional as F
 
 from lvt_dense.models.mono3d import FCOS3DHead
 from lvt_dense.models.mono3d.fcos3d_coder import (
-    Points,
     assign_points,
     encode_points,
     make_points,
@@ -34,7 +33,7 @@ def _perfect_levels(head, samples):
         gt, camera = sample.gt_instances_3d, torch.tensor(sample.cam2img)
         assigned = assign_points(points, gt, camera.float())
         at = (assigned >= 0).nonzero(as_tuple=True)[0]
-        chosen = Points(*(column[at] for column in points))
+        chosen = points.pick(at)
         target = encode_points(chosen, gt, assigned[at], camera.float())
         flat['cls'][i, at] = F.one_hot(target.label, 3) * 40.0 - 20
         flat['centerness'][i, at, 0] = target.centerness.clamp(

@@ -2,50 +2,15 @@ import math
 
 import pytest
 import torch
-import torch.nn.functional as F
 
 from lvt_dense.models.mono3d import MonoConHead
-from lvt_dense.models.mono3d.monocon_targets import build_targets
-
-MAP = (48, 160)
 
 
-def _perfect_maps(samples):
-    """Maps that say exactly what the targets ask for."""
-    cameras = [torch.tensor(s.cam2img).float() for s in samples]
-    gts = [s.gt_instances_3d for s in samples]
-    targets = build_targets(gts, torch.stack(cameras), MAP, 4, 3)
-    objects, image = targets.objects, targets.image
-
-    def paint(values, image=image, cell=objects.cell):
-        out = torch.zeros(len(samples), values.size(1), *MAP)
-        out[image, :, cell[:, 1], cell[:, 0]] = values.float()
-        return out
-
-    one_hot = F.one_hot(objects.angle_bin, 12)
-    residuals = torch.full(one_hot.shape, 0.7)
-    residuals[one_hot.bool()] = objects.angle_residual
-    maps = dict(
-        heatmap=targets.heatmap.clamp(1e-4, 1 - 1e-4),
-        keypoint_heatmap=targets.keypoint_heatmap.clamp(1e-4, 1 - 1e-4),
-        wh=paint(objects.wh),
-        offset=paint(objects.offset),
-        keypoints=paint(objects.keypoints.flatten(1)),
-        dim=paint(objects.dim),
-        depth=paint(F.pad(objects.depth[:, None], (0, 1))),
-        angle=paint(torch.cat((one_hot * 40.0 - 20, residuals), 1)),
-        keypoint_offset=paint(
-            targets.keypoint_offset,
-            targets.keypoint_image,
-            targets.keypoint_cell,
-        ),
-    )
-    return maps, targets
-
-
-def test_encode_then_decode_gives_the_boxes_back(scene, empty, sort_by_depth):
+def test_encode_then_decode_gives_the_boxes_back(
+    scene, empty, sort_by_depth, perfect_monocon_maps
+):
     samples = [scene, empty]
-    maps, _ = _perfect_maps(samples)
+    maps, _ = perfect_monocon_maps(samples)
     head = MonoConHead(8, test_cfg=dict(topk=30, score_thr=0.9))
     found, nothing = head.predict_by_maps(
         maps, [s.metainfo for s in samples], rescale=True
@@ -62,8 +27,8 @@ def test_encode_then_decode_gives_the_boxes_back(scene, empty, sort_by_depth):
     assert turned.minimum(2 * math.pi - turned).max() < 1e-3
 
 
-def test_perfect_maps_have_no_loss(scene, empty):
-    maps, targets = _perfect_maps([scene, empty])
+def test_perfect_maps_have_no_loss(scene, empty, perfect_monocon_maps):
+    maps, targets = perfect_monocon_maps([scene, empty])
     losses = MonoConHead(8).loss_by_maps(maps, targets)
     heatmaps = {k: losses.pop(k).item() for k in list(losses) if 'heat' in k}
     # Keypoints that share a cell share an offset, too.
@@ -76,9 +41,9 @@ def test_perfect_maps_have_no_loss(scene, empty):
     assert worse['loss_heatmap'] > 3 * heatmaps['loss_heatmap']
 
 
-def test_each_loss_counts_what_it_names(scene):
+def test_each_loss_counts_what_it_names(scene, perfect_monocon_maps):
     head = MonoConHead(8)
-    maps, targets = _perfect_maps([scene])
+    maps, targets = perfect_monocon_maps([scene])
     for name, channels, loss, expected in (
         ('wh', slice(None), 'loss_wh', 0.1 * 2.0),
         ('offset', slice(None), 'loss_offset', 2.0),
@@ -94,8 +59,10 @@ def test_each_loss_counts_what_it_names(scene):
         assert losses[loss].item() == pytest.approx(expected, rel=2e-3)
 
 
-def test_distant_scores_are_lower_when_depth_is_uncertain(scene):
-    maps, _ = _perfect_maps([scene])
+def test_distant_scores_are_lower_when_depth_is_uncertain(
+    scene, perfect_monocon_maps
+):
+    maps, _ = perfect_monocon_maps([scene])
     maps['depth'][:, 1] = math.log(4)
     head = MonoConHead(8, test_cfg=dict(score_thr=0.2))
     (found,) = head.predict_by_maps(maps, [scene.metainfo], rescale=True)
@@ -103,8 +70,8 @@ def test_distant_scores_are_lower_when_depth_is_uncertain(scene):
     assert found.scores_3d.tolist() == pytest.approx([0.25] * 8, abs=1e-3)
 
 
-def test_2d_boxes_go_back_to_the_original_image(scene):
-    maps, _ = _perfect_maps([scene])
+def test_2d_boxes_go_back_to_the_original_image(scene, perfect_monocon_maps):
+    maps, _ = perfect_monocon_maps([scene])
     meta = {**scene.metainfo, 'scale_factor': (0.5, 0.25)}
     head = MonoConHead(8, test_cfg=dict(score_thr=0.9))
     (here,) = head.predict_by_maps(maps, [meta], rescale=False)
