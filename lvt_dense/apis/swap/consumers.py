@@ -1,10 +1,10 @@
 """Tell the readers of a backbone, neck or heads, its new channels."""
 
-from typing import Any, Dict, List, Sequence, Union
+from typing import Any, Dict, List, Optional, Sequence, Union
 
 from lvt_dense.errors import UserError
 
-from .levels import Level, build_part, neck_levels, position
+from .levels import Level, brief, build_part, neck_levels, position
 
 Channels = Union[int, Sequence[int]]
 
@@ -36,7 +36,14 @@ def rewire(
     for key, head in part.items():
         # what a head is called: bbox_head, decode_head, panoptic_head, ...
         if key.endswith('head') and head:
+            builds = _fault(head, scope) is None
             _rewire_head(head, f'{path}.{key}', old, new)
+            fault = _fault(head, scope)
+            if builds and fault is not None:
+                raise UserError(
+                    f'{path}.{key} cannot be built with other channels than '
+                    f'those of the old backbone: {fault}'
+                )
 
 
 def _rewire_neck(
@@ -71,9 +78,18 @@ def _rewire_neck(
     except Exception as error:
         raise UserError(
             f'{where}: {first["type"]} does not work with the channels '
-            f'{replaced}: {" ".join(str(error).split())[:120]}'
+            f'{replaced}: {brief(error)}'
         ) from error
     return before, after
+
+
+def _fault(head: Any, scope: str) -> Optional[str]:
+    """Why a head, or a list of them, cannot be built by itself, if so."""
+    try:
+        build_part(head, scope)
+    except Exception as error:
+        return brief(error)
+    return None
 
 
 def _passes_on(neck: Dict[str, Any], outputs: Any) -> bool:

@@ -117,3 +117,9 @@ def assumed_levels(part: Dict[str, Any]) -> Optional[List[Level]]:
             strides = (4, 8, 16, 32)[-len(channels) :]
             return [Level(c, s) for c, s in zip(channels, strides)]
     return None
+
+
+def brief(error: Exception) -> str:
+    """An error of another package, for a message of one line."""
+    text = ' '.join(str(error).split())[:120]
+    return f'{type(error).__name__}: {text}' if text else type(error).__name__

@@ -13,6 +13,7 @@ from .levels import (
     Level,
     assumed_levels,
     backbone_levels,
+    brief,
     build_part,
 )
 from .nested import wiring
@@ -87,14 +88,14 @@ class Slot:
                 return levels, None
             raise UserError(
                 f'{self.where}: {kind} cannot be built here '
-                f'({_brief(error)}), so the strides of its maps are not known'
+                f'({brief(error)}), so the strides of its maps are not known'
             ) from error
         try:
             levels = backbone_levels(backbone)
         except Exception as error:
             raise UserError(
                 f'{self.where}: {kind} does not run on an image of '
-                f'{IMAGE_SIDE} x {IMAGE_SIDE} pixels ({_brief(error)}), so '
+                f'{IMAGE_SIDE} x {IMAGE_SIDE} pixels ({brief(error)}), so '
                 'the strides of its maps are not known'
             ) from error
         prefix = self.where.partition('.')[2]
@@ -116,7 +117,3 @@ class Slot:
 
 def _levels_of(cfg: Dict[str, Any], scope: str) -> List[Level]:
     return backbone_levels(build_part(cfg, scope))
-
-
-def _brief(error: Exception) -> str:
-    return ' '.join(str(error).split())[:120]
