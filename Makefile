@@ -1,6 +1,8 @@
 # make demo   environment, rendered data, a short training, mAP and pictures
-# make test   environment and tests; STACK=openmmlab tests on the originals
+# make test   environment and tests, in JOBS processes;
+#             STACK=openmmlab tests on the original packages
 STACK ?= onedl
+JOBS ?= 2
 ifeq ($(STACK),onedl)
 VENV := .venv
 else
@@ -21,4 +23,4 @@ lint: env
 	@$(VENV)/bin/ruff format --check .
 
 test: lint
-	@$(PY) -m pytest
+	@$(PY) -m pytest -n $(JOBS) --dist loadfile
