@@ -190,7 +190,7 @@ def test_an_image_alone_passes_the_test_pipeline(root):
     path = root / 'training' / 'image_2' / '000001.png'
     pipeline = Compose(
         [
-            dict(type='mmdet.LoadImageFromFile'),
+            dict(type='LoadImageFromFile'),
             dict(type='lvt_dense.Resize3D', scale=(240, 80)),
             dict(type='lvt_dense.Pack3DInputs'),
         ]

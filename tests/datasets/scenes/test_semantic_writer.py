@@ -93,7 +93,7 @@ def _dataset(layout, root, part):
         data_root=str(root),
         data_prefix=dict(img_path=image[part], seg_map_path=mask[part]),
         pipeline=[
-            dict(type='mmseg.LoadImageFromFile'),
+            dict(type='LoadImageFromFile'),
             dict(type='mmseg.LoadAnnotations'),
         ],
         **extra,
