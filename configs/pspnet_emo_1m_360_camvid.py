@@ -22,9 +22,8 @@ model = dict(
         in_channels=168,
         num_classes=11,
         loss_decode=dict(
-            # mmseg averages over the weights of valid pixels then, and fails
-            # with class weights otherwise
-            avg_non_ignore=False,
+            _delete_=True,
+            type='lvt_dense.WeightedCrossEntropy',
             # 1 / ln(1.05 + the share of a class in the pixels of train),
             # scaled to a mean of 1 over these pixels
             class_weight=[

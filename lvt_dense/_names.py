@@ -1,37 +1,47 @@
 """Names of configs: what MMEngine needs to find ours."""
 
 import functools
+from pathlib import Path
 from types import ModuleType
-from typing import Callable, Tuple
+from typing import Any, Callable, Tuple
 
 from mmengine.config import config as mmengine_config
-from mmengine.config import utils as mmengine_utils
 from mmengine.hub import hub as mmengine_hub
 
-PARSER = '_get_package_and_cfg_path'
+OURS = 'lvt_dense'
 
 
 def allow_flat_names() -> None:
-    """Let ``lvt_dense::name.py`` through MMEngine's parser of such names.
+    """Let MMEngine find ``lvt_dense::name.py``.
 
-    Its pattern wants a folder, as in ``mmdet::ssd/ssd300_coco.py``, and our
-    configs lie in none. Every module that has imported the parser is told.
+    Its pattern of such names wants a folder, as in ``mmdet::ssd/x.py``, and
+    our configs lie in none; and it does not find the folder of an editable
+    install in every version.
     """
-    modules = (mmengine_config, mmengine_utils, mmengine_hub)
-    for module in modules:
-        _replace(module)
+    for module in (mmengine_config, mmengine_hub):
+        _answer_for_us(module, '_get_package_and_cfg_path', _split)
+        _answer_for_us(module, 'get_installed_path', _folder)
 
 
-def _replace(module: ModuleType) -> None:
-    parse: Callable[[str], Tuple[str, str]] = getattr(module, PARSER)
-    if hasattr(parse, '__wrapped__'):
+def _split(name: str) -> Tuple[str, str]:
+    return OURS, name.partition('::')[2]
+
+
+def _folder(package: str) -> str:
+    return str(Path(__file__).parent)
+
+
+def _answer_for_us(
+    module: ModuleType, name: str, answer: Callable[[str], Any]
+) -> None:
+    """Replace a function of a module where it is asked about this package."""
+    original = getattr(module, name)
+    if hasattr(original, '__wrapped__'):
         return
 
-    @functools.wraps(parse)
-    def parse_flat(cfg_path: str) -> Tuple[str, str]:
-        package, _, inner = cfg_path.partition('::')
-        if package == 'lvt_dense':
-            return package, inner
-        return parse(cfg_path)
+    @functools.wraps(original)
+    def replaced(asked: str) -> Any:
+        is_ours = asked.partition('::')[0] == OURS
+        return answer(asked) if is_ours else original(asked)
 
-    setattr(module, PARSER, parse_flat)
+    setattr(module, name, replaced)

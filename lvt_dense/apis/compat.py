@@ -26,6 +26,8 @@ def allow_own_checkpoints() -> None:
             np.dtype,
             core.multiarray._reconstruct,
             core.multiarray.scalar,
+            # the original MMEngine pickles the methods of its log history
+            getattr,
             *dtypes,
         ]
     )

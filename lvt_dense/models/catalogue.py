@@ -11,4 +11,4 @@ from . import backbones, necks  # noqa: F401
 if find_spec('mmdet'):
     from . import dense_heads, mono3d  # noqa: F401
 if find_spec('mmseg'):
-    from . import decode_heads  # noqa: F401
+    from . import decode_heads, losses  # noqa: F401

@@ -1,0 +1,5 @@
+"""Losses that MMSegmentation lacks."""
+
+from .weighted_cross_entropy import WeightedCrossEntropy
+
+__all__ = ['WeightedCrossEntropy']
