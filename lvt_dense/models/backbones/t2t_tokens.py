@@ -83,7 +83,11 @@ class SoftSplit(NamedTuple):
             variance = self.mean(x.square()) - self.mean(x).square()
             scale = torch.rsqrt(variance.clamp(min=0) + norm.eps)
             tokens = self.project(x, weight)
-            tokens = torch.addcmul(shift[:, None, None], tokens, scale)
+            shift = shift[:, None, None]
+            if torch.is_grad_enabled():
+                tokens = torch.addcmul(shift, tokens, scale)
+            else:  # no copy of the largest tensor of the network
+                tokens.mul_(scale).add_(shift)
             return tokens.to(linear.weight.dtype)
 
 
