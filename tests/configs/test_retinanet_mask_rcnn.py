@@ -12,7 +12,7 @@ from lvt_dense.apis.config import set_data_root
 from lvt_dense.datasets.scenes import write_coco
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
-SCALE = (160, 128)  # width and height of the reduced images at most
+SCALE = (128, 96)  # width and height of the reduced images at most
 # Rebuilt from the official code, see the papers' logs.
 PARAMETERS = dict(
     retinanet_emo_1m_coco=10_479_244,
@@ -75,6 +75,10 @@ def small_config(name, data, work_dir):
     # An untrained model is sure of nothing; some boxes are to be drawn.
     test_cfg = cfg.model.test_cfg.get('rcnn', cfg.model.test_cfg)
     test_cfg.update(score_thr=0.0, max_per_img=10)
+    if 'rpn_proposal' in cfg.model.train_cfg:
+        cfg.model.train_cfg.rpn_proposal.max_per_img = 50
+        cfg.model.train_cfg.rcnn.sampler.num = 16
+        cfg.model.test_cfg.rpn.max_per_img = 50
     cfg.train_cfg.update(max_epochs=1, val_interval=1)
     cfg.work_dir = str(work_dir)
     cfg.default_hooks.visualization.update(
