@@ -5,14 +5,15 @@
 The reference spells out softmax attention, has batch norm as a layer of its
 own, and copies tensors after each regrouping: what the official code does,
 restated without einops and timm. Both have the same weights, and the largest
-difference of their results is printed.
+difference of their results is printed. The memory is what a forward pass
+needs beyond the weights and the input.
 """
 
 import argparse
 from typing import Sequence, Tuple
 
 import torch
-from timing import compare
+from timing import compare, peak_memory
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -219,7 +220,7 @@ def main() -> None:
     parser.add_argument('--rounds', type=int, default=15)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    print(f'{"":20}{"eager":>11}  {"ours":>11}  ratio  difference')
+    print(f'{"":20}{"eager":>11}  {"ours":>11}  ratio  {"memory":>18}')
     for name in ('emo_1m', 'emo_2m', 'emo_5m', 'emo_6m'):
         ours = lvt_dense.build_backbone(name).eval()
         reference = eager_twin(ours)
@@ -228,13 +229,18 @@ def main() -> None:
             with torch.inference_mode():
                 pairs = zip(reference(x), ours(x))
                 worst = max(((a - b).abs().max() / a.std()) for a, b in pairs)
+                memory = [
+                    peak_memory(lambda m=m, x=x: m(x)) / 2**20
+                    for m in (reference, ours)
+                ]
                 found = compare(
                     lambda m=reference, x=x: m(x),
                     lambda m=ours, x=x: m(x),
                     args.rounds,
                 )
             side = '{} x {}'.format(*size)
-            print(f'{name:8}{side:>12}{found}  {worst:.0e}', flush=True)
+            mib = '{:6.0f}  {:6.0f} MiB'.format(*memory)
+            print(f'{name:8}{side:>12}{found}  {mib}  {worst:.0e}', flush=True)
 
 
 if __name__ == '__main__':

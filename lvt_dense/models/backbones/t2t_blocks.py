@@ -11,6 +11,8 @@ from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lvt_dense.models.layers import Linear
+
 SE_REDUCTION = 16
 Grid = Tuple[int, int]
 
@@ -62,9 +64,9 @@ class SqueezeExciteTokens(nn.Module):
         super().__init__()
         hidden = channels // SE_REDUCTION
         self.fc = nn.Sequential(
-            nn.Linear(channels, hidden, bias=False),
+            Linear(channels, hidden, bias=False),
             nn.ReLU(),
-            nn.Linear(hidden, channels, bias=False),
+            Linear(hidden, channels, bias=False),
             nn.Sigmoid(),
         )
 
@@ -114,12 +116,12 @@ class Attention(nn.Module):
         self.heads = heads
         self.window = window
         self.make_qkv(channels)
-        self.proj = nn.Linear(channels, channels)
+        self.proj = Linear(channels, channels)
         self.se_layer = SqueezeExciteTokens(channels) if has_se else None
 
     def make_qkv(self, channels: int) -> None:
         """Create the layers that :meth:`project_qkv` needs."""
-        self.qkv = nn.Linear(channels, 3 * channels, bias=False)
+        self.qkv = Linear(channels, 3 * channels, bias=False)
 
     def project_qkv(self, x: Tensor) -> Tensor:
         """Queries, keys and values: (B, L, C) to (B, L, 3 * C)."""
@@ -157,7 +159,7 @@ class GhostAttention(Attention):
         """Create three linear layers of half the width, and the scales."""
         half = channels // 2
         for name in 'qkv':
-            setattr(self, name, nn.Linear(channels, half, bias=False))
+            setattr(self, name, Linear(channels, half, bias=False))
             setattr(self, f'cheap_operation_{name}', ChannelScale(half))
 
     def project_qkv(self, x: Tensor) -> Tensor:
@@ -174,8 +176,8 @@ class FeedForward(nn.Module):
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(channels, hidden)
-        self.fc2 = nn.Linear(hidden, channels)
+        self.fc1 = Linear(channels, hidden)
+        self.fc2 = Linear(hidden, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, L, C) to (B, L, C)."""
@@ -191,10 +193,10 @@ class GhostFeedForward(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(channels, channels)
+        self.fc1 = Linear(channels, channels)
         self.cheap_operation2 = ChannelScale(channels)
         self.cheap_operation3 = ChannelScale(channels)
-        self.fc2 = nn.Linear(3 * channels, channels)
+        self.fc2 = Linear(3 * channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, L, C) to (B, L, C)."""
@@ -265,7 +267,7 @@ class DenseBlock(Block):
         super().__init__(
             channels, heads, mlp_ratio, window=window, drop_path=drop_path
         )
-        self.dense_linear = nn.Linear(channels, growth)
+        self.dense_linear = Linear(channels, growth)
 
     def forward(self, x: Tensor, grid: Grid) -> Tensor:
         """Map (B, 1 + H * W, C) to (B, 1 + H * W, C + growth)."""
@@ -278,7 +280,7 @@ class Transition(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(channels, channels // 2)
+        self.linear = Linear(channels, channels // 2)
 
     def forward(self, x: Tensor, grid: Grid) -> Tensor:
         """Map (B, L, C) to (B, L, C / 2)."""

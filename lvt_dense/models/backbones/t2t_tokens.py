@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lvt_dense.models.layers import Linear
+
 from .t2t_blocks import FeedForward, Windows
 
 TOKEN_WIDTH = 64  # of the tokens at strides 4 and 8
@@ -151,13 +153,13 @@ class TokenPerformer(nn.Module):
         self.kqv = nn.Linear(size, 3 * width)
         directions = nn.init.orthogonal_(torch.empty(NUM_FEATURES, width))
         self.register_buffer('w', directions * NUM_FEATURES**0.5)
-        self.proj = nn.Linear(width, width)
+        self.proj = Linear(width, width)
         self.dropout = nn.Dropout(DROPOUT)
         self.norm2 = nn.LayerNorm(width)
         self.mlp = nn.Sequential(
-            nn.Linear(width, width),
+            Linear(width, width),
             nn.GELU(),
-            nn.Linear(width, width),
+            Linear(width, width),
             nn.Dropout(DROPOUT),
         )
 
@@ -185,7 +187,7 @@ class TokenAttention(nn.Module):
         super().__init__()
         self.scale = size**-0.5
         self.qkv = nn.Linear(size, 3 * TOKEN_WIDTH, bias=False)
-        self.proj = nn.Linear(TOKEN_WIDTH, TOKEN_WIDTH)
+        self.proj = Linear(TOKEN_WIDTH, TOKEN_WIDTH)
 
     def forward(self, qkv: Tensor) -> Tensor:
         """Queries, keys and values (B, L, 3 * 64) to (B, L, 64)."""

@@ -1,6 +1,7 @@
 """Blocks that two or more families share."""
 
 from .conv import ConvNormAct, InvertedResidual, make_divisible
+from .linear import Linear
 from .norm import LayerNorm2d
 from .recompute import frozen_batch_statistics
 from .squeeze_excite import SqueezeExcite
@@ -9,6 +10,7 @@ __all__ = [
     'ConvNormAct',
     'InvertedResidual',
     'LayerNorm2d',
+    'Linear',
     'SqueezeExcite',
     'frozen_batch_statistics',
     'make_divisible',
