@@ -64,7 +64,7 @@ setup(
     packages=find_packages(include=['lvt_dense', 'lvt_dense.*']),
     # A user of either stack must not be made to install the other, so the
     # OpenMMLab packages are extras: lvt_dense[onedl] or [openmmlab].
-    install_requires=['torch>=2.0', 'numpy', 'opencv-python', 'pycocotools'],
+    install_requires=['torch>=2.4', 'numpy', 'opencv-python', 'pycocotools'],
     extras_require=STACKS,
     cmdclass={'build_py': BuildWithMim},
     zip_safe=False,

@@ -1,7 +1,7 @@
 """Main memory and time of a detector's training steps on a CPU.
 
     python projects/benchmarks/training_memory.py \
-        configs/retinanet_nasvit_coco.py --batch 2
+        configs/retinanet_nasvit_coco.py --backbone nasvit_min --batch 2
 
 The images are noise with eight boxes each; the memory is what the steps need
 beyond the weights, optimizer included.
@@ -17,9 +17,11 @@ from mmdet.structures.bbox import HorizontalBoxes
 from mmdet.structures.mask import BitmapMasks
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
+from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 from timing import peak_memory
 
+from lvt_dense import swap_backbone
 from lvt_dense.registry import MODELS
 
 BOXES = 8
@@ -50,6 +52,7 @@ def main() -> None:
     """Print the peak memory and the seconds of a step."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config')
+    parser.add_argument('--backbone', help='in place of the own one')
     parser.add_argument('--batch', type=int, default=2)
     parser.add_argument('--size', type=int, nargs=2, default=(800, 1344))
     parser.add_argument('--threads', type=int, default=2)
@@ -57,6 +60,9 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     cfg = Config.fromfile(args.config)
+    if args.backbone:
+        cfg = swap_backbone(cfg, args.backbone)
+    init_default_scope('mmdet')
     cfg.model.backbone.pop('init_cfg', None)
     model = MODELS.build(cfg.model).train()
     optim = build_optim_wrapper(model, cfg.optim_wrapper)
