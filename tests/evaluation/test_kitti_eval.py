@@ -2,7 +2,6 @@
 
 import json
 import math
-import time
 import zipfile
 from io import TextIOWrapper
 
@@ -287,13 +286,6 @@ def test_arrays_agree_with_plain_loops(seed):
                     aos = scores[f'{name.lower()}_aos'][level]
                     assert aos['R40'] == pytest.approx(r40[1], abs=1e-6)
     assert seen > 10  # the frames are a test only if figures lie between
-
-
-def test_full_val_split_in_time():
-    labels, results = crowded_frames(100, 9)
-    start = time.process_time()
-    evaluate_kitti((labels * 38)[:3769], (results * 38)[:3769])
-    assert time.process_time() - start < 30
 
 
 def test_official_figures(reference_dir):
