@@ -1,23 +1,35 @@
 """Linear layer over tokens, at the full speed of a CPU."""
 
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 MIN_PRODUCTS = 10_000_000  # below, a convolution starts too slowly
-HAS_WIDE_VECTORS = (
-    torch.backends.mkldnn.is_available()
-    and 'AVX512' in torch.backends.cpu.get_cpu_capability()
-)
+
+
+def _mkl_is_slow() -> bool:
+    """Whether this is an AMD CPU with vectors that MKL leaves half empty."""
+    cpu = Path('/proc/cpuinfo')
+    return (
+        torch.backends.mkldnn.is_available()
+        and 'AVX512' in torch.backends.cpu.get_cpu_capability()
+        and cpu.is_file()
+        and 'AuthenticAMD' in cpu.read_text()
+    )
+
+
+MKL_IS_SLOW = _mkl_is_slow()
 
 
 class Linear(nn.Linear):
-    """Linear layer that a CPU computes as a convolution in inference.
+    """Linear layer that an AMD CPU computes as a convolution in inference.
 
     PyTorch leaves matrix products in single precision to MKL, which uses half
-    of the vector width on AMD's CPUs, and convolutions to oneDNN, which uses
-    all of it: twice the speed. A token is then two pixels in a row, under a
-    kernel of two pixels; the stride matters, as without it, and for 1x1
+    of the width of AMD's AVX-512 vectors, and convolutions to oneDNN, which
+    uses all of it: twice the speed. A token is then two pixels in a row, under
+    a kernel of two pixels; the stride matters, as without it, and for 1x1
     convolutions, oneDNN takes a slower way. The backward pass would be slower
     too: training keeps to the matrix product.
     """
@@ -33,7 +45,7 @@ class Linear(nn.Linear):
 
     def _suits(self, x: Tensor) -> bool:
         return (
-            HAS_WIDE_VECTORS
+            MKL_IS_SLOW
             and not torch.is_grad_enabled()
             and not torch.compiler.is_compiling()
             and x.device.type == 'cpu'
