@@ -156,7 +156,7 @@ def dying(name, backbone, known):
 def test_sweep_goes_on_where_it_ended(tmp_path, monkeypatch):
     log = tmp_path / 'rows.jsonl'
     done = dict(config='mmdet::a', old='ResNet', verdict='refused', reason='x')
-    log.write_text(json.dumps(done) + '\n')
+    log.write_text(json.dumps(done) + '\n{"config": "mmdet')  # killed here
     monkeypatch.setattr(sweeping, 'examine', examined)
     names = ['mmdet::a', 'mmdet::b', 'mmdet::c']
     rows = sweeping.sweep(names, 'emo_1m', log, workers=2)

@@ -22,6 +22,7 @@ from mmengine.logging import MMLogger
 from tqdm import tqdm
 
 from lvt_dense.apis.config import load_config
+from lvt_dense.apis.storage import write_atomically
 from lvt_dense.errors import UserError
 
 from .api import swap_backbone
@@ -167,8 +168,11 @@ def sweep(
 def _read(log: Path) -> Dict[str, dict]:
     if not log.is_file():
         return {}
-    lines = log.read_text().splitlines()
-    return {row['config']: row for row in map(json.loads, lines)}
+    text = log.read_text()
+    whole = text[: text.rfind('\n') + 1]  # a killed run may leave half a line
+    if whole != text:
+        write_atomically(log, whole)
+    return {row['config']: row for row in map(json.loads, whole.splitlines())}
 
 
 def _remember(row: dict, known: Dict[str, dict]) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Optional, Tuple
 from mmengine.config import Config
 
 from lvt_dense.apis.config import load_config
+from lvt_dense.apis.storage import write_atomically
 from lvt_dense.errors import UserError
 
 WIDTH = 79
@@ -42,8 +43,7 @@ def write_config(
     lines = [f'# {line}' for line in (comment or '').splitlines()]
     lines += [f'_base_ = [{name!r}]']
     lines += [f'{key} = {formatted(value)}' for key, value in changes.items()]
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text('\n'.join(lines) + '\n')
+    write_atomically(out, '\n'.join(lines) + '\n')
 
 
 def difference(old: Dict[str, Any], new: Dict[str, Any]) -> Dict[str, Any]:
