@@ -36,7 +36,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from lvt_dense.checkpoints import Layout, load_backbone
-from lvt_dense.models.layers import frozen_batch_statistics
+from lvt_dense.models.layers import fast_layout, frozen_batch_statistics
 
 OUTPUT_STRIDES = (8, 16, 32)
 IMAGENET_NORM = dict(
@@ -44,17 +44,6 @@ IMAGENET_NORM = dict(
     std=[58.395, 57.12, 57.375],
     bgr_to_rgb=True,
 )
-
-
-def fast_layout(x: Tensor) -> Tensor:
-    """Channels-last in memory on a CPU, whose convolutions want it so.
-
-    Pyramids are 1.3 to 1.6 times as fast there with it; tokens and maps are
-    then also views of each other.
-    """
-    if x.device.type == 'cpu':
-        return x.contiguous(memory_format=torch.channels_last)
-    return x
 
 
 class PyramidBackbone(BaseModule):

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lvt_dense.checkpoints.t2t_vit import LAYOUTS, sinusoid_table
+from lvt_dense.models.layers import fast_layout
 from lvt_dense.registry import MODELS
 
-from .base import PyramidBackbone, fast_layout
+from .base import PyramidBackbone
 from .t2t_blocks import Block, DenseBlock, Grid, Transition, window_side
 from .t2t_tokens import (
     TOKEN_WIDTH,

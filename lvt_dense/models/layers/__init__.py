@@ -2,6 +2,7 @@
 
 from .conv import ConvNormAct, InvertedResidual, make_divisible
 from .linear import Linear
+from .memory import fast_layout
 from .norm import LayerNorm2d
 from .recompute import frozen_batch_statistics
 from .squeeze_excite import SqueezeExcite
@@ -12,6 +13,7 @@ __all__ = [
     'LayerNorm2d',
     'Linear',
     'SqueezeExcite',
+    'fast_layout',
     'frozen_batch_statistics',
     'make_divisible',
 ]

@@ -11,6 +11,7 @@ from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from lvt_dense.models.layers import fast_layout
 from lvt_dense.registry import MODELS
 
 
@@ -88,7 +89,7 @@ class DLAUp(BaseModule):
 
     def forward(self, inputs: Sequence[Tensor]) -> Tuple[Tensor]:
         """Maps (N, C_i, H_i, W_i), finest first, to ((N, C_0, H_0, W_0),)."""
-        maps: List[Tensor] = list(inputs)
+        maps: List[Tensor] = [fast_layout(x) for x in inputs]
         for count, nodes in enumerate(self.rounds):
             fine = len(maps) - 2 - count
             for i, node in enumerate(nodes, fine + 1):
