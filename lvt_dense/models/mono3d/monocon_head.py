@@ -131,7 +131,7 @@ class MonoConHead(Mono3DHead):
         """
         (feature,) = features
         maps = {
-            name: branch(feature).float()
+            name: branch(feature).float().contiguous()
             for name, branch in self.branches.items()
             if auxiliary or name not in _AUXILIARY
         }
