@@ -44,10 +44,10 @@ val_dataloader = dict(
     dataset=dict(pipeline=test_pipeline),
 )
 test_dataloader = val_dataloader
-train_cfg = dict(max_epochs=60, val_interval=20)
+train_cfg = dict(max_epochs=120, val_interval=20)
 optim_wrapper = dict(optimizer=dict(lr=5e-4), clip_grad=dict(max_norm=10.0))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
-    dict(type='CosineAnnealingLR', eta_min=2e-5, T_max=60),
+    dict(type='CosineAnnealingLR', eta_min=2e-5, T_max=120),
 ]
 default_hooks = dict(logger=dict(interval=6), checkpoint=dict(interval=20))
