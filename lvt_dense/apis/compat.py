@@ -4,10 +4,12 @@ import io
 from contextlib import redirect_stdout
 from importlib import import_module
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
+from mmengine.utils import digit_version
 
 
 def allow_own_checkpoints() -> None:
@@ -15,7 +17,7 @@ def allow_own_checkpoints() -> None:
 
     Its default refuses every class that was not allowed beforehand.
     """
-    if not hasattr(torch.serialization, 'add_safe_globals'):
+    if digit_version(torch.__version__) < digit_version('2.6'):
         return
     core = getattr(np, '_core', None) or np.core
     dtypes = {type(np.dtype(kind)) for kind in 'fdilq?'}
@@ -27,7 +29,7 @@ def allow_own_checkpoints() -> None:
             core.multiarray._reconstruct,
             core.multiarray.scalar,
             # the original MMEngine pickles the methods of its log history
-            getattr,
+            (_method_of_history, 'builtins.getattr'),
             *dtypes,
         ]
     )
@@ -42,3 +44,10 @@ def import_stack() -> None:
         for package in ('mmdet', 'mmseg'):
             if find_spec(package):
                 import_module(f'{package}.datasets')
+
+
+def _method_of_history(owner: Any, name: str) -> Any:
+    """``getattr``, as far as a checkpoint may use it."""
+    if owner is not HistoryBuffer or name.startswith('_'):
+        raise ValueError(f'a checkpoint asks for {name!r} of {owner!r}')
+    return getattr(owner, name)
