@@ -45,3 +45,36 @@ def test_builds_as_a_norm_of_mmcv(kind):
     conv = ConvModule(3, 8, 3, norm_cfg=dict(type=kind, num_affines=5))
     assert conv.norm.mixed_scale.shape == (5, 8)
     assert conv.conv.bias is None
+
+
+def test_gradients_are_those_that_autograd_derives():
+    torch.manual_seed(0)
+    norm = AttentiveBN(3, num_affines=4)
+    x = torch.randn(2, 3, 4, 5, requires_grad=True)
+    var, mean = torch.var_mean(x, (2, 3), keepdim=True, unbiased=False)
+    mixture = norm.attention(mean * (var + norm.eps).rsqrt()).flatten(1)
+    scale = (mixture @ norm.mixed_scale)[..., None, None]
+    shift = (mixture @ norm.mixed_shift)[..., None, None]
+    expected = norm.norm(x) * scale + shift
+    target = torch.randn_like(x)
+    inputs = (x, *norm.parameters())
+    for ours, theirs in zip(
+        torch.autograd.grad((norm(x) * target).sum(), inputs),
+        torch.autograd.grad((expected * target).sum(), inputs),
+    ):
+        assert ours.abs().max() > 0
+        assert torch.allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize('training', [True, False])
+def test_mixed_precision_stays_near_float32(training):
+    torch.manual_seed(0)
+    norm = AttentiveBN(6, momentum=0.0).train(training)
+    x = torch.randn(4, 6, 8, 8) * 3 + 1
+    full = norm(x)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        half = norm(x.bfloat16())
+    assert half.dtype == torch.bfloat16
+    assert (half - full).abs().max() < 0.1 * full.abs().max()
+    half.float().square().sum().backward()
+    assert norm.mixed_scale.grad.isfinite().all()
