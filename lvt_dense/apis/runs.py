@@ -1,10 +1,13 @@
 """What training and testing share."""
 
+import os
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator, Optional
 
+import torch.distributed
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
@@ -21,6 +24,43 @@ BATCH_OF_ONE = (
     'train_dataloader.batch_size to 2 or more, and '
     'train_dataloader.drop_last=True so that no last batch is smaller'
 )
+
+# What each launcher tells a process it starts.
+_RANKS = dict(pytorch='RANK', slurm='SLURM_PROCID', mpi='OMPI_COMM_WORLD_RANK')
+
+
+def use_launcher(cfg: Config, launcher: str) -> None:
+    """Set how the processes of a run were started.
+
+    Without a GPU, processes of torchrun talk over gloo, as MMEngine's own
+    launcher asks for CUDA, and ``sync_bn``, which torch has for GPUs alone,
+    is dropped.
+
+    Args:
+        cfg: Config; adapted in place.
+        launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
+
+    Raises:
+        UserError: This process was not started by that launcher.
+    """
+    cfg.launcher = launcher
+    if launcher == 'none':
+        return
+    if _RANKS[launcher] not in os.environ:
+        raise UserError(
+            f'--launcher {launcher}: {_RANKS[launcher]} is not set, so this '
+            'process was not started by it; use tools/dist_*.sh, '
+            'tools/slurm_*.sh, or leave --launcher out'
+        )
+    if launcher == 'pytorch' and get_device() == 'cpu':
+        torch.distributed.init_process_group('gloo')
+        cfg.sync_bn = None
+        cfg.model_wrapper_cfg = dict(
+            type='MMDistributedDataParallel',
+            device_ids=None,
+            broadcast_buffers=False,
+            find_unused_parameters=cfg.get('find_unused_parameters', False),
+        )
 
 
 def build_runner(cfg: Config) -> Runner:

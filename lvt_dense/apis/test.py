@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Dict, Optional
 
 from mmengine.config import Config
+from mmengine.dist import is_main_process
 
 from lvt_dense.checkpoints import read_state_dict
 from lvt_dense.errors import UserError
@@ -13,7 +14,13 @@ from lvt_dense.errors import UserError
 from .checks import check_data
 from .compat import allow_own_checkpoints, import_stack
 from .config import dataset_cfgs, evaluators
-from .runs import build_runner, check_fit, explained, work_dir_of
+from .runs import (
+    build_runner,
+    check_fit,
+    explained,
+    use_launcher,
+    work_dir_of,
+)
 from .storage import write_atomically
 
 
@@ -51,7 +58,7 @@ def test(
     """
     allow_own_checkpoints()
     import_stack()
-    cfg.launcher = launcher
+    use_launcher(cfg, launcher)
     cfg.work_dir = str(work_dir_of(cfg, work_dir))
     cfg.load_from = str(checkpoint)
     cfg.resume = False
@@ -83,8 +90,9 @@ def test(
         if out:
             _collect(Path(out), Path(folder))
     figures = {name: float(value) for name, value in metrics.items()}
-    target = Path(cfg.work_dir, 'metrics.json')
-    write_atomically(target, json.dumps(figures, indent=2) + '\n')
+    if is_main_process():
+        target = Path(cfg.work_dir, 'metrics.json')
+        write_atomically(target, json.dumps(figures, indent=2) + '\n')
     return figures
 
 

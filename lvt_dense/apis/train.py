@@ -12,7 +12,13 @@ from lvt_dense.errors import UserError
 
 from .checks import check_data
 from .compat import allow_own_checkpoints, import_stack
-from .runs import build_runner, check_fit, explained, work_dir_of
+from .runs import (
+    build_runner,
+    check_fit,
+    explained,
+    use_launcher,
+    work_dir_of,
+)
 from .storage import ATOMIC, is_complete, newest_checkpoint
 
 KEPT = 2  # checkpoints at least: the old one goes before the new one is there
@@ -47,7 +53,7 @@ def train(
     """
     allow_own_checkpoints()
     import_stack()
-    cfg.launcher = launcher
+    use_launcher(cfg, launcher)
     cfg.work_dir = str(work_dir_of(cfg, work_dir))
     check_data(cfg, [s for s in ('train', 'val') if f'{s}_cfg' in cfg])
     if amp:

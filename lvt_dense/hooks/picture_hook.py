@@ -16,7 +16,8 @@ class PictureHook(Hook):
     """Draws every tested image, ground truth beside prediction.
 
     It serves detection, segmentation and monocular 3D: how a sample looks is
-    the business of the config's visualizer.
+    the business of the config's visualizer. Visualizers draw in the first of
+    several processes alone, so there the others' images are left out.
 
     Args:
         show_dir: Folder of the pictures; None draws nothing.
@@ -34,6 +35,15 @@ class PictureHook(Hook):
         self.show_dir = show_dir and Path(show_dir)
         self.score_thr = score_thr
         self.opacity = opacity
+
+    def before_test(self, runner: Runner) -> None:
+        """Say so when only a part will be drawn."""
+        if self.show_dir and runner.world_size > 1:
+            runner.logger.warning(
+                f'{self.show_dir} will hold the images of the first of '
+                f'{runner.world_size} processes; test in one process, or run '
+                'tools/visualize.py, to draw all'
+            )
 
     def after_test_iter(
         self,

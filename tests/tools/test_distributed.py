@@ -1,0 +1,145 @@
+"""The launch scripts, with two processes on the CPU."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from tooling import TOOLS, run_tool
+
+from lvt_dense.datasets.scenes import write_coco
+
+pytestmark = pytest.mark.skipif(
+    torch.cuda.is_available(), reason='would run on the GPUs instead'
+)
+CONFIG = 'lvt_dense::ssdlite_mobilevit_xxs_192_demo.py'
+SMALL = (
+    '--cfg-options',
+    'train_dataloader.dataset.pipeline.4.scale=(64,64)',
+    'train_dataloader.batch_size=2',
+    'val_dataloader.dataset.pipeline.1.scale=(64,64)',
+    'test_dataloader.dataset.pipeline.1.scale=(64,64)',
+    *(
+        f'{split}_dataloader.{option}'
+        for split in ('train', 'val', 'test')
+        for option in ('num_workers=0', 'persistent_workers=False')
+    ),
+    'train_cfg.max_epochs=1',
+    'train_cfg.val_interval=1',
+    'default_hooks.logger.interval=1',
+)
+# What a cluster provides: srun starts one task, on this node.
+SRUN = """#!/usr/bin/env bash
+while [ "$1" != bash ]; do echo "$1" >> "$SRUN_OPTIONS"; shift; done
+SLURM_NNODES=1 SLURM_NODEID=0 SLURM_JOB_NODELIST=here exec "$@"
+"""
+SCONTROL = '#!/usr/bin/env bash\necho 127.0.0.1\n'
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('scenes') / 'coco'
+    write_coco(folder, 11, seed=1, size=(96, 72), val_fraction=0.3)
+    return folder
+
+
+def launch(script: str, *args: object, **environment: str) -> str:
+    """What a launch script says on its standard output and error."""
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        port = probe.getsockname()[1]
+    folders = (str(Path(sys.executable).parent), os.environ['PATH'])
+    done = subprocess.run(
+        [str(TOOLS / script), *map(str, args)],
+        env={
+            **os.environ,
+            'PATH': os.pathsep.join(folders),
+            'MASTER_PORT': str(port),
+            'OMP_NUM_THREADS': '1',
+            **environment,
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    return done.stdout
+
+
+@pytest.fixture(scope='module')
+def trained(data, tmp_path_factory):
+    work_dir = tmp_path_factory.mktemp('work')
+    options = ('--data-root', data, '--work-dir', work_dir, *SMALL)
+    said = launch('dist_train.sh', CONFIG, 2, *options)
+    return work_dir, said
+
+
+def test_two_processes_share_an_epoch(trained):
+    work_dir, said = trained
+    # 8 images, 2 in each of 2 processes, are 2 steps.
+    assert 'Epoch(train) [1][2/2]' in said
+    assert (work_dir / 'epoch_1.pth').is_file()
+    assert 'coco/bbox_mAP' in said
+
+
+@pytest.mark.parametrize('cluster', [False, True])
+def test_figures_are_those_of_one_process(trained, data, tmp_path, cluster):
+    checkpoint = trained[0] / 'epoch_1.pth'
+    figures = []
+    for name in ('one', 'two'):
+        out = tmp_path / name
+        options = ('--data-root', data, '--work-dir', out)
+        options += ('--out', out / 'found.json', *SMALL)
+        if name == 'one':
+            assert run_tool('test', CONFIG, checkpoint, *options) == 0
+        elif not cluster:
+            launch('dist_test.sh', CONFIG, checkpoint, 2, *options)
+        else:
+            on_a_cluster(
+                tmp_path, 'slurm_test.sh', CONFIG, checkpoint, *options
+            )
+        found = json.loads((out / 'found.json').read_text())
+        metrics = json.loads((out / 'metrics.json').read_text())
+        figures.append((metrics, sorted(map(str, found))))
+    assert figures[0] == figures[1]
+    assert len(figures[0][1]) > 0
+
+
+def on_a_cluster(folder: Path, script: str, *args: object) -> str:
+    """Launch with a srun that notes its options and starts one task."""
+    for name, text in (('srun', SRUN), ('scontrol', SCONTROL)):
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    options = folder / 'options'
+    path = (str(folder), str(Path(sys.executable).parent), os.environ['PATH'])
+    said = launch(
+        script,
+        'part',
+        'job',
+        *args,
+        GPUS='2',
+        PATH=os.pathsep.join(path),
+        SRUN_OPTIONS=str(options),
+    )
+    assert {'--nodes=1', '--gres=gpu:2', '--cpus-per-task=10'} <= set(
+        options.read_text().split()
+    )
+    return said
+
+
+def test_slurm_training(data, tmp_path):
+    options = ('--data-root', data, '--work-dir', tmp_path, *SMALL)
+    said = on_a_cluster(tmp_path, 'slurm_train.sh', CONFIG, *options)
+    assert 'Epoch(train) [1][2/2]' in said
+
+
+def test_launcher_without_its_processes(data, tmp_path, capsys, monkeypatch):
+    monkeypatch.delenv('RANK', raising=False)
+    options = ('--data-root', data, '--work-dir', tmp_path)
+    args = (CONFIG, '--launcher', 'pytorch', *options)
+    assert run_tool('train', *args) == 2
+    assert 'RANK is not set' in capsys.readouterr().err
