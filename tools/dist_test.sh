@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Usage: tools/dist_test.sh CONFIG CHECKPOINT GPUS [options of tools/test.py]
+# Without a GPU, GPUS is the number of processes on the CPU.
 # For several machines set NNODES, NODE_RANK, MASTER_ADDR and MASTER_PORT.
 set -euo pipefail
 config=$1 checkpoint=$2 gpus=$3; shift 3

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Usage: tools/dist_train.sh CONFIG GPUS [options of tools/train.py]
+# Without a GPU, GPUS is the number of processes on the CPU.
 # For several machines set NNODES, NODE_RANK, MASTER_ADDR and MASTER_PORT.
 set -euo pipefail
 config=$1 gpus=$2; shift 2
