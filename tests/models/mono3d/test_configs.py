@@ -15,7 +15,7 @@ CONFIGS = Path(__file__).parents[3] / 'configs'
 NAMES = sorted(
     path.stem
     for head in ('monocon', 'fcos3d')
-    for path in CONFIGS.glob(f'{head}_*_kitti.py')
+    for path in CONFIGS.glob(f'{head}_*.py')
 )
 
 
