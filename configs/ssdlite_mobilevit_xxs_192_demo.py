@@ -4,7 +4,8 @@
 #   python tools/make_demo_data.py --format coco --out data/demo --images 480
 #   python tools/train.py configs/ssdlite_mobilevit_xxs_192_demo.py
 #
-# Expected on the 120 held-out scenes: mAP@50 0.70, mAP 0.35.
+# Expected on the 120 held-out scenes: mAP@50 0.54, mAP 0.22, after nine
+# minutes; with max_epochs = 50, 0.70 and 0.35.
 _base_ = './ssdlite_mobilevit_xxs_320_coco.py'
 data_root = 'data/demo/'
 classes = ('person', 'bicycle', 'car')
