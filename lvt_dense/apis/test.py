@@ -3,7 +3,7 @@
 import json
 import tempfile
 from pathlib import Path
-from typing import Dict, Optional
+from typing import Any, Dict, Optional
 
 from mmengine.config import Config
 from mmengine.dist import is_main_process
@@ -65,21 +65,10 @@ def test(
     state = read_state_dict(checkpoint)
     check_data(cfg, ['test'])
     if show_dir:
-        cfg.setdefault('default_hooks', {})['visualization'] = dict(
-            type='lvt_dense.PictureHook',
-            show_dir=show_dir,
-            score_thr=score_thr,
-            opacity=opacity,
-        )
+        _draw(cfg, show_dir=show_dir, score_thr=score_thr, opacity=opacity)
     if tta:
         _use_tta(cfg)
-    # A checkpoint holds the averaged weights already, and the hook would ask
-    # for the wrapping that only files of a training have.
-    cfg.custom_hooks = [
-        hook
-        for hook in cfg.get('custom_hooks') or []
-        if 'EMAHook' not in str(hook.get('type'))
-    ]
+    _leave_out_averaging(cfg)
     with tempfile.TemporaryDirectory() as folder, explained(cfg):
         if out:
             _write_predictions(cfg, Path(out), Path(folder))
@@ -94,6 +83,21 @@ def test(
         target = Path(cfg.work_dir, 'metrics.json')
         write_atomically(target, json.dumps(figures, indent=2) + '\n')
     return figures
+
+
+def _draw(cfg: Config, **options: Any) -> None:
+    hooks = cfg.setdefault('default_hooks', {})
+    hooks['visualization'] = dict(type='lvt_dense.PictureHook', **options)
+
+
+def _leave_out_averaging(cfg: Config) -> None:
+    # A checkpoint holds the averaged weights already, and the hook would ask
+    # for the wrapping that only files of a training have.
+    cfg.custom_hooks = [
+        hook
+        for hook in cfg.get('custom_hooks') or []
+        if 'EMAHook' not in str(hook.get('type'))
+    ]
 
 
 def _use_tta(cfg: Config) -> None:
