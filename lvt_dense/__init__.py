@@ -18,7 +18,7 @@ allow_flat_names()
 _PUBLIC = {
     'build_backbone': 'lvt_dense.models.backbones',
     'list_backbones': 'lvt_dense.models.backbones',
-    'swap_backbone': 'lvt_dense.apis.swap',
+    'swap_backbone': 'lvt_dense.swap',
 }
 __all__ = ['__version__', *_PUBLIC]
 

@@ -1,9 +1,10 @@
 """Names of configs: what MMEngine needs to find ours."""
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Callable, Tuple
+from typing import Any
 
 from mmengine.config import config as mmengine_config
 from mmengine.hub import hub as mmengine_hub
@@ -23,7 +24,7 @@ def allow_flat_names() -> None:
         _answer_for_us(module, 'get_installed_path', _folder)
 
 
-def _split(name: str) -> Tuple[str, str]:
+def _split(name: str) -> tuple[str, str]:
     return OURS, name.partition('::')[2]
 
 

@@ -4,8 +4,6 @@ Thanks to the ``locations`` below, ``type='lvt_dense.MobileViT'`` builds from
 any MMDetection or MMSegmentation config with nothing imported beforehand.
 """
 
-from typing import List
-
 from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
@@ -35,7 +33,7 @@ class _LoudRegistry(Registry):
             ) from error
 
 
-def _child(name: str, parent: Registry, locations: List[str]) -> Registry:
+def _child(name: str, parent: Registry, locations: list[str]) -> Registry:
     return _LoudRegistry(
         name,
         parent=parent,

@@ -1,8 +1,8 @@
 """A tiny data set in KITTI's layout, written by hand for the tests."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Sequence
 
 import numpy as np
 from PIL import Image

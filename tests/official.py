@@ -7,8 +7,9 @@ weight file. The figures are in ``tests/data``.
 
 import json
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Dict, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor
 DATA = Path(__file__).parent / 'data'
 
 
-def figures(name: str) -> Dict[str, Any]:
+def figures(name: str) -> dict[str, Any]:
     """Figures of the official implementation of a family."""
     return json.loads((DATA / f'{name}.json').read_text())
 
@@ -40,7 +41,7 @@ def filled(key: str, shape: Sequence[int]) -> Tensor:
     return torch.from_numpy(np.asarray(value, dtype=np.float32))
 
 
-def official_state(keys: Dict[str, Sequence[int]]) -> Dict[str, Tensor]:
+def official_state(keys: dict[str, Sequence[int]]) -> dict[str, Tensor]:
     """State dict of an official implementation, without counters."""
     return {
         key: filled(key, shape)
@@ -56,7 +57,7 @@ def image(height: int, width: int) -> Tensor:
     return torch.from_numpy(value.astype(np.float32))
 
 
-def difference(feature: Tensor, expected: Dict[str, Any]) -> float:
+def difference(feature: Tensor, expected: dict[str, Any]) -> float:
     """Largest difference of the samples, over the level's deviation."""
     assert list(feature.shape) == expected['shape']
     samples = expected['samples']

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from mmengine.config import Config
 
-from lvt_dense.apis.config import load_config, set_data_root
+from lvt_dense.config import load_config, set_data_root
 
 CONFIGS = Path(__file__).parent.parent / 'configs'
 LAYOUT_OF = dict(

@@ -5,7 +5,7 @@ Family and layout are told from the names of the tensors alone.
 
 import argparse
 
-from lvt_dense.apis.cli import command
+from lvt_dense.commands.cli import command
 
 
 def parse_args() -> argparse.Namespace:

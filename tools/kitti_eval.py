@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from lvt_dense.apis.cli import command
+from lvt_dense.commands.cli import command
 
 
 def parse_args() -> argparse.Namespace:
@@ -35,13 +35,16 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Read both folders, score, print the table, write the file."""
     args = parse_args()
-    from lvt_dense.apis.compat import import_stack
-    from lvt_dense.apis.storage import write_atomically
+    from lvt_dense.compat import import_stack
+    from lvt_dense.files import write_atomically
 
     import_stack()
-    from lvt_dense.evaluation.kitti_eval import evaluate_kitti, round_scores
-    from lvt_dense.evaluation.kitti_metric import describe_small_counts
-    from lvt_dense.evaluation.kitti_results import format_table, read_folders
+    from lvt_dense.evaluation.kitti.average_precision import (
+        evaluate_kitti,
+        round_scores,
+    )
+    from lvt_dense.evaluation.kitti.metric import describe_small_counts
+    from lvt_dense.evaluation.kitti.results import format_table, read_folders
 
     labels, results = read_folders(
         args.results, args.labels, args.ids, args.missing_as_empty

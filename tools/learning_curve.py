@@ -2,7 +2,7 @@
 
 import argparse
 
-from lvt_dense.apis.cli import command
+from lvt_dense.commands.cli import command
 
 
 def parse_args() -> argparse.Namespace:

@@ -3,7 +3,7 @@
 import argparse
 import re
 
-from lvt_dense.apis.cli import command
+from lvt_dense.commands.cli import command
 from lvt_dense.errors import UserError
 
 FORMATS = ('coco', 'ade20k', 'cityscapes', 'voc', 'camvid', 'kitti')
@@ -58,7 +58,7 @@ def parse_size(text: str) -> tuple[int, int]:
 def main() -> None:
     """Renders and writes the data set."""
     args = parse_args()
-    from lvt_dense.datasets.scenes import (
+    from lvt_dense.scenes import (
         write_coco,
         write_kitti,
         write_semantic,

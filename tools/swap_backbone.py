@@ -2,7 +2,7 @@
 
 import argparse
 
-from lvt_dense.apis.cli import command
+from lvt_dense.commands.cli import command
 
 
 def parse_args() -> argparse.Namespace:
@@ -21,7 +21,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Swap, then print or write."""
     args = parse_args()
-    from lvt_dense.apis.swap import swap_backbone, write_config
+    from lvt_dense.swap import swap_backbone, write_config
 
     cfg = swap_backbone(args.config, args.backbone, pretrained=args.pretrained)
     if args.out:

@@ -5,8 +5,8 @@ import os
 
 from mmengine.config import DictAction
 
-from lvt_dense.apis.cli import command
-from lvt_dense.apis.config import load_config, set_data_root
+from lvt_dense.commands.cli import command
+from lvt_dense.config import load_config, set_data_root
 
 
 def parse_args() -> argparse.Namespace:

@@ -1,14 +1,14 @@
 """Look at the inputs before, and for the cause after, a failed run."""
 
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Iterable, Iterator, Optional, Tuple
+from typing import Any
 
 from mmengine.config import Config
 
+from lvt_dense.config import dataset_cfgs
 from lvt_dense.errors import UserError
-
-from .config import dataset_cfgs
 
 
 def check_data(cfg: Config, splits: Iterable[str]) -> None:
@@ -46,7 +46,7 @@ def _named_paths(dataset: dict) -> Iterator[Path]:
             yield root / prefix
 
 
-def annotation_fault(cfg: Config) -> Optional[str]:
+def annotation_fault(cfg: Config) -> str | None:
     """What is wrong with the annotation files of a config, or None.
 
     Called after a run has failed: reading large files twice beforehand would
@@ -62,7 +62,7 @@ def annotation_fault(cfg: Config) -> Optional[str]:
     return None
 
 
-def coco_fault(path: Path) -> Optional[str]:
+def coco_fault(path: Path) -> str | None:
     """What is wrong with a COCO annotation file, or None."""
     try:
         content = json.loads(path.read_text())
@@ -90,7 +90,7 @@ def coco_fault(path: Path) -> Optional[str]:
     return None
 
 
-def _lacking(item: Any, keys: Tuple[str, ...]) -> str:
+def _lacking(item: Any, keys: tuple[str, ...]) -> str:
     if not isinstance(item, dict):
         return 'everything: it is no object'
     return ', '.join(key for key in keys if key not in item)

@@ -3,23 +3,17 @@
 import io
 from collections import defaultdict
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple
 
 import torch
 from torch import Tensor
 
-from lvt_dense.checkpoints import (
-    LoadReport,
-    convert,
-    identify,
-    read_state_dict,
-)
+from lvt_dense.checkpoints import read_state_dict
 from lvt_dense.checkpoints.whole import WHOLE_LAYOUTS, identify_whole
 from lvt_dense.errors import UserError
+from lvt_dense.files import write_atomically
 from lvt_dense.models.backbones import build_backbone, families
 from lvt_dense.models.backbones.factory import parse_backbone
-
-from .storage import write_atomically
+from lvt_dense.models.backbones.pretrained import LoadReport, convert, identify
 
 SHOWN = 5  # keys that a message names in full
 
@@ -27,7 +21,7 @@ SHOWN = 5  # keys that a message names in full
 def convert_checkpoint(
     source: str,
     target: str,
-    backbone: Optional[str] = None,
+    backbone: str | None = None,
     flip_stem: bool = False,
 ) -> str:
     """Convert a file in an official layout to one in ours.
@@ -78,8 +72,8 @@ def convert_checkpoint(
 
 
 def _backbone_tensors(
-    source: str, state: Dict[str, Tensor], backbone: Optional[str]
-) -> Tuple[Dict[str, Tensor], List[str], str]:
+    source: str, state: dict[str, Tensor], backbone: str | None
+) -> tuple[dict[str, Tensor], list[str], str]:
     found = identify(state)
     if found is None:
         raise UserError(
@@ -102,13 +96,13 @@ def _backbone_tensors(
 
 
 def _fitted(
-    own: Dict[str, Tensor],
-    unknown: List[str],
+    own: dict[str, Tensor],
+    unknown: list[str],
     source: str,
     layout: str,
     backbone: str,
     flip_stem: bool,
-) -> Tuple[Dict[str, Tensor], str]:
+) -> tuple[dict[str, Tensor], str]:
     """Tensors that a backbone takes, after the strict check that they fit."""
     model = build_backbone(backbone, **_all_levels(backbone))
     report = LoadReport(str(source), backbone, layout)
@@ -122,7 +116,7 @@ def _fitted(
     return dict(model.state_dict()), str(report)
 
 
-def _all_levels(backbone: str) -> Dict[str, Tuple[int, ...]]:
+def _all_levels(backbone: str) -> dict[str, tuple[int, ...]]:
     family, _ = parse_backbone(backbone)
     return dict(out_indices=tuple(range(family.num_levels)))
 
@@ -137,5 +131,5 @@ def _all_layouts() -> str:
     return '; '.join(f'{k}: {", ".join(v)}' for k, v in names.items())
 
 
-def _some(keys: List[str]) -> str:
+def _some(keys: list[str]) -> str:
     return ', '.join(keys[:SHOWN]) + (', ...' if len(keys) > SHOWN else '')

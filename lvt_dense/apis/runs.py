@@ -1,9 +1,9 @@
 """What training and testing share."""
 
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator, Optional
 
 import torch.distributed
 from mmengine.config import Config
@@ -13,8 +13,8 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from torch import nn
 
-from lvt_dense.checkpoints import LoadReport, identify
 from lvt_dense.errors import UserError
+from lvt_dense.models.backbones.pretrained import LoadReport, identify
 
 from .checks import annotation_fault
 
@@ -70,7 +70,7 @@ def build_runner(cfg: Config) -> Runner:
     return Runner.from_cfg(cfg)
 
 
-def work_dir_of(cfg: Config, work_dir: Optional[str]) -> Path:
+def work_dir_of(cfg: Config, work_dir: str | None) -> Path:
     """The given folder, else the config's own, else one named after it."""
     default = Path('work_dirs', Path(cfg.filename or 'config').stem)
     return Path(work_dir or cfg.get('work_dir') or default)

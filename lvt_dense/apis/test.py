@@ -3,17 +3,18 @@
 import json
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 
 from lvt_dense.checkpoints import read_state_dict
+from lvt_dense.compat import allow_own_checkpoints, import_stack
+from lvt_dense.config import dataset_cfgs, evaluators
 from lvt_dense.errors import UserError
+from lvt_dense.files import write_atomically
 
 from .checks import check_data
-from .compat import allow_own_checkpoints, import_stack
-from .config import dataset_cfgs, evaluators
 from .runs import (
     build_runner,
     check_fit,
@@ -21,20 +22,19 @@ from .runs import (
     use_launcher,
     work_dir_of,
 )
-from .storage import write_atomically
 
 
 def test(
     cfg: Config,
     checkpoint: str,
-    work_dir: Optional[str] = None,
-    out: Optional[str] = None,
-    show_dir: Optional[str] = None,
+    work_dir: str | None = None,
+    out: str | None = None,
+    show_dir: str | None = None,
     score_thr: float = 0.3,
-    opacity: Optional[float] = None,
+    opacity: float | None = None,
     tta: bool = False,
     launcher: str = 'none',
-) -> Dict[str, float]:
+) -> dict[str, float]:
     """Evaluate a checkpoint on the test split of a config.
 
     Args:

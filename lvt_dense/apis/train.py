@@ -1,17 +1,17 @@
 """Training, for detection, segmentation and monocular 3D alike."""
 
 from pathlib import Path
-from typing import Optional, Union
 
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
 from lvt_dense.checkpoints import read_state_dict
+from lvt_dense.compat import allow_own_checkpoints, import_stack
 from lvt_dense.errors import UserError
+from lvt_dense.files import ATOMIC, is_complete, newest_checkpoint
 
 from .checks import check_data
-from .compat import allow_own_checkpoints, import_stack
 from .runs import (
     build_runner,
     check_fit,
@@ -19,15 +19,14 @@ from .runs import (
     use_launcher,
     work_dir_of,
 )
-from .storage import ATOMIC, is_complete, newest_checkpoint
 
 KEPT = 2  # checkpoints at least: the old one goes before the new one is there
 
 
 def train(
     cfg: Config,
-    work_dir: Optional[str] = None,
-    resume: Union[bool, str] = False,
+    work_dir: str | None = None,
+    resume: bool | str = False,
     amp: bool = False,
     auto_scale_lr: bool = False,
     launcher: str = 'none',
@@ -99,7 +98,7 @@ def _use_scaled_lr(cfg: Config) -> None:
     scaling.enable = True
 
 
-def _resume(cfg: Config, resume: Union[bool, str]) -> None:
+def _resume(cfg: Config, resume: bool | str) -> None:
     if resume is True:
         path = newest_checkpoint(cfg.work_dir)
         if path is None:

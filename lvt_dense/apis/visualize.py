@@ -3,7 +3,7 @@
 import json
 from glob import glob
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any
 
 import mmcv
 import numpy as np
@@ -17,14 +17,14 @@ from mmengine.utils import track_iter_progress
 from torch import Tensor, nn
 
 from lvt_dense.checkpoints import read_state_dict
+from lvt_dense.compat import import_stack
+from lvt_dense.config import dataset_cfgs
 from lvt_dense.errors import UserError
+from lvt_dense.files import write_atomically
 from lvt_dense.visualization.draw import save_picture
 
 from .checks import check_data
-from .compat import import_stack
-from .config import dataset_cfgs
 from .runs import check_fit
-from .storage import write_atomically
 
 IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 SPLITS = ('train', 'val', 'test')
@@ -35,13 +35,13 @@ def visualize(
     checkpoint: str,
     source: str,
     out: str,
-    annotations: Optional[str] = None,
+    annotations: str | None = None,
     batch_size: int = 4,
     score_thr: float = 0.3,
-    opacity: Optional[float] = None,
-    limit: Optional[int] = None,
-    device: Optional[str] = None,
-) -> List[dict]:
+    opacity: float | None = None,
+    limit: int | None = None,
+    device: str | None = None,
+) -> list[dict]:
     """Predict, and write pictures and ``predictions.json``.
 
     Args:
@@ -114,8 +114,8 @@ def load_model(cfg: Config, checkpoint: str, device: str = 'cpu') -> nn.Module:
 
 
 def _inputs(
-    cfg: Config, source: str, annotations: Optional[str]
-) -> Tuple[List[dict], Compose, dict]:
+    cfg: Config, source: str, annotations: str | None
+) -> tuple[list[dict], Compose, dict]:
     """Infos of the images, the pipeline for them, and the data's classes."""
     if _is_split(source):
         check_data(cfg, [source])
@@ -139,7 +139,7 @@ def _is_split(source: str) -> bool:
     return source in SPLITS and not Path(source).exists()
 
 
-def find_images(source: str) -> List[Path]:
+def find_images(source: str) -> list[Path]:
     """Images of a path, a folder or a glob pattern, in order.
 
     Raises:
@@ -181,8 +181,8 @@ def _build_dataset(dataset: dict, cfg: Config) -> Any:
 
 
 def _annotated(
-    cfg: Config, paths: List[Path], annotations: str
-) -> Tuple[List[dict], Compose, dict]:
+    cfg: Config, paths: list[Path], annotations: str
+) -> tuple[list[dict], Compose, dict]:
     given = Path(annotations)
     folder = paths[0].parent
     dataset = dict(next(dataset_cfgs(cfg, 'test')), data_root='')
@@ -211,7 +211,7 @@ def _annotated(
     return infos, built.pipeline, built.metainfo
 
 
-def _names(paths: List[str]) -> List[str]:
+def _names(paths: list[str]) -> list[str]:
     """Names for the pictures: the stems, made unique by their folders."""
     stems = [Path(path).stem for path in paths]
     if len(set(stems)) == len(stems):
@@ -221,9 +221,9 @@ def _names(paths: List[str]) -> List[str]:
 
 def _plain(
     sample: BaseDataElement, score_thr: float, metainfo: dict
-) -> Dict[str, Any]:
+) -> dict[str, Any]:
     """Predicted instances as lists; label maps are in the pictures."""
-    record: Dict[str, Any] = {}
+    record: dict[str, Any] = {}
     classes = metainfo.get('classes', ())
     for field in ('pred_instances', 'pred_instances_3d'):
         if field not in sample:

@@ -4,7 +4,7 @@ Those of ml-cvnets v0.1 and of Hugging Face's
 ``MobileViTForSemanticSegmentation``, which was converted from them.
 """
 
-from typing import Iterator, Tuple
+from collections.abc import Iterator
 
 from .layout import Layout
 from .mobilevit import (
@@ -18,8 +18,8 @@ NUM_BRANCHES = 4  # 1x1, and one for every rate
 
 
 def _head_pairs(
-    aspp: str, pool: str, block: str, layers: Tuple[str, str], classifier: str
-) -> Iterator[Tuple[str, str]]:
+    aspp: str, pool: str, block: str, layers: tuple[str, str], classifier: str
+) -> Iterator[tuple[str, str]]:
     """Names of the head.
 
     Args:
@@ -43,7 +43,7 @@ def _head_pairs(
     yield f'{classifier}.{{p}}', 'decode_head.conv_seg.{p}'
 
 
-def _cvnets() -> Iterator[Tuple[str, str]]:
+def _cvnets() -> Iterator[tuple[str, str]]:
     for theirs, ours in backbone_pairs(CVNETS):
         yield f'encoder.{theirs}', f'backbone.{ours}'
     yield from _head_pairs(
@@ -55,7 +55,7 @@ def _cvnets() -> Iterator[Tuple[str, str]]:
     )
 
 
-def _hugging_face() -> Iterator[Tuple[str, str]]:
+def _hugging_face() -> Iterator[tuple[str, str]]:
     for theirs, ours in backbone_pairs(HUGGING_FACE):
         yield f'mobilevit.{theirs}', f'backbone.{ours}'
     yield from _head_pairs(

@@ -4,7 +4,8 @@
 stages 0 to 3. Classifier, detection and segmentation code use the same keys.
 """
 
-from typing import Iterator, NamedTuple, Tuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from .layout import Layout
 
@@ -16,14 +17,14 @@ MAX_DEPTH = 9  # of the published variants
 class _Names(NamedTuple):
     """What one code base calls the parts; ``{s}`` is 1 for ``stage1``."""
 
-    stem: Tuple[Tuple[str, str], ...]  # theirs, ours
+    stem: tuple[tuple[str, str], ...]  # theirs, ours
     first_block: str
     block: str  # ``{b-1}`` counts from the second block
     layer_norm: str
-    parts: Tuple[Tuple[str, str], ...]  # theirs, ours
+    parts: tuple[tuple[str, str], ...]  # theirs, ours
 
 
-def _pairs(names: _Names) -> Iterator[Tuple[str, str]]:
+def _pairs(names: _Names) -> Iterator[tuple[str, str]]:
     for theirs, ours in names.stem:
         yield f'{theirs}.{{p}}', f'stem.{ours}.{{p}}'
     for stage in range(4):

@@ -1,20 +1,14 @@
 """A layout: how one code base names the tensors of one family."""
 
 import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import (
     Any,
-    Dict,
-    Iterable,
-    List,
-    Mapping,
-    Optional,
-    Sequence,
-    Tuple,
 )
 
 from torch import Tensor
 
-StateDict = Dict[str, Tensor]
+StateDict = dict[str, Tensor]
 _FIELD = re.compile(r'\{(\w+)\}')
 
 
@@ -47,7 +41,7 @@ class Layout:
         self,
         name: str,
         markers: Sequence[str],
-        pairs: Iterable[Tuple[str, str]],
+        pairs: Iterable[tuple[str, str]],
         prefixes: Sequence[str] = ('',),
         ignored: Sequence[str] = (),
     ) -> None:
@@ -61,7 +55,7 @@ class Layout:
             (_compile(ours), theirs) for theirs, ours in pairs
         ]
 
-    def prefix_of(self, keys: Iterable[str]) -> Optional[str]:
+    def prefix_of(self, keys: Iterable[str]) -> str | None:
         """The prefix under which ``keys`` are of this layout, or None."""
         keys = set(keys)
         for prefix in self.prefixes:
@@ -70,8 +64,8 @@ class Layout:
         return None
 
     def to_own(
-        self, state: Mapping[str, Tensor], settings: Optional[dict] = None
-    ) -> Tuple[StateDict, List[str]]:
+        self, state: Mapping[str, Tensor], settings: dict | None = None
+    ) -> tuple[StateDict, list[str]]:
         """Rename official tensors.
 
         Args:
@@ -106,7 +100,7 @@ class Layout:
         return official
 
 
-def _rename(key: str, table: Sequence[Tuple[Any, str]]) -> Optional[str]:
+def _rename(key: str, table: Sequence[tuple[Any, str]]) -> str | None:
     for pattern, template in table:
         match = pattern.fullmatch(key)
         if match:

@@ -4,7 +4,8 @@ The stem and ``layer_1`` of the official code are our stem; ``layer_2`` to
 ``layer_5`` are our stages 0 to 3, the last three with a transformer block.
 """
 
-from typing import Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,15 +23,15 @@ class _Names(NamedTuple):
     stem: str
     residual: str  # before the layers of an inverted residual
     first_residual: str  # the same in a layer with a transformer block
-    residual_layers: Tuple[str, str, str]
+    residual_layers: tuple[str, str, str]
     block: str  # before the parts of a transformer block
-    conv_norm: Tuple[str, str]
-    parts: Dict[str, str]  # our part of a transformer block -> theirs
-    encoder: Dict[str, str]  # our part of an encoder -> theirs
+    conv_norm: tuple[str, str]
+    parts: dict[str, str]  # our part of a transformer block -> theirs
+    encoder: dict[str, str]  # our part of an encoder -> theirs
 
 
-def backbone_pairs(names: _Names) -> Iterator[Tuple[str, str]]:
-    def both(theirs: str, ours: str) -> Iterator[Tuple[str, str]]:
+def backbone_pairs(names: _Names) -> Iterator[tuple[str, str]]:
+    def both(theirs: str, ours: str) -> Iterator[tuple[str, str]]:
         for their_layer, our_layer in zip(names.conv_norm, ('conv', 'norm')):
             yield f'{theirs}.{their_layer}.{{p}}', f'{ours}.{our_layer}.{{p}}'
 
@@ -50,7 +51,7 @@ def backbone_pairs(names: _Names) -> Iterator[Tuple[str, str]]:
             yield from _block_pairs(names, layer, both)
 
 
-def _block_pairs(names: _Names, layer: int, both) -> Iterator[Tuple[str, str]]:
+def _block_pairs(names: _Names, layer: int, both) -> Iterator[tuple[str, str]]:
     theirs = names.block.replace('{s}', str(layer)).replace(
         '{s-1}', str(layer - 1)
     )
@@ -175,8 +176,8 @@ class HuggingFaceLayout(Layout):
     split = ('query', 'key', 'value')
 
     def to_own(
-        self, state: Mapping[str, Tensor], settings: Optional[dict] = None
-    ) -> Tuple[StateDict, List[str]]:
+        self, state: Mapping[str, Tensor], settings: dict | None = None
+    ) -> tuple[StateDict, list[str]]:
         """Stack the rows of query, key and value, then rename."""
         stacked = dict(state)
         for key in state:
@@ -199,8 +200,8 @@ class HuggingFaceLayout(Layout):
 def _layout(
     name: str,
     names: _Names,
-    markers: Tuple[str, ...],
-    prefixes: Tuple[str, ...] = ('',),
+    markers: tuple[str, ...],
+    prefixes: tuple[str, ...] = ('',),
     cls: type = Layout,
 ) -> Layout:
     return cls(name, markers, backbone_pairs(names), prefixes, CLASSIFIER)

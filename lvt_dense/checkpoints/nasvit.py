@@ -7,7 +7,7 @@ a sub-network is a slice of them (paper's code, ``get_active_subnet``).
 """
 
 import re
-from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -49,7 +49,7 @@ _JOINT = '.query_key.'
 _TABLE_ROWS = (10, 8)  # depth, tokens modulo 8
 
 
-def _pairs(conv: str, norm: str) -> Iterator[Tuple[str, str]]:
+def _pairs(conv: str, norm: str) -> Iterator[tuple[str, str]]:
     """Templates in which blocks keep their official number ``{n}``."""
     for theirs, ours in (
         ('first_conv', 'stem.0'),
@@ -93,8 +93,8 @@ class _NASViTLayout(Layout):
         self.is_supernet = is_supernet
 
     def to_own(
-        self, state: Mapping[str, Tensor], settings: Optional[dict] = None
-    ) -> Tuple[StateDict, List[str]]:
+        self, state: Mapping[str, Tensor], settings: dict | None = None
+    ) -> tuple[StateDict, list[str]]:
         """Rename, and take the slices of the sub-network ``settings``.
 
         Raises:
@@ -147,7 +147,7 @@ class _NASViTLayout(Layout):
                 official[key] = value
         return super().to_official(official)
 
-    def _blocks(self, depths: Sequence[int]) -> Dict[int, Tuple[str, int]]:
+    def _blocks(self, depths: Sequence[int]) -> dict[int, tuple[str, int]]:
         """Our place and the stage (1 for mb1) of every official number."""
         blocks, first = {}, 0
         for part, (depth, most) in enumerate(zip(depths, MAX_DEPTHS), 1):
@@ -187,7 +187,7 @@ def _place(part: int, block: int, depths: Sequence[int]) -> str:
     return f'stages.{min(part - 2, 3) + (part == 7)}.{block}'
 
 
-def _depths(own: Mapping[str, Tensor]) -> List[int]:
+def _depths(own: Mapping[str, Tensor]) -> list[int]:
     """Depths of mb1 to mb7, read off our keys."""
     first_of_mb6 = 0
     counts = dict.fromkeys(('stem', *(f'stages.{i}' for i in range(5))), 0)
@@ -204,7 +204,7 @@ def _depths(own: Mapping[str, Tensor]) -> List[int]:
     return depths
 
 
-def _scaling_row(settings: dict, part: int) -> Tuple[int, int]:
+def _scaling_row(settings: dict, part: int) -> tuple[int, int]:
     """Row of a switchable scaling table that a sub-network was trained with.
 
     The official code finds it by the blocks of the stage and the number of
@@ -215,7 +215,7 @@ def _scaling_row(settings: dict, part: int) -> Tuple[int, int]:
     return depth, side * side % _TABLE_ROWS[1]
 
 
-def _shapes(settings: dict) -> Dict[str, torch.Size]:
+def _shapes(settings: dict) -> dict[str, torch.Size]:
     """Shapes of a sub-network's tensors, all five levels, by our keys."""
     from lvt_dense.models.backbones.nasvit import NASViT
 

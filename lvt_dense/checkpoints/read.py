@@ -3,7 +3,7 @@
 import pickle
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Dict
+from typing import Any
 from urllib.parse import urlparse
 
 import torch
@@ -31,7 +31,7 @@ _PLAIN = {
 }
 
 
-def read_state_dict(source: str) -> Dict[str, Tensor]:
+def read_state_dict(source: str) -> dict[str, Tensor]:
     """Read the tensors of a checkpoint of any of the known wrappings.
 
     A file is data: objects in it that are no tensors or containers are
@@ -104,7 +104,7 @@ def _load(path: Path) -> Any:
     )
 
 
-def _unwrap(content: Any) -> Dict[str, Tensor]:
+def _unwrap(content: Any) -> dict[str, Tensor]:
     while isinstance(content, dict):
         inner = [content[k] for k in WRAPPERS if k in content]
         inner = [c for c in inner if isinstance(c, dict) and c]

@@ -1,6 +1,6 @@
 """The official SSDLite detectors of MobileViT (ml-cvnets v0.1), whole."""
 
-from typing import Iterator, List, Mapping, Optional, Tuple
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ CLASSES = 81  # of COCO, with the background
 PREDICTION = 'bbox_head.predictors.'
 
 
-def _pairs() -> Iterator[Tuple[str, str]]:
+def _pairs() -> Iterator[tuple[str, str]]:
     for theirs, ours in backbone_pairs(CVNETS):
         yield f'encoder.{theirs}', f'backbone.{ours}'
     for index, stride in enumerate(EXTRA_STRIDES):
@@ -44,8 +44,8 @@ class _SSDLite(Layout):
     """Also moves the background from the first class to the last."""
 
     def to_own(
-        self, state: Mapping[str, Tensor], settings: Optional[dict] = None
-    ) -> Tuple[StateDict, List[str]]:
+        self, state: Mapping[str, Tensor], settings: dict | None = None
+    ) -> tuple[StateDict, list[str]]:
         """Rename, and reorder the rows of the predictions."""
         own, unknown = super().to_own(state, settings)
         return {k: _moved(k, v, -1) for k, v in own.items()}, unknown

@@ -5,7 +5,7 @@ and what stands before and after them stage 2, whose parts have their official
 names. mmpretrain has the networks with transformer tokens only.
 """
 
-from typing import Iterator, List, Mapping, Optional, Tuple
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor
@@ -37,8 +37,8 @@ class _Layout(Layout):
     """Fills in the table of positions, which is the same in every file."""
 
     def to_own(
-        self, state: Mapping[str, Tensor], settings: Optional[dict] = None
-    ) -> Tuple[StateDict, List[str]]:
+        self, state: Mapping[str, Tensor], settings: dict | None = None
+    ) -> tuple[StateDict, list[str]]:
         """Rename, and make the table where a file was saved without it."""
         own, unknown = super().to_own(state, settings)
         if 'stages.2.cls_token' in own and 'stages.2.pos_embed' not in own:
@@ -48,21 +48,21 @@ class _Layout(Layout):
         return own, unknown
 
 
-def _trunk_pairs() -> Iterator[Tuple[str, str]]:
+def _trunk_pairs() -> Iterator[tuple[str, str]]:
     for name in ('cls_token', 'pos_embed'):
         yield name, f'stages.2.{name}'
     yield 'tokens_to_token.project.{p}', 'stages.2.project.{p}'
     yield 'norm.{p}', 'stages.2.norm.{p}'
 
 
-def _official_pairs() -> Iterator[Tuple[str, str]]:
+def _official_pairs() -> Iterator[tuple[str, str]]:
     yield from _trunk_pairs()
     yield 'tokens_to_token.attention1.{rest}', 'stages.0.{rest}'
     yield 'tokens_to_token.attention2.{rest}', 'stages.1.{rest}'
     yield 'blocks.{rest}', 'stages.2.blocks.{rest}'
 
 
-def _mmpretrain_pairs() -> Iterator[Tuple[str, str]]:
+def _mmpretrain_pairs() -> Iterator[tuple[str, str]]:
     yield from _trunk_pairs()
     for theirs, ours in (
         ('tokens_to_token.attention1', 'stages.0'),

@@ -1,6 +1,6 @@
 """Official checkpoints of whole detectors and segmenters."""
 
-from typing import Iterable, Optional
+from collections.abc import Iterable
 
 from .deeplabv3 import LAYOUTS as DEEPLABV3_LAYOUTS
 from .layout import Layout
@@ -9,7 +9,7 @@ from .ssdlite import LAYOUTS as SSDLITE_LAYOUTS
 WHOLE_LAYOUTS = (*SSDLITE_LAYOUTS, *DEEPLABV3_LAYOUTS)
 
 
-def identify_whole(keys: Iterable[str]) -> Optional[Layout]:
+def identify_whole(keys: Iterable[str]) -> Layout | None:
     """The layout of a whole model, from its keys; None for a backbone's."""
     keys = set(keys)
     for layout in WHOLE_LAYOUTS:

@@ -2,7 +2,7 @@
 
 from importlib.util import find_spec
 
-from .kitti_mono import KittiMonoDataset  # noqa: F401
+from .kitti.dataset import KittiMonoDataset  # noqa: F401
 
 if find_spec('mmdet'):
     from . import transforms  # noqa: F401

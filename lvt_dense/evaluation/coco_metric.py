@@ -1,7 +1,6 @@
 """COCO's twelve figures."""
 
 from collections import OrderedDict
-from typing import Dict, List
 
 from mmdet.evaluation.metrics import CocoMetric as MMDetCocoMetric
 
@@ -41,7 +40,7 @@ class CocoMetric(MMDetCocoMetric):
         kwargs.setdefault('metric_items', list(FIGURES))
         super().__init__(*args, **kwargs)
 
-    def compute_metrics(self, results: List[tuple]) -> Dict[str, float]:
+    def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
         """Compute the figures, in [0, 1]; -1 where no object counts."""
         figures = super().compute_metrics(results)
         return OrderedDict(

@@ -1,7 +1,7 @@
 """Pictures of a test run."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional, Sequence
 
 import mmcv
 from mmengine.hooks import Hook
@@ -28,9 +28,9 @@ class PictureHook(Hook):
 
     def __init__(
         self,
-        show_dir: Optional[str] = None,
+        show_dir: str | None = None,
         score_thr: float = 0.3,
-        opacity: Optional[float] = None,
+        opacity: float | None = None,
     ) -> None:
         self.show_dir = show_dir and Path(show_dir)
         self.score_thr = score_thr
@@ -49,8 +49,8 @@ class PictureHook(Hook):
         self,
         runner: Runner,
         batch_idx: int,
-        data_batch: Optional[dict] = None,
-        outputs: Optional[Sequence] = None,
+        data_batch: dict | None = None,
+        outputs: Sequence | None = None,
     ) -> None:
         """Draw the samples of a batch."""
         if not self.show_dir:

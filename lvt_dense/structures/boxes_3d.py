@@ -31,13 +31,12 @@ right ends of one edge, so mirroring the scene swaps 0-1, 2-3, 4-5 and 6-7::
 """
 
 import math
-from typing import Optional, Tuple, Union
 
 import numpy as np
 import torch
 from torch import Tensor
 
-Camera = Union[Tensor, np.ndarray]
+Camera = Tensor | np.ndarray
 
 FRONT_FACE = (0, 1, 5, 4)
 BOX_EDGES = (
@@ -143,7 +142,7 @@ def yaw_to_alpha(yaw: Tensor, u: Tensor, cam2img: Camera) -> Tensor:
     return wrap_angle(yaw - _ray_angle(u, cam2img))
 
 
-def project_edges(boxes: Tensor, cam2img: Camera) -> Tuple[Tensor, Tensor]:
+def project_edges(boxes: Tensor, cam2img: Camera) -> tuple[Tensor, Tensor]:
     """Projects the 12 edges of boxes, cut off at the near plane.
 
     Args:
@@ -176,7 +175,7 @@ def project_edges(boxes: Tensor, cam2img: Camera) -> Tuple[Tensor, Tensor]:
 def box2d_from_boxes3d(
     boxes: Tensor,
     cam2img: Camera,
-    image_shape: Optional[Tuple[int, int]] = None,
+    image_shape: tuple[int, int] | None = None,
 ) -> Tensor:
     """Enclosing 2D boxes of projected 3D boxes.
 

@@ -2,15 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import Dict, List, Tuple, Union
 
 from lvt_dense.errors import UserError
 
-Curve = List[Tuple[int, float]]
+Curve = list[tuple[int, float]]
 _NO_METRICS = ('time', 'data_time', 'memory', 'step', 'iter', 'epoch')
 
 
-def read_curves(work_dir: Union[str, Path]) -> Tuple[Curve, Dict[str, Curve]]:
+def read_curves(work_dir: str | Path) -> tuple[Curve, dict[str, Curve]]:
     """Loss and validation figures of a training, resumed ones included.
 
     Args:
@@ -29,8 +28,8 @@ def read_curves(work_dir: Union[str, Path]) -> Tuple[Curve, Dict[str, Curve]]:
             f'{work_dir} holds no log */vis_data/scalars.json; give the '
             '--work-dir of a training'
         )
-    loss: Dict[int, float] = {}
-    figures: Dict[str, Dict[int, float]] = {}
+    loss: dict[int, float] = {}
+    figures: dict[str, dict[int, float]] = {}
     for log in logs:
         for line in log.read_text().splitlines():
             entry = json.loads(line)
@@ -44,9 +43,7 @@ def read_curves(work_dir: Union[str, Path]) -> Tuple[Curve, Dict[str, Curve]]:
     return sorted(loss.items()), by_name
 
 
-def draw_curves(
-    work_dir: Union[str, Path], metric: str, out: Union[str, Path]
-) -> None:
+def draw_curves(work_dir: str | Path, metric: str, out: str | Path) -> None:
     """Draw the loss, and a validation figure below it.
 
     Args:

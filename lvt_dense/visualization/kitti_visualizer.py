@@ -1,7 +1,7 @@
 """3D boxes on the image and, beside it, from above."""
 
 import math
-from typing import List, Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 import cv2
 import mmcv
@@ -20,7 +20,7 @@ from lvt_dense.structures import (
     project_points,
 )
 
-Color = Tuple[int, int, int]
+Color = tuple[int, int, int]
 
 # RGB. Ground truth and predictions differ in lightness too, so that they
 # can be told apart without seeing colours.
@@ -69,12 +69,12 @@ class Mono3DVisualizer(Visualizer):
         self,
         name: str,
         image: np.ndarray,
-        data_sample: Optional[BaseDataElement] = None,
+        data_sample: BaseDataElement | None = None,
         draw_gt: bool = True,
         draw_pred: bool = True,
         show: bool = False,
         wait_time: float = 0,
-        out_file: Optional[str] = None,
+        out_file: str | None = None,
         pred_score_thr: float = 0.3,
         step: int = 0,
     ) -> None:
@@ -126,7 +126,7 @@ class Mono3DVisualizer(Visualizer):
         draw_gt: bool,
         draw_pred: bool,
         threshold: float,
-    ) -> List[Tuple[torch.Tensor, List[str], Color]]:
+    ) -> list[tuple[torch.Tensor, list[str], Color]]:
         groups = []
         if draw_gt and 'gt_instances_3d' in sample:
             truths = sample.gt_instances_3d.cpu()
@@ -139,7 +139,7 @@ class Mono3DVisualizer(Visualizer):
             )
         return groups
 
-    def _texts(self, instances: InstanceData) -> List[str]:
+    def _texts(self, instances: InstanceData) -> list[str]:
         classes = (self.dataset_meta or {}).get('classes')
         labels = instances.labels_3d.tolist()
         names = [classes[i] if classes else str(i) for i in labels]
@@ -151,7 +151,7 @@ class Mono3DVisualizer(Visualizer):
 
 def _camera_of(
     sample: BaseDataElement,
-    shape: Tuple[int, int],
+    shape: tuple[int, int],
 ) -> np.ndarray:
     """The camera (4, 4) of an image of this height and width."""
     meta = sample.metainfo

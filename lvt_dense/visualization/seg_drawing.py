@@ -3,7 +3,7 @@
 Every picture is (H, W, 3), RGB, uint8; every label map (H, W) of integers.
 """
 
-from typing import List, Optional, Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -69,7 +69,7 @@ def legend(
         name, the names are cut.
     """
     row, square, gap, scale = 18, 12, 6, 0.38
-    rows: List[List[tuple]] = [[]]
+    rows: list[list[tuple]] = [[]]
     x = gap
     for name, colour in zip(classes, palette):
         (text_width, _), _ = cv2.getTextSize(name, _FONT, scale, 1)
@@ -101,8 +101,8 @@ def titled(picture: np.ndarray, title: str) -> np.ndarray:
 
 def compared(
     image: np.ndarray,
-    predicted: Optional[np.ndarray],
-    truth: Optional[np.ndarray],
+    predicted: np.ndarray | None,
+    truth: np.ndarray | None,
     classes: Sequence[str],
     palette: Sequence[Sequence[int]],
     opacity: float,

@@ -1,7 +1,7 @@
 """Pictures of semantic segmentation, from data samples."""
 
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any
 
 import mmcv
 import numpy as np
@@ -56,12 +56,12 @@ class SegVisualizer(SegLocalVisualizer):
         self,
         name: str,
         image: np.ndarray,
-        data_sample: Optional[SegDataSample] = None,
+        data_sample: SegDataSample | None = None,
         draw_gt: bool = True,
         draw_pred: bool = True,
         show: bool = False,
         wait_time: float = 0,
-        out_file: Optional[str] = None,
+        out_file: str | None = None,
         step: int = 0,
     ) -> None:
         """Draw a sample.
@@ -101,12 +101,10 @@ class SegVisualizer(SegLocalVisualizer):
             _write(mixed, f'{stem}_overlay.png')
 
 
-def _labels(
-    sample: Optional[SegDataSample], field: str
-) -> Optional[np.ndarray]:
-    data: Optional[PixelData] = getattr(sample, field, None)
+def _labels(sample: SegDataSample | None, field: str) -> np.ndarray | None:
+    data: PixelData | None = getattr(sample, field, None)
     return None if data is None else np.asarray(data.data.cpu())[0]
 
 
-def _write(picture: np.ndarray, path: Union[str, Path]) -> None:
+def _write(picture: np.ndarray, path: str | Path) -> None:
     mmcv.imwrite(picture[..., ::-1], str(path))

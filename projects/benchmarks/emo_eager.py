@@ -10,7 +10,7 @@ needs beyond the weights and the input.
 """
 
 import argparse
-from typing import Sequence, Tuple
+from collections.abc import Sequence
 
 import torch
 from timing import compare, peak_memory
@@ -193,7 +193,7 @@ class EagerEMO(nn.Module):
                 given = channels[i]
             setattr(self, f'stage{i + 1}', nn.Sequential(*blocks))
 
-    def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Map (N, 3, H, W) to the four levels."""
         first, second = self.stage0
         x = first.convs[0](x)

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lvt_dense.datasets.kitti_labels import KittiObjects, read_labels
-from lvt_dense.evaluation.kitti_eval import evaluate_kitti
+from lvt_dense.datasets.kitti.labels import KittiObjects, read_labels
+from lvt_dense.evaluation.kitti.average_precision import evaluate_kitti
 
 
 def detect(labels: KittiObjects, rng: np.random.Generator) -> KittiObjects:

@@ -12,7 +12,7 @@ import enum
 import importlib.machinery
 import sys
 import types
-from typing import Callable
+from collections.abc import Callable
 
 import torch
 from timing import compare

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import lvt_dense
+from lvt_dense.apis.zoo import macs
 from lvt_dense.models.backbones.plg_vit import ParallelAttention
-from lvt_dense.zoo import macs
 
 NAME = 'plg_vit_lw_r'
 

@@ -12,7 +12,7 @@ input.
 
 import argparse
 import math
-from typing import Sequence, Tuple
+from collections.abc import Sequence
 
 import torch
 from timing import compare, peak_memory
@@ -150,7 +150,7 @@ class EagerT2TViT(nn.Module):
         )
         self.norm = nn.LayerNorm(channels)
 
-    def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Map (N, 3, H, W) to three levels; sides are multiples of 16."""
         module, maps = self.tokens_to_token, []
         sides = x.shape[2] // 4, x.shape[3] // 4
@@ -168,7 +168,7 @@ class EagerT2TViT(nn.Module):
         x = self.norm(x)[:, 1:].transpose(1, 2).unflatten(2, sides)
         return *maps, x
 
-    def positions(self, sides: Tuple[int, int]) -> Tensor:
+    def positions(self, sides: tuple[int, int]) -> Tensor:
         """Table of positions for a grid, (1, 1 + H * W, C)."""
         cls, table = self.pos_embed.split((1, 196), 1)
         table = table.transpose(1, 2).unflatten(2, (14, 14))
@@ -212,7 +212,7 @@ def main() -> None:
 @torch.inference_mode()
 def measure(
     arch: str,
-    size: Tuple[int, int],
+    size: tuple[int, int],
     reference: nn.Module,
     ours: nn.Module,
     rounds: int,

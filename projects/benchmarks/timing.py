@@ -5,8 +5,9 @@ import gc
 import re
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable, NamedTuple
+from typing import NamedTuple
 
 
 class Comparison(NamedTuple):

@@ -9,7 +9,6 @@ beyond the weights, optimizer included.
 
 import argparse
 import time
-from typing import List
 
 import torch
 from mmdet.structures import DetDataSample
@@ -66,7 +65,7 @@ def main() -> None:
     cfg.model.backbone.pop('init_cfg', None)
     model = MODELS.build(cfg.model).train()
     optim = build_optim_wrapper(model, cfg.optim_wrapper)
-    seconds: List[float] = []
+    seconds: list[float] = []
 
     def steps() -> None:
         for _ in range(args.steps):

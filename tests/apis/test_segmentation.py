@@ -12,8 +12,8 @@ from segmentation import IMAGE, skip_beautifier, small_config
 
 from lvt_dense.apis.train import train
 from lvt_dense.apis.visualize import visualize
-from lvt_dense.datasets.scenes import write_semantic
 from lvt_dense.errors import UserError
+from lvt_dense.scenes import write_semantic
 
 NAME = 'deeplabv3_mobilevit_xxs_360_camvid'
 

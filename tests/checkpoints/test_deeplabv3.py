@@ -9,9 +9,9 @@ import torch
 from mmengine.registry import MODELS, init_default_scope
 from official import difference, figures, filled, image, official_state
 
-from lvt_dense.apis.config import load_config
 from lvt_dense.checkpoints.deeplabv3 import LAYOUTS
 from lvt_dense.checkpoints.whole import identify_whole
+from lvt_dense.config import load_config
 
 FIGURES = figures('deeplabv3')
 XXS = 'deeplabv3_mobilevit_xxs'

@@ -1,15 +1,14 @@
 """Names of official checkpoints, against lists that were not made here."""
 
-from typing import Dict, Tuple
-
 import pytest
 import torch
 from official import figures
 from torch import Tensor
 
 from lvt_dense import build_backbone
-from lvt_dense.checkpoints import Layout, convert, identify
+from lvt_dense.checkpoints import Layout
 from lvt_dense.models.backbones import EMO, MobileViT
+from lvt_dense.models.backbones.pretrained import convert, identify
 
 # Of MobileViT-XXS, read from the code bases: name, shape, and our name.
 BLOCK = 'stages.1.1'
@@ -144,7 +143,7 @@ def layout_of(family: type, name: str) -> Layout:
 
 
 @pytest.fixture(scope='module')
-def weights() -> Dict[type, Dict[str, Tensor]]:
+def weights() -> dict[type, dict[str, Tensor]]:
     return {
         MobileViT: build_backbone('mobilevit_xxs').state_dict(),
         EMO: build_backbone('emo_1m').state_dict(),
@@ -162,8 +161,8 @@ def weights() -> Dict[type, Dict[str, Tensor]]:
 def test_names(
     family: type,
     name: str,
-    samples: Dict[str, Tuple[Tuple[int, ...], str]],
-    weights: Dict[type, Dict[str, Tensor]],
+    samples: dict[str, tuple[tuple[int, ...], str]],
+    weights: dict[type, dict[str, Tensor]],
 ) -> None:
     own = weights[family]
     official = layout_of(family, name).to_official(own)
@@ -172,7 +171,7 @@ def test_names(
         assert torch.equal(official[key], own[our_key]), key
 
 
-def test_number_of_entries(weights: Dict[type, Dict[str, Tensor]]) -> None:
+def test_number_of_entries(weights: dict[type, dict[str, Tensor]]) -> None:
     """As many as the official files have, less the six of conv_1x1_exp."""
     own = weights[MobileViT]
     names = figures('mobilevit')['mobilevit_xxs']['official_keys']
@@ -184,7 +183,7 @@ def test_number_of_entries(weights: Dict[type, Dict[str, Tensor]]) -> None:
 
 
 def test_hugging_face_keeps_query_key_and_value_apart(
-    weights: Dict[type, Dict[str, Tensor]],
+    weights: dict[type, dict[str, Tensor]],
 ) -> None:
     own = weights[MobileViT]
     official = layout_of(MobileViT, 'Hugging Face').to_official(own)
@@ -203,7 +202,7 @@ def test_hugging_face_keeps_query_key_and_value_apart(
     ),
 )
 def test_prefix_and_head(
-    name: str, prefix: str, weights: Dict[type, Dict[str, Tensor]]
+    name: str, prefix: str, weights: dict[type, dict[str, Tensor]]
 ) -> None:
     own = weights[MobileViT]
     layout = layout_of(MobileViT, name)

@@ -8,9 +8,13 @@ import pytest
 import torch
 from official import figures, official_state
 
-from lvt_dense.checkpoints import convert, identify, load_backbone
 from lvt_dense.errors import UserError
 from lvt_dense.models.backbones import NASViT
+from lvt_dense.models.backbones.pretrained import (
+    convert,
+    identify,
+    load_backbone,
+)
 
 # Number of the first block of mb1 to mb7 in the supernet.
 FIRST = (0, 2, 7, 13, 19, 28, 36)

@@ -5,10 +5,10 @@ import torch
 from mmengine.registry import MODELS, init_default_scope
 from official import filled
 
-from lvt_dense.apis.config import load_config
 from lvt_dense.checkpoints import Layout
 from lvt_dense.checkpoints.ssdlite import LAYOUTS
 from lvt_dense.checkpoints.whole import identify_whole
+from lvt_dense.config import load_config
 
 CONFIG = 'lvt_dense::ssdlite_mobilevit_xxs_320_coco.py'
 

@@ -4,10 +4,10 @@ import pytest
 import torch
 from official import figures, official_state
 
-from lvt_dense.checkpoints import identify, load_backbone
 from lvt_dense.checkpoints.t2t_vit import sinusoid_table
 from lvt_dense.errors import UserError
 from lvt_dense.models.backbones import T2TViT
+from lvt_dense.models.backbones.pretrained import identify, load_backbone
 
 FIGURES = figures('t2t')
 # mmpretrain's T2T_ViT, tokens_to_token layer by layer, then one encoder.

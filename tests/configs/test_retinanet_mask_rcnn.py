@@ -8,8 +8,8 @@ import pytest
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from lvt_dense.apis.config import set_data_root
-from lvt_dense.datasets.scenes import write_coco
+from lvt_dense.config import set_data_root
+from lvt_dense.scenes import write_coco
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 SCALE = (128, 96)  # width and height of the reduced images at most

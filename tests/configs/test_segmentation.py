@@ -22,8 +22,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.flop_counter import FlopCounterMode
 
-from lvt_dense.apis.config import load_config
-from lvt_dense.datasets.scenes import write_semantic
+from lvt_dense.config import load_config
+from lvt_dense.scenes import write_semantic
 
 # Of the official implementations, see the design notes of each recipe.
 PARAMETERS = dict(

@@ -3,11 +3,11 @@
 import numpy as np
 
 from lvt_dense.datasets.camvid import CamVidDataset
-from lvt_dense.datasets.scenes import write_semantic
 from lvt_dense.datasets.transforms import (
     LoadImageFromFile,
     LoadSegAnnotations,
 )
+from lvt_dense.scenes import write_semantic
 
 PIPELINE = [LoadImageFromFile(), LoadSegAnnotations(num_classes=11)]
 

@@ -10,7 +10,7 @@ from PIL import Image
 from segmentation import IMAGE, skip_beautifier, small_config
 
 from lvt_dense.apis.test import test as run_test
-from lvt_dense.datasets.scenes import write_semantic
+from lvt_dense.scenes import write_semantic
 
 NAME = 'deeplabv3_mobilevit_xxs_360_camvid'
 

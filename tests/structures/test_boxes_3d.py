@@ -211,7 +211,7 @@ def test_bev_rectangles_have_the_sign_that_mmcv_expects():
 
 
 def test_real_labels(real_data):
-    from lvt_dense.datasets.kitti_labels import read_calib, read_labels
+    from lvt_dense.datasets.kitti.labels import read_calib, read_labels
 
     root = real_data / 'kitti' / 'training'
     angle_errors, edge_errors = [], []

@@ -3,8 +3,9 @@
 import re
 import runpy
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Callable, Tuple
+from typing import Any
 
 import pytest
 import torch
@@ -13,12 +14,12 @@ from lvt_dense import build_backbone
 from lvt_dense.models.backbones import PyramidBackbone
 
 TOOL = Path(__file__).resolve().parents[2] / 'tools/convert_checkpoint.py'
-Run = Callable[..., Tuple[int, str, str]]
+Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Run:
-    def call(*args: Any) -> Tuple[int, str, str]:
+    def call(*args: Any) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, 'argv', ['convert', *map(str, args)])
         status = 0
         try:

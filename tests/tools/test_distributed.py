@@ -11,7 +11,7 @@ import pytest
 import torch
 from tooling import TOOLS, run_tool
 
-from lvt_dense.datasets.scenes import write_coco
+from lvt_dense.scenes import write_coco
 
 pytestmark = pytest.mark.skipif(
     torch.cuda.is_available(), reason='would run on the GPUs instead'

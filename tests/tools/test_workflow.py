@@ -11,7 +11,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from tooling import run_tool
 
-from lvt_dense.datasets.scenes import write_coco
+from lvt_dense.scenes import write_coco
 
 CONFIG = 'lvt_dense::ssdlite_mobilevit_xxs_192_demo.py'
 SMALL = (

@@ -1,7 +1,6 @@
 """Loading of images, with a say on those that cannot be read."""
 
 import logging
-from typing import Optional, Set
 
 from mmcv.transforms import LoadImageFromFile as MMCVLoadImageFromFile
 from mmengine.logging import print_log
@@ -24,9 +23,9 @@ class LoadImageFromFile(MMCVLoadImageFromFile):
     def __init__(self, *args, skip_unreadable: bool = False, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         self.skip_unreadable = skip_unreadable
-        self._warned: Set[str] = set()
+        self._warned: set[str] = set()
 
-    def transform(self, results: dict) -> Optional[dict]:
+    def transform(self, results: dict) -> dict | None:
         """Load ``results['img_path']``.
 
         Returns:
@@ -47,7 +46,7 @@ class LoadImageFromFile(MMCVLoadImageFromFile):
             return self._unreadable(path, None)
         return loaded
 
-    def _unreadable(self, path: str, error: Optional[Exception]) -> None:
+    def _unreadable(self, path: str, error: Exception | None) -> None:
         message = f'image {path} is empty or corrupt'
         if not self.skip_unreadable:
             raise UserError(f'{message}: replace it') from error

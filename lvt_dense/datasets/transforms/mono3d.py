@@ -12,7 +12,6 @@ are; so does its ``PhotoMetricDistortion``.
 """
 
 import math
-from typing import Optional, Tuple
 
 import mmcv
 import numpy as np
@@ -59,7 +58,7 @@ class LoadAnnotations3D(BaseTransform):
             )
         items = results['instances']
 
-        def gather(key: str, shape: Tuple[int, ...], dtype: type):
+        def gather(key: str, shape: tuple[int, ...], dtype: type):
             values = [item[key] for item in items]
             return np.array(values, dtype=dtype).reshape(shape)
 
@@ -134,7 +133,7 @@ class RandomShift3D(BaseTransform):
         self.max_shift = max_shift
 
     @cache_randomness
-    def _shift(self) -> Optional[Tuple[int, int]]:
+    def _shift(self) -> tuple[int, int] | None:
         if np.random.rand() >= self.prob:
             return None
         dx, dy = np.random.randint(-self.max_shift, self.max_shift + 1, 2)
@@ -159,11 +158,11 @@ class RandomCrop3D(BaseTransform):
             than the image's becomes the image's.
     """
 
-    def __init__(self, crop_size: Tuple[int, int]) -> None:
+    def __init__(self, crop_size: tuple[int, int]) -> None:
         self.crop_size = crop_size
 
     @cache_randomness
-    def _place(self, spare: Tuple[int, int]) -> Tuple[int, int]:
+    def _place(self, spare: tuple[int, int]) -> tuple[int, int]:
         left, top = np.random.randint(0, np.array(spare) + 1)
         return int(left), int(top)
 
@@ -189,7 +188,7 @@ class Resize3D(BaseTransform):
     """
 
     def __init__(
-        self, scale: Tuple[int, int], keep_ratio: bool = True
+        self, scale: tuple[int, int], keep_ratio: bool = True
     ) -> None:
         self.scale = tuple(scale)
         self.keep_ratio = keep_ratio
@@ -230,7 +229,7 @@ class Pack3DInputs(BaseTransform):
 
     def __init__(
         self,
-        meta_keys: Tuple[str, ...] = (
+        meta_keys: tuple[str, ...] = (
             'sample_idx',
             'img_id',
             'img_path',
@@ -280,7 +279,7 @@ def _move_camera(results: dict, pixel_map: np.ndarray) -> None:
 
 
 def _cut_window(
-    results: dict, corner: Tuple[int, int], size: Tuple[int, int]
+    results: dict, corner: tuple[int, int], size: tuple[int, int]
 ) -> dict:
     """The part of an image in a window that may reach beyond it.
 
@@ -307,7 +306,7 @@ def _cut_window(
 
 
 def _clip_objects(
-    results: dict, boxes: np.ndarray, size: Tuple[int, int]
+    results: dict, boxes: np.ndarray, size: tuple[int, int]
 ) -> None:
     """Clips moved 2D boxes to an image, and drops objects that left it."""
     height, width = size

@@ -1,7 +1,7 @@
 """Loading of semantic masks, with a say on those that cannot be right."""
 
 import io
-from typing import Any, Dict
+from typing import Any
 
 import mmengine.fileio as fileio
 import numpy as np
@@ -30,7 +30,7 @@ class LoadSegAnnotations(BaseTransform):
     def __init__(self, num_classes: int) -> None:
         self.num_classes = num_classes
 
-    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Load ``results['seg_map_path']``.
 
         The keys ``reduce_zero_label`` and ``label_map`` of the data set
@@ -70,7 +70,7 @@ class LoadSegAnnotations(BaseTransform):
         results['seg_fields'].append('gt_seg_map')
         return results
 
-    def _mapped(self, raw: np.ndarray, results: Dict[str, Any]) -> np.ndarray:
+    def _mapped(self, raw: np.ndarray, results: dict[str, Any]) -> np.ndarray:
         mask = raw.astype(np.int64)
         if results.get('reduce_zero_label'):
             mask = np.where((raw == 0) | (raw == IGNORED), IGNORED, mask - 1)

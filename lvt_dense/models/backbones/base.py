@@ -18,15 +18,10 @@ family by another changes channel counts only, and those the backbone knows.
 """
 
 from abc import abstractmethod
+from collections.abc import Iterator, Sequence
 from typing import (
     Any,
     ClassVar,
-    Dict,
-    Iterator,
-    Optional,
-    Sequence,
-    Tuple,
-    Union,
 )
 
 import torch
@@ -35,8 +30,10 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from lvt_dense.checkpoints import Layout, load_backbone
+from lvt_dense.checkpoints import Layout
 from lvt_dense.models.layers import fast_layout, frozen_batch_statistics
+
+from .pretrained import load_backbone
 
 OUTPUT_STRIDES = (8, 16, 32)
 IMAGENET_NORM = dict(
@@ -75,13 +72,13 @@ class PyramidBackbone(BaseModule):
     """
 
     family: ClassVar[str]
-    arch_settings: ClassVar[Dict[str, Dict[str, Any]]]
+    arch_settings: ClassVar[dict[str, dict[str, Any]]]
     default_arch: ClassVar[str]
     num_levels: ClassVar[int] = 4
-    layouts: ClassVar[Tuple[Layout, ...]] = ()
+    layouts: ClassVar[tuple[Layout, ...]] = ()
     # By variant: ``top1`` on ImageNet in percent, ``url`` and ``licence`` of
     # the weights; None for what is not published.
-    published: ClassVar[Dict[str, Dict[str, Any]]] = {}
+    published: ClassVar[dict[str, dict[str, Any]]] = {}
     default_init: ClassVar[Sequence[dict]] = (
         dict(type='TruncNormal', layer='Linear', std=0.02),
         dict(
@@ -98,18 +95,18 @@ class PyramidBackbone(BaseModule):
     )
     # Of the images that the published weights were trained on, in the terms
     # of the data preprocessors of MMDetection and MMSegmentation.
-    input_norm: ClassVar[Dict[str, Any]] = IMAGENET_NORM
+    input_norm: ClassVar[dict[str, Any]] = IMAGENET_NORM
 
     def __init__(
         self,
-        arch: Union[str, Dict[str, Any]],
+        arch: str | dict[str, Any],
         *,
         out_indices: Sequence[int] = (0, 1, 2, 3),
         output_stride: int = 32,
         frozen_stages: int = -1,
         norm_eval: bool = False,
         with_cp: bool = False,
-        init_cfg: Union[dict, Sequence[dict], None] = None,
+        init_cfg: dict | Sequence[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg or list(self.default_init))
         self.settings = self._settings_of(arch)
@@ -134,7 +131,7 @@ class PyramidBackbone(BaseModule):
     # ------------------------------------------------- what a family provides
     @property
     @abstractmethod
-    def stage_channels(self) -> Tuple[int, ...]:
+    def stage_channels(self) -> tuple[int, ...]:
         """Channels of every level that the variant has."""
 
     @abstractmethod
@@ -160,12 +157,12 @@ class PyramidBackbone(BaseModule):
 
     # ------------------------------------------------------- what a user sees
     @property
-    def out_channels(self) -> Tuple[int, ...]:
+    def out_channels(self) -> tuple[int, ...]:
         """Channels of the returned levels."""
         return tuple(self.stage_channels[i] for i in self.out_indices)
 
     @property
-    def out_strides(self) -> Tuple[int, ...]:
+    def out_strides(self) -> tuple[int, ...]:
         """Strides of the returned levels."""
         return tuple(self.level_stride(i) for i in self.out_indices)
 
@@ -186,7 +183,7 @@ class PyramidBackbone(BaseModule):
         """How far the published stride of a level exceeds the chosen one."""
         return 2 ** (index + 2) // self.level_stride(index)
 
-    def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Compute the pyramid.
 
         Args:
@@ -260,7 +257,7 @@ class PyramidBackbone(BaseModule):
                 module.weight.copy_(module.weight.flip(1))
 
     # --------------------------------------------------------------- internal
-    def _settings_of(self, arch: Union[str, Dict[str, Any]]) -> Dict[str, Any]:
+    def _settings_of(self, arch: str | dict[str, Any]) -> dict[str, Any]:
         known = self.arch_settings
         if isinstance(arch, str):
             if arch not in known:
@@ -279,7 +276,7 @@ class PyramidBackbone(BaseModule):
             )
         return dict(arch)
 
-    def _checked_levels(self, out_indices: Sequence[int]) -> Tuple[int, ...]:
+    def _checked_levels(self, out_indices: Sequence[int]) -> tuple[int, ...]:
         levels = self.num_levels
         indices = [i + levels if i < 0 else i for i in out_indices]
         legal = all(0 <= i < levels for i in indices)
@@ -294,7 +291,7 @@ class PyramidBackbone(BaseModule):
             )
         return tuple(indices)
 
-    def _pretrained(self) -> Optional[dict]:
+    def _pretrained(self) -> dict | None:
         cfgs = self.init_cfg
         for cfg in [cfgs] if isinstance(cfgs, dict) else cfgs:
             if cfg['type'] == 'Pretrained':

@@ -5,7 +5,8 @@ Attention-based Models", ICCV 2023, arXiv 2301.01146. The network is that of
 the paper's code (zhangzjn/EMO); written anew.
 """
 
-from typing import Any, Dict, Optional, Sequence, Tuple, Union
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from mmcv.cnn import build_norm_layer
@@ -23,11 +24,11 @@ EPS = 1e-6  # of every norm
 KERNEL_SIZES = (3, 3, 5, 5)  # of the depthwise convolutions of a stage
 HAS_ATTENTION = (False, False, True, True)
 LAYER_NORM = dict(type='lvt_dense.LN2d', eps=EPS)
-PerStage = Union[int, Sequence[int]]
+PerStage = int | Sequence[int]
 WEIGHTS = 'https://github.com/zhangzjn/EMO/raw/main/resources/'
 
 
-def _weights(top1: float, name: str) -> Dict[str, Any]:
+def _weights(top1: float, name: str) -> dict[str, Any]:
     # The repository states no licence, neither for its code nor the weights.
     return dict(top1=top1, url=f'{WEIGHTS}{name}/net.pth', licence=None)
 
@@ -65,7 +66,7 @@ class InvertedResidualMobileBlock(nn.Module):
         kernel_size: int,
         stride: int,
         dilation: int,
-        head_dim: Optional[int],
+        head_dim: int | None,
         window_size: int,
         is_residual: bool,
         drop_path_rate: float,
@@ -233,19 +234,19 @@ class EMO(PyramidBackbone):
 
     def __init__(
         self,
-        arch: Union[str, dict] = default_arch,
+        arch: str | dict = default_arch,
         out_indices: Sequence[int] = (0, 1, 2, 3),
         output_stride: int = 32,
         frozen_stages: int = -1,
         norm_eval: bool = False,
         with_cp: bool = False,
         window_size: PerStage = 7,
-        drop_path_rate: Optional[float] = None,
-        norm_cfg: Optional[dict] = None,
-        act_cfg: Optional[dict] = None,
-        stage_norm_cfgs: Optional[Sequence[dict]] = None,
-        stage_act_cfgs: Optional[Sequence[dict]] = None,
-        init_cfg: Union[dict, Sequence[dict], None] = None,
+        drop_path_rate: float | None = None,
+        norm_cfg: dict | None = None,
+        act_cfg: dict | None = None,
+        stage_norm_cfgs: Sequence[dict] | None = None,
+        stage_act_cfgs: Sequence[dict] | None = None,
+        init_cfg: dict | Sequence[dict] | None = None,
     ) -> None:
         super().__init__(
             arch,
@@ -278,7 +279,7 @@ class EMO(PyramidBackbone):
         self.build()
 
     @property
-    def stage_channels(self) -> Tuple[int, ...]:
+    def stage_channels(self) -> tuple[int, ...]:
         """Channels of the four levels."""
         return tuple(self.settings['channels'])
 
@@ -335,7 +336,7 @@ class EMO(PyramidBackbone):
         )
 
     @staticmethod
-    def _per_stage(name: str, values: Sequence) -> Tuple:
+    def _per_stage(name: str, values: Sequence) -> tuple:
         if len(values) != 4:
             raise ValueError(
                 f'EMO: {name} has {len(values)} entries; give one for each '

@@ -1,17 +1,17 @@
 """Backbones by name: ``{family}_{variant}``, such as ``mobilevit_xxs``."""
 
 import difflib
-from typing import Any, Dict, List, Tuple, Type
+from typing import Any
 
 from .base import PyramidBackbone
 
 
-def families() -> Dict[str, Type[PyramidBackbone]]:
+def families() -> dict[str, type[PyramidBackbone]]:
     """Every family that has been imported, by name."""
     return {cls.family: cls for cls in PyramidBackbone.__subclasses__()}
 
 
-def list_backbones() -> List[str]:
+def list_backbones() -> list[str]:
     """Names that :func:`build_backbone` takes."""
     return [
         f'{family}_{arch}'
@@ -20,7 +20,7 @@ def list_backbones() -> List[str]:
     ]
 
 
-def parse_backbone(name: str) -> Tuple[Type[PyramidBackbone], str]:
+def parse_backbone(name: str) -> tuple[type[PyramidBackbone], str]:
     """Class and ``arch`` of a name.
 
     Raises:

@@ -5,7 +5,8 @@ The network is that of the paper's code (apple/ml-cvnets v0.1), with the dense
 settings of its detection and segmentation models; written anew.
 """
 
-from typing import Any, Dict, Optional, Sequence, Tuple, Union
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +28,7 @@ WEIGHTS = (
 )
 
 
-def _weights(top1: float, arch: str) -> Dict[str, Any]:
+def _weights(top1: float, arch: str) -> dict[str, Any]:
     url = f'{WEIGHTS}mobilevit_{arch}.pt'
     return dict(top1=top1, url=url, licence='Apple Sample Code License')
 
@@ -188,16 +189,16 @@ class MobileViT(PyramidBackbone):
 
     def __init__(
         self,
-        arch: Union[str, dict] = default_arch,
+        arch: str | dict = default_arch,
         out_indices: Sequence[int] = (0, 1, 2, 3),
         output_stride: int = 32,
         frozen_stages: int = -1,
         norm_eval: bool = False,
         with_cp: bool = False,
-        drop_rate: Optional[float] = None,
-        norm_cfg: Optional[dict] = None,
-        act_cfg: Optional[dict] = None,
-        init_cfg: Union[dict, Sequence[dict], None] = None,
+        drop_rate: float | None = None,
+        norm_cfg: dict | None = None,
+        act_cfg: dict | None = None,
+        init_cfg: dict | Sequence[dict] | None = None,
     ) -> None:
         super().__init__(
             arch,
@@ -217,7 +218,7 @@ class MobileViT(PyramidBackbone):
         self.build()
 
     @property
-    def stage_channels(self) -> Tuple[int, ...]:
+    def stage_channels(self) -> tuple[int, ...]:
         """Channels of the four levels."""
         return tuple(self.settings['channels'])
 

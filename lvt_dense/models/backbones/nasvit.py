@@ -7,7 +7,8 @@ is CC BY-NC 4.0, as are its weights); written anew. Sub-networks T1 to T5: Q.
 Wang et al., "MathNAS", NeurIPS 2023.
 """
 
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -31,7 +32,7 @@ ENTRIES = dict(width=9, depth=7, kernel_size=7, expand_ratio=7)
 SUPERNET = (
     'https://drive.google.com/file/d/1Dk2yR7zHYB4dOiqCUnKjkCsKf_cMWjSY/view'
 )
-WindowSize = Union[int, None, Sequence[Optional[int]]]
+WindowSize = int | Sequence[int | None] | None
 
 
 class MBConv(nn.Module):
@@ -116,7 +117,7 @@ def _subnet(
     depth: Sequence[int],
     expand_ratio: Sequence[int],
     kernel_size: Sequence[int] = (3, 3),
-) -> Dict[str, Any]:
+) -> dict[str, Any]:
     """Settings; kernels are searched in mb1 and mb2 only."""
     return dict(
         resolution=resolution,
@@ -127,7 +128,7 @@ def _subnet(
     )
 
 
-def _weights(top1: float) -> Dict[str, Any]:
+def _weights(top1: float) -> dict[str, Any]:
     return dict(top1=top1, url=SUPERNET, licence='CC BY-NC 4.0')
 
 
@@ -249,16 +250,16 @@ class NASViT(PyramidBackbone):
 
     def __init__(
         self,
-        arch: Union[str, dict] = default_arch,
+        arch: str | dict = default_arch,
         out_indices: Sequence[int] = (0, 1, 2, 3),
         output_stride: int = 32,
         frozen_stages: int = -1,
         norm_eval: bool = False,
         with_cp: bool = False,
         window_size: WindowSize = TABLE_SIDE,
-        norm_cfg: Optional[dict] = None,
-        act_cfg: Optional[dict] = None,
-        init_cfg: Union[dict, Sequence[dict], None] = None,
+        norm_cfg: dict | None = None,
+        act_cfg: dict | None = None,
+        init_cfg: dict | Sequence[dict] | None = None,
     ) -> None:
         super().__init__(
             arch,
@@ -278,7 +279,7 @@ class NASViT(PyramidBackbone):
         self.build()
 
     @property
-    def stage_channels(self) -> Tuple[int, ...]:
+    def stage_channels(self) -> tuple[int, ...]:
         """Channels of the five levels."""
         return tuple(self.settings['width'][parts[-1]] for parts in PARTS)
 
@@ -313,8 +314,8 @@ class NASViT(PyramidBackbone):
         super().init_weights()
 
     def _make_blocks(
-        self, part: int, stride: int, dilations: Tuple[int, int]
-    ) -> List[nn.Module]:
+        self, part: int, stride: int, dilations: tuple[int, int]
+    ) -> list[nn.Module]:
         """Blocks of the official stage mbK, K = ``part``.
 
         The first block has a dilation of its own.
@@ -352,7 +353,7 @@ class NASViT(PyramidBackbone):
         )
 
 
-def _check_subnet(settings: Dict[str, Any]) -> None:
+def _check_subnet(settings: dict[str, Any]) -> None:
     """Refuse a sub-network that cannot be built."""
     for key, count in ENTRIES.items():
         if len(settings[key]) != count:
@@ -375,7 +376,7 @@ def _check_subnet(settings: Dict[str, Any]) -> None:
         )
 
 
-def _window_sizes(window_size: WindowSize) -> Dict[int, Optional[int]]:
+def _window_sizes(window_size: WindowSize) -> dict[int, int | None]:
     """Window size of every stage with attention."""
     sizes = window_size
     if window_size is None or isinstance(window_size, int):

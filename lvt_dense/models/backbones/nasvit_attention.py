@@ -3,8 +3,6 @@
 Paper: C. Gong et al., "NASViT", ICLR 2022; see :mod:`.nasvit`.
 """
 
-from typing import Optional, Tuple
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -34,7 +32,7 @@ class WindowGrid:
     """
 
     def __init__(
-        self, height: int, width: int, max_side: Optional[int], dilation: int
+        self, height: int, width: int, max_side: int | None, dilation: int
     ) -> None:
         self.size = (height, width)
         self.dilation = dilation
@@ -84,7 +82,7 @@ class WindowGrid:
         rows = torch.arange(high, device=device) * (2 * wide - 1)
         return (rows[:, None] + torch.arange(wide, device=device)).flatten()
 
-    def padding_mask(self, like: Tensor) -> Optional[Tensor]:
+    def padding_mask(self, like: Tensor) -> Tensor | None:
         """What to add to logits so that padding takes no part in a softmax.
 
         Args:
@@ -136,7 +134,7 @@ class TalkingHeadAttention(nn.Module):
     """
 
     def __init__(
-        self, channels: int, max_side: Optional[int], dilation: int
+        self, channels: int, max_side: int | None, dilation: int
     ) -> None:
         super().__init__()
         values = VALUE_RATIO * channels
@@ -206,7 +204,7 @@ class TalkingHeadAttention(nn.Module):
         query: Tensor,
         key: Tensor,
         value: Tensor,
-        mask: Optional[Tensor],
+        mask: Tensor | None,
         bias: Tensor,
     ) -> Tensor:
         """As :meth:`_attend`; mask (B, 1, L), bias (h, L * L)."""
@@ -287,7 +285,7 @@ class TransformerBlock(nn.Module):
     """
 
     def __init__(
-        self, channels: int, max_side: Optional[int], dilation: int
+        self, channels: int, max_side: int | None, dilation: int
     ) -> None:
         super().__init__()
         self.norm1 = JointNorm(channels)
@@ -307,7 +305,7 @@ class TransformerBlock(nn.Module):
             x = torch.addcmul(x, branch(norm(x)), scale, value=self.scale_gain)
         return x.permute(0, 3, 1, 2)
 
-    def _branches(self) -> Tuple[Tuple[nn.Module, nn.Module, Tensor], ...]:
+    def _branches(self) -> tuple[tuple[nn.Module, nn.Module, Tensor], ...]:
         return (
             (self.norm1, self.attn, self.scale_attn),
             (self.norm3, self.mlp2, self.scale_mlp),

@@ -10,7 +10,7 @@ available; the configuration is ours. What the papers do not say is marked
 "inferred" below.
 """
 
-from typing import Optional, Sequence, Tuple, Union
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -173,7 +173,7 @@ class Block(nn.Module):
     def __init__(
         self,
         channels: int,
-        heads: Tuple[int, int],
+        heads: tuple[int, int],
         ffn_ratio: int,
         dilation: int,
         light: bool,
@@ -368,16 +368,16 @@ class PLGViT(PyramidBackbone):
 
     def __init__(
         self,
-        arch: Union[str, dict] = default_arch,
+        arch: str | dict = default_arch,
         out_indices: Sequence[int] = (0, 1, 2, 3),
         output_stride: int = 32,
         frozen_stages: int = -1,
         norm_eval: bool = False,
         with_cp: bool = False,
         drop_path_rate: float = 0.0,
-        norm_cfg: Optional[dict] = None,
-        act_cfg: Optional[dict] = None,
-        init_cfg: Union[dict, Sequence[dict], None] = None,
+        norm_cfg: dict | None = None,
+        act_cfg: dict | None = None,
+        init_cfg: dict | Sequence[dict] | None = None,
     ) -> None:
         super().__init__(
             arch,
@@ -396,7 +396,7 @@ class PLGViT(PyramidBackbone):
         self.build()
 
     @property
-    def stage_channels(self) -> Tuple[int, ...]:
+    def stage_channels(self) -> tuple[int, ...]:
         """Channels of the four levels."""
         return tuple(self.settings['channels'])
 

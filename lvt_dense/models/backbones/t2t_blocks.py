@@ -4,7 +4,7 @@ Paper: L. Yuan et al., "Tokens-to-Token ViT", ICCV 2021, arXiv 2101.11986,
 Section 3.2; see :mod:`.t2t_vit`. Modules are named as in the paper's code.
 """
 
-from typing import Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 import torch
 from mmcv.cnn.bricks import DropPath
@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from lvt_dense.models.layers import Linear
 
 SE_REDUCTION = 16
-Grid = Tuple[int, int]
+Grid = tuple[int, int]
 
 
 def window_side(length: int, longest: int) -> int:
@@ -109,7 +109,7 @@ class Attention(nn.Module):
         self,
         channels: int,
         heads: int,
-        window: Optional[int] = None,
+        window: int | None = None,
         has_se: bool = False,
     ) -> None:
         super().__init__()
@@ -223,7 +223,7 @@ class Block(nn.Module):
         heads: int,
         mlp_ratio: int,
         variant: str = 'plain',
-        window: Optional[int] = None,
+        window: int | None = None,
         drop_path: float = 0.0,
     ) -> None:
         super().__init__()
@@ -261,7 +261,7 @@ class DenseBlock(Block):
         heads: int,
         mlp_ratio: int,
         growth: int,
-        window: Optional[int] = None,
+        window: int | None = None,
         drop_path: float = 0.0,
     ) -> None:
         super().__init__(

@@ -5,8 +5,8 @@ Section 3.1; see :mod:`.t2t_vit`. Modules are named as in the paper's code.
 """
 
 import math
-from contextlib import nullcontext
-from typing import ContextManager, NamedTuple, Optional
+from contextlib import AbstractContextManager, nullcontext
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,7 @@ DROPOUT = 0.1  # of the performer, in training
 EPS = 1e-8  # of the performer's denominator
 
 
-def single_precision(x: Tensor) -> ContextManager:
+def single_precision(x: Tensor) -> AbstractContextManager:
     """Context without autocast on the device of ``x``."""
     # Only where it is on: not every device and exported graph can express it.
     device = x.device.type
@@ -40,7 +40,7 @@ class SoftSplit(NamedTuple):
     padding: int
 
     def project(
-        self, x: Tensor, weight: Tensor, bias: Optional[Tensor] = None
+        self, x: Tensor, weight: Tensor, bias: Tensor | None = None
     ) -> Tensor:
         """Linear layer over the patches, channel by channel: a convolution.
 
@@ -209,7 +209,7 @@ class TokenTransformer(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int, split: SoftSplit, window: Optional[int]
+        self, in_channels: int, split: SoftSplit, window: int | None
     ) -> None:
         super().__init__()
         size = in_channels * split.kernel**2

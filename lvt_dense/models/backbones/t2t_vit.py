@@ -6,8 +6,9 @@ the paper's code (yitu-opensource/T2T-ViT, Clear BSD), the architecture study
 included; written anew.
 """
 
+from collections.abc import Sequence
 from itertools import count
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -37,12 +38,12 @@ WEIGHTS = 'https://github.com/yitu-opensource/T2T-ViT/releases/download/main/'
 
 def _arch(
     channels: int,
-    depths: Tuple[int, ...],
+    depths: tuple[int, ...],
     heads: int,
     mlp_ratio: int,
     tokens: str = 'performer',
     block: str = 'plain',
-) -> Dict[str, Any]:
+) -> dict[str, Any]:
     return dict(
         tokens=tokens,
         channels=channels,
@@ -53,7 +54,7 @@ def _arch(
     )
 
 
-def _weights(top1: float, name: str) -> Dict[str, Any]:
+def _weights(top1: float, name: str) -> dict[str, Any]:
     url = f'{WEIGHTS}{top1}_{name}.pth.tar'
     return dict(top1=top1, url=url, licence='Clear BSD')
 
@@ -72,11 +73,11 @@ class Trunk(nn.Module):
 
     def __init__(
         self,
-        settings: Dict[str, Any],
+        settings: dict[str, Any],
         stride: int,
         grid_side: int,
         num_groups: int,
-        window: Optional[int],
+        window: int | None,
         drop_path_rate: float,
     ) -> None:
         super().__init__()
@@ -107,7 +108,7 @@ class Trunk(nn.Module):
         else:
             self.norm = nn.Identity()
 
-    def embed(self, x: Tensor) -> Tuple[Tensor, Grid]:
+    def embed(self, x: Tensor) -> tuple[Tensor, Grid]:
         """Tokens with their positions, and the grid that they come from.
 
         Args:
@@ -128,10 +129,10 @@ class Trunk(nn.Module):
 
 
 def _make_block(
-    settings: Dict[str, Any],
+    settings: dict[str, Any],
     width: int,
     number: int,
-    window: Optional[int],
+    window: int | None,
     drop_path: float,
 ) -> nn.Module:
     """Block ``number`` of a group that starts with ``width`` channels."""
@@ -143,7 +144,7 @@ def _make_block(
     return Block(width, heads, ratio, variant, window, drop_path)
 
 
-def _widths(settings: Dict[str, Any]) -> List[int]:
+def _widths(settings: dict[str, Any]) -> list[int]:
     """Channels at the start of every group of blocks."""
     widths = [settings['channels']]
     for depth in settings['depths'][:-1]:
@@ -153,7 +154,7 @@ def _widths(settings: Dict[str, Any]) -> List[int]:
     return widths
 
 
-def _tap_channels(settings: Dict[str, Any]) -> Tuple[int, ...]:
+def _tap_channels(settings: dict[str, Any]) -> tuple[int, ...]:
     """Channels at the end of every group of blocks."""
     growth = GROWTH if settings['block'] == 'dense' else 0
     pairs = zip(_widths(settings), settings['depths'])
@@ -247,17 +248,17 @@ class T2TViT(PyramidBackbone):
 
     def __init__(
         self,
-        arch: Union[str, dict] = default_arch,
+        arch: str | dict = default_arch,
         out_indices: Sequence[int] = (0, 1, 2, 3),
         output_stride: int = 32,
         frozen_stages: int = -1,
         norm_eval: bool = False,
         with_cp: bool = False,
         mode: str = 'native',
-        window_size: Optional[int] = None,
+        window_size: int | None = None,
         pretrain_size: int = 224,
         drop_path_rate: float = 0.1,
-        init_cfg: Union[dict, Sequence[dict], None] = None,
+        init_cfg: dict | Sequence[dict] | None = None,
     ) -> None:
         if mode not in MODES:
             raise ValueError(f'T2TViT: mode={mode!r}; choose one of {MODES}')
@@ -289,7 +290,7 @@ class T2TViT(PyramidBackbone):
         self.build()
 
     @property
-    def stage_channels(self) -> Tuple[int, ...]:
+    def stage_channels(self) -> tuple[int, ...]:
         """Channels of the four levels."""
         taps = _tap_channels(self.settings)
         if self.mode == 'blocks':
@@ -327,7 +328,7 @@ class T2TViT(PyramidBackbone):
         factor = stride // super().level_stride(TRUNK)
         return nn.MaxPool2d(factor, ceil_mode=True)
 
-    def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Compute the pyramid, see :meth:`PyramidBackbone.forward`."""
         size = x.shape[2:]
         x = fast_layout(self._padded(x))
@@ -379,7 +380,7 @@ class T2TViT(PyramidBackbone):
         window = self.window_size and self.window_size * ratio
         return TokenTransformer(in_channels, split, window)
 
-    def _run_trunk(self, trunk: Trunk, x: Tensor) -> List[Tensor]:
+    def _run_trunk(self, trunk: Trunk, x: Tensor) -> list[Tensor]:
         """Maps after each group of blocks, the last one normalised."""
         tokens, grid = trunk.embed(x)
         maps = []

@@ -4,7 +4,8 @@ L.-C. Chen et al., "Rethinking Atrous Convolution for Semantic Image
 Segmentation", 2017, arXiv 1706.05587, Section 3.3.
 """
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmcv.cnn import ConvModule

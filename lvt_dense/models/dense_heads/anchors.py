@@ -1,6 +1,6 @@
 """Anchors that scale with the input, as SSD defines them."""
 
-from typing import List, Optional, Sequence, Tuple, Union
+from collections.abc import Sequence
 
 import torch
 from mmdet.models.task_modules import AnchorGenerator
@@ -28,7 +28,7 @@ class RelativeAnchorGenerator(AnchorGenerator):
     def __init__(
         self,
         ratios: Sequence[Sequence[float]],
-        scale_range: Tuple[float, float] = (0.1, 1.05),
+        scale_range: tuple[float, float] = (0.1, 1.05),
     ) -> None:
         self.ratios = [tuple(r) for r in ratios]
         low, high = scale_range
@@ -36,7 +36,7 @@ class RelativeAnchorGenerator(AnchorGenerator):
         self.scales = [low + step * k for k in range(len(self.ratios) + 1)]
         self.use_box_type = False
         # (height, width) of the network's input in pixels; set by the head.
-        self.input_shape: Optional[Tuple[int, int]] = None
+        self.input_shape: tuple[int, int] | None = None
 
     @property
     def num_levels(self) -> int:
@@ -44,7 +44,7 @@ class RelativeAnchorGenerator(AnchorGenerator):
         return len(self.ratios)
 
     @property
-    def num_base_priors(self) -> List[int]:
+    def num_base_priors(self) -> list[int]:
         """Anchors in a cell of every level."""
         return [2 + 2 * len(ratios) for ratios in self.ratios]
 
@@ -61,10 +61,10 @@ class RelativeAnchorGenerator(AnchorGenerator):
 
     def single_level_grid_priors(
         self,
-        featmap_size: Tuple[int, int],
+        featmap_size: tuple[int, int],
         level_idx: int,
         dtype: torch.dtype = torch.float32,
-        device: Union[str, torch.device] = 'cpu',
+        device: str | torch.device = 'cpu',
     ) -> Tensor:
         """Anchors of a level in pixels, row by row, (H * W * A, 4) xyxy."""
         height, width = featmap_size
@@ -80,10 +80,10 @@ class RelativeAnchorGenerator(AnchorGenerator):
 
     def valid_flags(
         self,
-        featmap_sizes: Sequence[Tuple[int, int]],
-        pad_shape: Tuple[int, ...],
-        device: Union[str, torch.device] = 'cuda',
-    ) -> List[Tensor]:
+        featmap_sizes: Sequence[tuple[int, int]],
+        pad_shape: tuple[int, ...],
+        device: str | torch.device = 'cuda',
+    ) -> list[Tensor]:
         """All anchors count: they are relative to the whole input."""
         return [
             torch.ones(h * w * anchors, dtype=torch.bool, device=device)

@@ -1,6 +1,6 @@
 """SSDLite heads: MMDetection's kind, and that of the MobileViT paper."""
 
-from typing import List, Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 from mmdet.models.dense_heads import SSDHead
 from torch import Tensor, nn
@@ -23,20 +23,20 @@ class SSDLiteHead(SSDHead):
 
     def get_anchors(
         self,
-        featmap_sizes: List[tuple],
-        batch_img_metas: List[dict],
+        featmap_sizes: list[tuple],
+        batch_img_metas: list[dict],
         device: object = 'cuda',
-    ) -> Tuple[List[List[Tensor]], List[List[Tensor]]]:
+    ) -> tuple[list[list[Tensor]], list[list[Tensor]]]:
         """Anchors and valid flags of every image, see ``AnchorHead``."""
         self._tell_input_shape(batch_img_metas)
         return super().get_anchors(featmap_sizes, batch_img_metas, device)
 
     def predict_by_feat(
         self,
-        cls_scores: List[Tensor],
-        bbox_preds: List[Tensor],
+        cls_scores: list[Tensor],
+        bbox_preds: list[Tensor],
         *args,
-        batch_img_metas: Optional[List[dict]] = None,
+        batch_img_metas: list[dict] | None = None,
         **kwargs,
     ) -> list:
         """Boxes of every image, see ``BaseDenseHead``."""
@@ -49,7 +49,7 @@ class SSDLiteHead(SSDHead):
             **kwargs,
         )
 
-    def _tell_input_shape(self, batch_img_metas: List[dict]) -> None:
+    def _tell_input_shape(self, batch_img_metas: list[dict]) -> None:
         if hasattr(self.prior_generator, 'input_shape'):
             shape = batch_img_metas[0]['batch_input_shape']
             self.prior_generator.input_shape = tuple(shape)
@@ -123,8 +123,8 @@ class MobileViTSSDHead(SSDLiteHead):
             )
 
     def forward(
-        self, x: Tuple[Tensor, ...]
-    ) -> Tuple[List[Tensor], List[Tensor]]:
+        self, x: tuple[Tensor, ...]
+    ) -> tuple[list[Tensor], list[Tensor]]:
         """Predict.
 
         Args:

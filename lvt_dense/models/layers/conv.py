@@ -1,7 +1,5 @@
 """Convolution, norm and activation as one module, and what is made of it."""
 
-from typing import Optional
-
 import torch
 from mmcv.cnn import build_activation_layer, build_norm_layer
 from torch import Tensor, nn
@@ -44,9 +42,9 @@ class ConvNormAct(nn.Module):
         stride: int = 1,
         dilation: int = 1,
         groups: int = 1,
-        bias: Optional[bool] = None,
-        norm_cfg: Optional[dict] = None,
-        act_cfg: Optional[dict] = None,
+        bias: bool | None = None,
+        norm_cfg: dict | None = None,
+        act_cfg: dict | None = None,
     ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(

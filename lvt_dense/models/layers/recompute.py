@@ -1,14 +1,14 @@
 """Helpers of activation checkpointing."""
 
-from contextlib import contextmanager, nullcontext
-from typing import ContextManager, Iterator, Tuple
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
 @contextmanager
-def _untracked(norms: Tuple[_BatchNorm, ...]) -> Iterator[None]:
+def _untracked(norms: tuple[_BatchNorm, ...]) -> Iterator[None]:
     # With momentum 0 a norm keeps its statistics, and still saves as many
     # tensors as in the first pass, which checkpoint() insists on.
     before = [(n.momentum, n.num_batches_tracked.clone()) for n in norms]
@@ -24,7 +24,7 @@ def _untracked(norms: Tuple[_BatchNorm, ...]) -> Iterator[None]:
 
 def frozen_batch_statistics(
     module: nn.Module,
-) -> Tuple[ContextManager, ContextManager]:
+) -> tuple[AbstractContextManager, AbstractContextManager]:
     """Contexts of the first and the recomputed forward pass of ``module``.
 
     Without them the recomputation in the backward pass would update the

@@ -1,6 +1,6 @@
 """Squeeze and excitation."""
 
-from typing import Callable
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn

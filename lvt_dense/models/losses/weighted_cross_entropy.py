@@ -1,6 +1,6 @@
 """Cross entropy with class weights, where pixels are ignored."""
 
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +38,7 @@ class WeightedCrossEntropy(nn.Module):
         self,
         logits: Tensor,
         labels: Tensor,
-        weight: Optional[Tensor] = None,
+        weight: Tensor | None = None,
         ignore_index: int = 255,
     ) -> Tensor:
         """Compute the loss.

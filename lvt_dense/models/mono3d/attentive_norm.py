@@ -4,8 +4,6 @@ Batch normalization whose scale and shift are a mixture of K learned pairs,
 weighted for every image by what the feature map itself looks like.
 """
 
-from typing import Tuple
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -33,7 +31,7 @@ class _ImageBatchNorm(nn.BatchNorm2d):
         )
 
 
-def _moments(x: Tensor) -> Tuple[Tensor, Tensor]:
+def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
     """Means and variances (N, C, 1, 1) of maps (N, C, H, W), in float32."""
     mean = x.mean((2, 3), keepdim=True, dtype=torch.float32)
     # Six times as fast as torch.var_mean on a CPU.
@@ -44,7 +42,7 @@ def _moments(x: Tensor) -> Tuple[Tensor, Tensor]:
 # than twice as fast as those that autograd derives: fewer passes over maps.
 class _Moments(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x: Tensor) -> Tuple[Tensor, Tensor]:
+    def forward(ctx, x: Tensor) -> tuple[Tensor, Tensor]:
         mean, var = _moments(x)
         ctx.save_for_backward(x, mean)
         return mean, var
@@ -64,7 +62,7 @@ class _Affine(torch.autograd.Function):
         return torch.addcmul(shift, x, scale)
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x, scale = ctx.saved_tensors
         return (
             grad * scale,

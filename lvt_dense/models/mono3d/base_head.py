@@ -1,7 +1,8 @@
 """What the monocular 3D heads have in common towards a detector."""
 
 from abc import ABCMeta, abstractmethod
-from typing import Any, List, Optional, Sequence, Tuple
+from collections.abc import Sequence
+from typing import Any
 
 from mmdet.structures import SampleList
 from mmengine.model import BaseModule
@@ -26,9 +27,9 @@ class Mono3DHead(BaseModule, metaclass=ABCMeta):
 
     def __init__(
         self,
-        train_cfg: Optional[dict],
-        test_cfg: Optional[dict],
-        init_cfg: Optional[dict],
+        train_cfg: dict | None,
+        test_cfg: dict | None,
+        init_cfg: dict | None,
     ) -> None:
         super().__init__(init_cfg)
         self.train_cfg = train_cfg or {}
@@ -36,7 +37,7 @@ class Mono3DHead(BaseModule, metaclass=ABCMeta):
 
     def objects_to_learn(
         self, batch_data_samples: SampleList
-    ) -> Tuple[List[InstanceData], List[dict]]:
+    ) -> tuple[list[InstanceData], list[dict]]:
         """The selected objects of every image, and the images' metainfo."""
         gts = []
         for sample in batch_data_samples:
@@ -50,7 +51,7 @@ class Mono3DHead(BaseModule, metaclass=ABCMeta):
         features: Sequence[Tensor],
         batch_data_samples: SampleList,
         rescale: bool = True,
-    ) -> List[InstanceData]:
+    ) -> list[InstanceData]:
         """Detects objects, see :meth:`predict_by_maps`."""
         metas = [sample.metainfo for sample in batch_data_samples]
         return self.predict_by_maps(self(features), metas, rescale)
@@ -58,7 +59,7 @@ class Mono3DHead(BaseModule, metaclass=ABCMeta):
     @abstractmethod
     def predict_by_maps(
         self, maps: Any, metas: Sequence[dict], rescale: bool
-    ) -> List[InstanceData]:
+    ) -> list[InstanceData]:
         """Decodes the maps of a batch.
 
         Args:

@@ -9,7 +9,8 @@ Wang et al., "FCOS3D", ICCVW 2021; depth, keypoints and 2D boxes as in "PGD"
 """
 
 import math
-from typing import List, NamedTuple, Sequence, Tuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from mmengine.structures import InstanceData
@@ -90,7 +91,7 @@ def make_points(
     shapes: Sequence[Sequence[int]], strides: Sequence[int], like: Tensor
 ) -> Points:
     """The points of levels of height and width ``shapes``, row by row."""
-    levels: List[Tuple[Tensor, ...]] = []
+    levels: list[tuple[Tensor, ...]] = []
     for i, ((height, width), stride) in enumerate(zip(shapes, strides)):
         y, x = torch.meshgrid(
             torch.arange(height, device=like.device),

@@ -1,7 +1,8 @@
 """FCOS3D's head with PGD's depth, keypoints and 2D boxes."""
 
 import math
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -99,11 +100,9 @@ class FCOS3DHead(Mono3DHead):
         stacked_convs: int = 2,
         strides: Sequence[int] = (4, 8, 16, 32),
         base_dims: Sequence[Sequence[float]] = BASE_DIMS,
-        train_cfg: Optional[dict] = None,
-        test_cfg: Optional[dict] = None,
-        init_cfg: Optional[dict] = dict(
-            type='Normal', layer='Conv2d', std=0.01
-        ),
+        train_cfg: dict | None = None,
+        test_cfg: dict | None = None,
+        init_cfg: dict | None = dict(type='Normal', layer='Conv2d', std=0.01),
     ) -> None:
         super().__init__(train_cfg, test_cfg, init_cfg)
         self.num_classes = num_classes
@@ -147,7 +146,7 @@ class FCOS3DHead(Mono3DHead):
         nn.init.constant_(self.cls[-1].bias, prior)
         nn.init.constant_(self.branches['box2d'][-1].bias, _FIRST_SIDE)
 
-    def forward(self, features: Sequence[Tensor]) -> List[Dict[str, Tensor]]:
+    def forward(self, features: Sequence[Tensor]) -> list[dict[str, Tensor]]:
         """Runs the head on every level.
 
         Returns:
@@ -172,7 +171,7 @@ class FCOS3DHead(Mono3DHead):
 
     def _forward_level(
         self, feature: Tensor, scales: nn.ModuleDict
-    ) -> Dict[str, Tensor]:
+    ) -> dict[str, Tensor]:
         maps = dict(cls=self.cls(self.cls_tower(feature)).float())
         regression = self.reg_tower(feature)
         for name, outputs in _BRANCHES.items():
@@ -191,17 +190,17 @@ class FCOS3DHead(Mono3DHead):
 
     def loss(
         self, features: Sequence[Tensor], batch_data_samples: SampleList
-    ) -> Dict[str, Tensor]:
+    ) -> dict[str, Tensor]:
         """Losses of a batch, see :meth:`loss_by_maps`."""
         gts, metas = self.objects_to_learn(batch_data_samples)
         return self.loss_by_maps(self(features), gts, metas)
 
     def loss_by_maps(
         self,
-        levels: Sequence[Dict[str, Tensor]],
+        levels: Sequence[dict[str, Tensor]],
         gts: Sequence[InstanceData],
         metas: Sequence[dict],
-    ) -> Dict[str, Tensor]:
+    ) -> dict[str, Tensor]:
         """Losses between maps and objects, weighted as PGD does on KITTI.
 
         Depth is judged together with its uncertainty, so its loss may be
@@ -236,8 +235,8 @@ class FCOS3DHead(Mono3DHead):
         return dict(loss_cls=cls_loss, **losses)
 
     def _box_losses(
-        self, pred: Dict[str, Tensor], target: PointTargets
-    ) -> Dict[str, Tensor]:
+        self, pred: dict[str, Tensor], target: PointTargets
+    ) -> dict[str, Tensor]:
         """Losses of M positive points that compare a value with a target."""
         count = max(len(target.label), 1)
         angle = pred['angle'].squeeze(1)
@@ -279,7 +278,7 @@ class FCOS3DHead(Mono3DHead):
     def _consistency_loss(
         self,
         points: Points,
-        pred: Dict[str, Tensor],
+        pred: dict[str, Tensor],
         label: Tensor,
         cameras: Tensor,
         image_shape: Tensor,
@@ -304,10 +303,10 @@ class FCOS3DHead(Mono3DHead):
 
     def predict_by_maps(
         self,
-        maps: Sequence[Dict[str, Tensor]],
+        maps: Sequence[dict[str, Tensor]],
         metas: Sequence[dict],
         rescale: bool,
-    ) -> List[InstanceData]:
+    ) -> list[InstanceData]:
         """Decodes maps, see :meth:`Mono3DHead.predict_by_maps`.
 
         The score is class times centre-ness.
@@ -333,7 +332,7 @@ class FCOS3DHead(Mono3DHead):
     def _decode(
         self,
         points: Points,
-        pred: Dict[str, Tensor],
+        pred: dict[str, Tensor],
         labels: Tensor,
         camera: Tensor,
     ) -> InstanceData:
@@ -383,8 +382,8 @@ class FCOS3DHead(Mono3DHead):
         return kept[: self.test_cfg.get('max_per_img', 20)]
 
     def _flatten(
-        self, levels: Sequence[Dict[str, Tensor]]
-    ) -> Tuple[Points, Dict[str, Tensor]]:
+        self, levels: Sequence[dict[str, Tensor]]
+    ) -> tuple[Points, dict[str, Tensor]]:
         """Points of all levels, and their values (N, P, channels)."""
         shapes = [maps['cls'].shape[-2:] for maps in levels]
         points = make_points(shapes, self.strides, levels[0]['cls'])

@@ -1,6 +1,6 @@
 """Steps before and after the maps that all heads share."""
 
-from typing import Sequence, Tuple
+from collections.abc import Sequence
 
 import torch
 from mmengine.structures import InstanceData
@@ -11,7 +11,7 @@ def select_objects(
     gt: InstanceData,
     image_shape: Sequence[int],
     min_height: float = 25.0,
-    depth_range: Tuple[float, float] = (2.0, 65.0),
+    depth_range: tuple[float, float] = (2.0, 65.0),
     max_truncation: float = 0.5,
     max_occlusion: int = 2,
 ) -> Tensor:

@@ -10,7 +10,7 @@ Object Detection", AAAI 2022.
 """
 
 import math
-from typing import Dict, NamedTuple, Tuple
+from typing import NamedTuple
 
 import torch
 from mmdet.models.utils.gaussian_target import (
@@ -60,7 +60,7 @@ class EncodedObjects(NamedTuple):
     """(M,) from the bin's centre, in radians."""
 
 
-def encode_alpha(alpha: Tensor) -> Tuple[Tensor, Tensor]:
+def encode_alpha(alpha: Tensor) -> tuple[Tensor, Tensor]:
     """Bins 0..11 of angles in radians, and residuals to their centres.
 
     Bin k is centred at k * 30 degrees.
@@ -110,8 +110,8 @@ def encode_objects(
 
 
 def decode_maps(
-    maps: Dict[str, Tensor], cam2img: Tensor, stride: int, topk: int
-) -> Dict[str, Tensor]:
+    maps: dict[str, Tensor], cam2img: Tensor, stride: int, topk: int
+) -> dict[str, Tensor]:
     """Decodes the K highest peaks of every image.
 
     Args:

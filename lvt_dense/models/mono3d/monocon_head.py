@@ -1,7 +1,7 @@
 """MonoCon's head (Liu, Xue and Wu, AAAI 2022)."""
 
 import math
-from typing import Dict, List, Optional, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -68,9 +68,9 @@ class MonoConHead(Mono3DHead):
         feat_channels: int = 64,
         stride: int = 4,
         norm_cfg: dict = dict(type='lvt_dense.AttentiveBN'),
-        train_cfg: Optional[dict] = None,
-        test_cfg: Optional[dict] = None,
-        init_cfg: Optional[dict] = None,
+        train_cfg: dict | None = None,
+        test_cfg: dict | None = None,
+        init_cfg: dict | None = None,
     ) -> None:
         super().__init__(train_cfg, test_cfg, init_cfg)
         self.num_classes = num_classes
@@ -106,7 +106,7 @@ class MonoConHead(Mono3DHead):
 
     def forward(
         self, features: Sequence[Tensor], auxiliary: bool = False
-    ) -> Dict[str, Tensor]:
+    ) -> dict[str, Tensor]:
         """Runs the branches on ((N, C, H, W),).
 
         Args:
@@ -145,7 +145,7 @@ class MonoConHead(Mono3DHead):
 
     def loss(
         self, features: Sequence[Tensor], batch_data_samples: SampleList
-    ) -> Dict[str, Tensor]:
+    ) -> dict[str, Tensor]:
         """Losses of a batch, see :meth:`loss_by_maps`."""
         maps = self(features, auxiliary=True)
         gts, metas = self.objects_to_learn(batch_data_samples)
@@ -159,8 +159,8 @@ class MonoConHead(Mono3DHead):
         return self.loss_by_maps(maps, targets)
 
     def loss_by_maps(
-        self, maps: Dict[str, Tensor], targets: MonoConTargets
-    ) -> Dict[str, Tensor]:
+        self, maps: dict[str, Tensor], targets: MonoConTargets
+    ) -> dict[str, Tensor]:
         """Losses between maps and targets, weighted as published.
 
         Depth is judged as a Laplace distribution, so its loss may be
@@ -213,8 +213,8 @@ class MonoConHead(Mono3DHead):
         return self.loss_heatmap(pred, target, avg_factor=max(positives, 1))
 
     def predict_by_maps(
-        self, maps: Dict[str, Tensor], metas: Sequence[dict], rescale: bool
-    ) -> List[InstanceData]:
+        self, maps: dict[str, Tensor], metas: Sequence[dict], rescale: bool
+    ) -> list[InstanceData]:
         """Decodes maps, see :meth:`Mono3DHead.predict_by_maps`."""
         decoded = decode_maps(
             maps,

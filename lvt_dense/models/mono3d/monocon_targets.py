@@ -1,6 +1,7 @@
 """What a MonoCon head should predict for a batch of labelled images."""
 
-from typing import NamedTuple, Sequence, Tuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from mmdet.models.utils.gaussian_target import gaussian_radius
@@ -85,7 +86,7 @@ def build_targets(
 
 
 def draw_gaussians(
-    size: Tuple[int, int, int],
+    size: tuple[int, int, int],
     channels: int,
     image: Tensor,
     channel: Tensor,

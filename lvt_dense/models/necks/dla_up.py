@@ -4,7 +4,7 @@ Deep Layer Aggregation (Yu et al., CVPR 2018, section 3.2), in the form that
 MonoCon uses: plain 3x3 convolutions, concatenation instead of a sum.
 """
 
-from typing import List, Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 import torch
 from mmcv.cnn import ConvModule
@@ -72,7 +72,7 @@ class DLAUp(BaseModule):
         self,
         in_channels: Sequence[int],
         norm_cfg: dict = dict(type='BN'),
-        init_cfg: Optional[dict] = None,
+        init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         channels = list(in_channels)
@@ -87,9 +87,9 @@ class DLAUp(BaseModule):
             )
             channels[level + 1 :] = [width] * len(channels[level + 1 :])
 
-    def forward(self, inputs: Sequence[Tensor]) -> Tuple[Tensor]:
+    def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor]:
         """Maps (N, C_i, H_i, W_i), finest first, to ((N, C_0, H_0, W_0),)."""
-        maps: List[Tensor] = [fast_layout(x) for x in inputs]
+        maps: list[Tensor] = [fast_layout(x) for x in inputs]
         for count, nodes in enumerate(self.rounds):
             fine = len(maps) - 2 - count
             for i, node in enumerate(nodes, fine + 1):

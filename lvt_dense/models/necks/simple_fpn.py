@@ -4,7 +4,7 @@ Y. Li et al., "Exploring Plain Vision Transformer Backbones for Object
 Detection" (ViTDet), ECCV 2022, Section 3 and Appendix A.2.
 """
 
-from typing import Optional, Sequence, Tuple, Union
+from collections.abc import Sequence
 
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from lvt_dense.registry import MODELS
 NUM_SCALES = 4  # strides 4, 8, 16 and 32
 
 
-def _rescale(channels: int, level: int) -> Tuple[nn.Module, int]:
+def _rescale(channels: int, level: int) -> tuple[nn.Module, int]:
     """Layer from stride 16 to ``4 * 2 ** level``, and its channels."""
     half, quarter = channels // 2, channels // 4
     if level == 0:
@@ -59,10 +59,10 @@ class SimpleFPN(BaseModule):
 
     def __init__(
         self,
-        in_channels: Union[int, Sequence[int]],
+        in_channels: int | Sequence[int],
         out_channels: int = 256,
         num_outs: int = 5,
-        init_cfg: Optional[dict] = None,
+        init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         is_one = isinstance(in_channels, int)
@@ -93,7 +93,7 @@ class SimpleFPN(BaseModule):
                 )
             )
 
-    def forward(self, inputs: Sequence[Tensor]) -> Tuple[Tensor, ...]:
+    def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Compute the pyramid.
 
         Args:

@@ -1,6 +1,6 @@
 """The extra levels of SSDLite in the MobileViT paper."""
 
-from typing import Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -42,7 +42,7 @@ class SSDExtraLayers(BaseModule):
         in_channels: Sequence[int],
         extra_channels: Sequence[int] = (256, 128, 128, 64),
         norm_cfg: dict = dict(type='BN'),
-        init_cfg: Optional[dict] = None,
+        init_cfg: dict | None = None,
     ) -> None:
         super().__init__(
             init_cfg
@@ -56,7 +56,7 @@ class SSDExtraLayers(BaseModule):
         )
         self.pooled = nn.Conv2d(widths[-1], last, 1, bias=False)
 
-    def forward(self, inputs: Tuple[Tensor, ...]) -> Tuple[Tensor, ...]:
+    def forward(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Append the extra levels to the backbone's (N, C, H, W) maps."""
         outs = list(inputs)
         for layer in self.strided:

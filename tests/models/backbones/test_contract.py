@@ -6,7 +6,7 @@ recomputation ...) on the smallest variant of each family.
 """
 
 import copy
-from typing import Callable, Dict, List, Tuple
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lvt_dense import build_backbone, list_backbones
-from lvt_dense.checkpoints import identify
 from lvt_dense.models.backbones import PyramidBackbone, families
+from lvt_dense.models.backbones.pretrained import identify
 
 SIZES = ((224, 224), (320, 480), (257, 193), (64, 1024))
 SMALL = (64, 96)
@@ -40,7 +40,7 @@ def images(height: int, width: int, batch: int = 1) -> Tensor:
     return torch.randn(batch, 3, height, width, generator=generator)
 
 
-def difference(given: Tuple[Tensor], expected: Tuple[Tensor]) -> float:
+def difference(given: tuple[Tensor], expected: tuple[Tensor]) -> float:
     """Largest difference in units of a level's standard deviation."""
     assert [g.shape for g in given] == [e.shape for e in expected]
     with torch.no_grad():
@@ -50,15 +50,15 @@ def difference(given: Tuple[Tensor], expected: Tuple[Tensor]) -> float:
         )
 
 
-def normed(model: nn.Module) -> List[_BatchNorm]:
+def normed(model: nn.Module) -> list[_BatchNorm]:
     return [m for m in model.modules() if isinstance(m, _BatchNorm)]
 
 
-def statistics(model: nn.Module) -> Dict[str, Tensor]:
+def statistics(model: nn.Module) -> dict[str, Tensor]:
     return {k: v.clone() for k, v in model.named_buffers()}
 
 
-def is_same(given: Dict[str, Tensor], expected: Dict[str, Tensor]) -> bool:
+def is_same(given: dict[str, Tensor], expected: dict[str, Tensor]) -> bool:
     return given.keys() == expected.keys() and all(
         torch.equal(given[key], expected[key]) for key in expected
     )
@@ -90,7 +90,7 @@ def small(smallest: Callable) -> PyramidBackbone:
 
 # ------------------------------------------------------------ every variant
 @pytest.mark.parametrize('size', SIZES, ids='{0[0]}x{0[1]}'.format)
-def test_shapes(backbone: PyramidBackbone, size: Tuple[int, int]) -> None:
+def test_shapes(backbone: PyramidBackbone, size: tuple[int, int]) -> None:
     with torch.inference_mode():
         levels = backbone(images(*size))
     assert backbone.out_strides == (4, 8, 16, 32)
@@ -291,7 +291,7 @@ def test_chosen_levels(small: PyramidBackbone, smallest: Callable) -> None:
 
 
 @pytest.mark.parametrize('levels', ((), (1, 0), (2, 2), (9,), (-9,)))
-def test_wrong_levels(smallest: Callable, levels: Tuple[int, ...]) -> None:
+def test_wrong_levels(smallest: Callable, levels: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r'0 \(stride 4\), 1 \(stride 8\)'):
         smallest(out_indices=levels)
 

@@ -1,6 +1,6 @@
 """EMO against figures of the official code, and its own arguments."""
 
-from typing import Any, Dict
+from typing import Any
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ PARAMETERS = {
     [(name, case) for name, f in FIGURES.items() for case in f['cases']],
     ids=lambda v: v if isinstance(v, str) else str(v['input']),
 )
-def test_parity(name: str, case: Dict[str, Any]) -> None:
+def test_parity(name: str, case: dict[str, Any]) -> None:
     model = build_backbone(name, window_size=FIGURES[name]['window_size'])
     state = official_state(FIGURES[name]['official_keys'])
     own, unknown = model.layouts[0].to_own(state)

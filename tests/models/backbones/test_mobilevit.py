@@ -1,6 +1,6 @@
 """MobileViT against figures of the official code (ml-cvnets v0.1)."""
 
-from typing import Any, Dict, List, Tuple
+from typing import Any
 
 import pytest
 import torch
@@ -34,7 +34,7 @@ def with_official_weights(name: str) -> MobileViT:
     [(name, case) for name, f in FIGURES.items() for case in f['cases']],
     ids=lambda v: v if isinstance(v, str) else str(v['input']),
 )
-def test_parity(name: str, case: Dict[str, Any]) -> None:
+def test_parity(name: str, case: dict[str, Any]) -> None:
     model = with_official_weights(name)
     x = image(*case['input'])
     with torch.inference_mode():
@@ -49,7 +49,7 @@ def test_parameters(name: str, count: int) -> None:
     assert sum(p.numel() for p in build_backbone(name).parameters()) == count
 
 
-def strides_and_dilations(model: nn.Module) -> List[Tuple[int, int]]:
+def strides_and_dilations(model: nn.Module) -> list[tuple[int, int]]:
     """Of the depthwise convolution of every stage's first block."""
     convs = [stage[0].depthwise.conv for stage in model.stages]
     return [(conv.stride[0], conv.dilation[0]) for conv in convs]
@@ -64,7 +64,7 @@ def strides_and_dilations(model: nn.Module) -> List[Tuple[int, int]]:
     ),
 )
 def test_output_stride_rule(
-    output_stride: int, expected: List[Tuple[int, int]]
+    output_stride: int, expected: list[tuple[int, int]]
 ) -> None:
     model = MobileViT('xxs', output_stride=output_stride)
     assert strides_and_dilations(model) == expected

@@ -6,7 +6,6 @@ from official import difference, figures, image, official_state
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from lvt_dense.checkpoints import convert, identify
 from lvt_dense.models.backbones import NASViT, nasvit_attention
 from lvt_dense.models.backbones.nasvit import MBConv
 from lvt_dense.models.backbones.nasvit_attention import (
@@ -15,6 +14,7 @@ from lvt_dense.models.backbones.nasvit_attention import (
     TransformerBlock,
     WindowGrid,
 )
+from lvt_dense.models.backbones.pretrained import convert, identify
 
 FIGURES = figures('nasvit')
 ALL_LEVELS = range(5)

@@ -6,6 +6,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from lvt_dense import build_backbone
+from lvt_dense.apis.zoo import macs
 from lvt_dense.models.backbones import PLGViT
 from lvt_dense.models.backbones.plg_vit import (
     ConvFFN,
@@ -13,7 +14,6 @@ from lvt_dense.models.backbones.plg_vit import (
     ParallelAttention,
     WindowAttention,
 )
-from lvt_dense.zoo import macs
 
 CLASSES = 1000
 # Parameters with the classification head, and multiply-accumulates at 224.

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from lvt_dense.checkpoints import convert, identify
 from lvt_dense.models.backbones import T2TViT, build_backbone
+from lvt_dense.models.backbones.pretrained import convert, identify
 from lvt_dense.models.backbones.t2t_blocks import (
     Attention,
     DenseBlock,

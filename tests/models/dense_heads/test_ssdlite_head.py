@@ -8,7 +8,7 @@ from mmdet.structures import DetDataSample
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.structures import InstanceData
 
-from lvt_dense.apis.config import load_config
+from lvt_dense.config import load_config
 from lvt_dense.models.dense_heads.anchors import RelativeAnchorGenerator
 
 RATIOS = ((2, 3), (2, 3), (2, 3), (2, 3), (2, 3), (2,))

@@ -1,6 +1,6 @@
 """Labelled scenes and a tiny pyramid for the monocular 3D tests."""
 
-from typing import List, Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ class StubPyramid(BaseModule):
             for i, o, s in zip(inputs, channels, strides)
         )
 
-    def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         outs = []
         for level in self.levels:
             x = level(x).relu()
@@ -150,8 +150,8 @@ def stub_pyramid() -> type:
 def sort_by_depth():
     """Rows of instances from near to far, to compare sets of objects."""
 
-    def sort(instances: InstanceData, limit: Optional[int] = None):
-        order: List[int] = instances.bboxes_3d[:, 2].argsort().tolist()
+    def sort(instances: InstanceData, limit: int | None = None):
+        order: list[int] = instances.bboxes_3d[:, 2].argsort().tolist()
         return instances[torch.tensor(order[:limit], dtype=torch.long)]
 
     return sort

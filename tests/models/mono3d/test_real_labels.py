@@ -5,7 +5,7 @@ import math
 import torch
 from mmengine.registry import init_default_scope
 
-from lvt_dense.datasets.kitti_mono import KittiMonoDataset
+from lvt_dense.datasets.kitti.dataset import KittiMonoDataset
 from lvt_dense.models.mono3d import MonoConHead
 from lvt_dense.models.mono3d.instances import select_objects
 

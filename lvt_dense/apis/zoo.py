@@ -1,0 +1,128 @@
+"""The table of all backbones, printed or written into a Markdown file.
+
+Multiply-accumulates are those of the pyramid alone, attention counted, with
+the variant's own settings (windows, where a family has them). Nothing is
+computed for it: the tensors are on the meta device and have no values.
+"""
+
+import argparse
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from lvt_dense.commands.cli import command
+from lvt_dense.errors import UserError
+from lvt_dense.files import write_atomically
+from lvt_dense.models.backbones import (
+    PyramidBackbone,
+    build_backbone,
+    list_backbones,
+)
+
+SIZES = (224, 320, 512)
+BEGIN, END = '<!-- zoo:begin -->', '<!-- zoo:end -->'
+HEADER = (
+    'backbone',
+    'strides',
+    'channels',
+    'parameters',
+    *(f'GMACs at {size}' for size in SIZES),
+    'ImageNet top-1',
+    "weights' licence",
+)
+CAPTION = (
+    'GMACs are those of the pyramid for one square image, attention counted. '
+    '\\* as published for the classifier, not reproduced here.'
+)
+
+
+def macs(backbone: PyramidBackbone, height: int, width: int) -> int:
+    """Multiply-accumulates of a backbone for one image.
+
+    Convolutions, linear layers, matrix products and attention count; norms,
+    activations and interpolation do not.
+
+    Args:
+        backbone: Backbone in eval mode and on the meta device: the counter
+            does not know the fused attention of a CPU.
+        height: Height of the image in pixels.
+        width: Width of the image in pixels.
+
+    Returns:
+        Half of the floating-point operations that PyTorch's counter finds.
+    """
+    image = torch.empty(1, 3, height, width, device='meta')
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        backbone(image)
+    return counter.get_total_flops() // 2
+
+
+def row(name: str, sizes: Iterable[int] = SIZES) -> list[str]:
+    """Cells of the table for one backbone.
+
+    Args:
+        name: One of :func:`lvt_dense.list_backbones`.
+        sizes: Sides of the square images to count for.
+    """
+    with torch.device('meta'):
+        backbone = build_backbone(name).eval()
+    arch = name[len(backbone.family) + 1 :]
+    published = backbone.published.get(arch, {})
+    top1, url = published.get('top1'), published.get('url')
+    licence = published.get('licence') or 'none stated'
+    return [
+        f'`{name}`',
+        ', '.join(map(str, backbone.out_strides)),
+        ', '.join(map(str, backbone.out_channels)),
+        f'{sum(p.numel() for p in backbone.parameters()):,}',
+        *(f'{macs(backbone, size, size) / 1e9:.2f}' for size in sizes),
+        '-' if top1 is None else f'{top1:g}*',
+        f'[{licence}]({url})' if url else 'no weights',
+    ]
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Markdown of :func:`row` for many backbones, and what to know of it."""
+    marks = ['---'] * 3 + ['---:'] * (len(HEADER) - 4) + ['---']
+    lines = [f'| {" | ".join(line)} |' for line in (HEADER, marks, *rows)]
+    return '\n'.join([*lines, '', CAPTION])
+
+
+def replace_table(text: str, new: str) -> str:
+    """Text with what stands between the two markers replaced.
+
+    Raises:
+        UserError: The markers are not there.
+    """
+    pattern = re.compile(f'{re.escape(BEGIN)}.*{re.escape(END)}', re.DOTALL)
+    if not pattern.search(text):
+        raise UserError(f'there is no {BEGIN} ... {END} to write between')
+    return pattern.sub(lambda _: f'{BEGIN}\n{new}\n{END}', text)
+
+
+@command
+def main() -> None:
+    """Print the table, or write it into a file."""
+    parser = argparse.ArgumentParser(
+        prog='python -m lvt_dense.apis.zoo',
+        description='Table of all backbones.',
+    )
+    parser.add_argument(
+        '--write', type=Path, help=f'file with {BEGIN} and {END} to update'
+    )
+    args = parser.parse_args()
+    if args.write and not args.write.is_file():
+        raise UserError(f'{args.write} does not exist')
+    new = table([row(name) for name in list_backbones()])
+    if args.write:
+        text = replace_table(args.write.read_text(), new)
+        write_atomically(args.write, text)
+    else:
+        print(new)
+
+
+if __name__ == '__main__':
+    main()

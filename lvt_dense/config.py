@@ -1,0 +1,161 @@
+"""Find, load and adapt configs."""
+
+import difflib
+import inspect
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config, ConfigDict
+from mmengine.runner import Runner
+
+from lvt_dense.errors import UserError
+
+# The parts of a config that name files of a data set.
+DATA_PARTS = tuple(
+    f'{split}_{part}'
+    for split in ('train', 'val', 'test')
+    for part in ('dataloader', 'evaluator')
+)
+
+
+def load_config(
+    name: str | Config,
+    options: dict[str, Any] | None = None,
+    import_custom_modules: bool = True,
+) -> Config:
+    """Load a config and apply options to it.
+
+    Args:
+        name: A path, ``'package::name'`` with the path inside the package's
+            configs (``.py`` may be left out), or a config already loaded.
+        options: Values by dotted key, as from ``--cfg-options``.
+        import_custom_modules: Import what the config's ``custom_imports``
+            names.
+
+    Returns:
+        The config.
+
+    Raises:
+        UserError: There is no such file, it cannot be parsed, or an option
+            is of no use to it.
+    """
+    if isinstance(name, Config):
+        cfg = Config(name.to_dict(), filename=name.filename)
+    else:
+        path = _resolve(str(name))
+        try:
+            cfg = Config.fromfile(
+                path, import_custom_modules=import_custom_modules
+            )
+        except (SyntaxError, KeyError, OSError, ValueError) as error:
+            raise UserError(f'config {name} does not load: {error}') from error
+    if options:
+        _check_options(cfg, options)
+        try:
+            cfg.merge_from_dict(options)
+        except (KeyError, TypeError, IndexError) as error:
+            raise UserError(
+                f'--cfg-options {options} does not fit the config: {error}'
+            ) from error
+    return cfg
+
+
+def _resolve(name: str) -> Path:
+    if '::' in name:
+        package, _, inner = name.partition('::')
+        spec = find_spec(package)
+        if spec is None or not spec.submodule_search_locations:
+            raise UserError(
+                f'config {name}: the package {package!r} is not installed'
+            )
+        folder = Path(spec.submodule_search_locations[0], '.mim', 'configs')
+    else:
+        folder, inner = Path(name).parent, Path(name).name
+    path = folder / (inner if inner.endswith('.py') else f'{inner}.py')
+    if path.is_file():
+        return path
+    there = [str(p.relative_to(folder)) for p in folder.rglob('*.py')]
+    near = difflib.get_close_matches(inner, there, cutoff=0.5)
+    hint = f'did you mean {", ".join(near)}?' if near else ''
+    raise UserError(f'config {name} does not exist ({path}); {hint}')
+
+
+def _check_options(cfg: Config, options: dict[str, Any]) -> None:
+    runner = [*inspect.signature(Runner).parameters, 'auto_scale_lr']
+    known = sorted({*cfg.keys(), *runner})
+    for key in options:
+        top = key.split('.')[0]
+        if top not in known:
+            near = difflib.get_close_matches(top, known)
+            raise UserError(
+                f'--cfg-options {key}: neither the config nor the runner has '
+                f'{top!r}; near names are {", ".join(near) or "none"}'
+            )
+
+
+def dataset_cfgs(cfg: Config, split: str) -> Iterator[ConfigDict]:
+    """The data sets of a split, from inside all wrappers."""
+    loader = cfg.get(f'{split}_dataloader') or {}
+    stack: list[Any] = [loader.get('dataset')]
+    while stack:
+        dataset = stack.pop()
+        if isinstance(dataset, dict):
+            inner = [dataset.get('dataset'), *dataset.get('datasets', [])]
+            inner = [d for d in inner if d is not None]
+            stack += inner
+            if not inner:
+                yield dataset
+        elif isinstance(dataset, (list, tuple)):
+            stack += dataset
+
+
+def evaluators(cfg: Config, split: str) -> list[ConfigDict]:
+    """The metrics of a split, as a list."""
+    found = cfg.get(f'{split}_evaluator') or []
+    return [found] if isinstance(found, dict) else list(found)
+
+
+def set_data_root(cfg: Config, root: str) -> None:
+    """Point every loader and evaluator at another copy of the data.
+
+    Args:
+        cfg: Config; changed in place.
+        root: Folder with the layout of the config's own data root.
+
+    Raises:
+        UserError: The config names no data root.
+    """
+    roots = {cfg.get('data_root')}
+    for split in ('train', 'val', 'test'):
+        roots |= {d.get('data_root') for d in dataset_cfgs(cfg, split)}
+    olds = sorted((r.rstrip('/') for r in roots if r), key=len, reverse=True)
+    if not olds:
+        raise UserError(
+            f'--data-root {root}: the config {cfg.filename} names no '
+            'data_root to replace'
+        )
+    new = str(Path(root).expanduser())
+
+    def moved(value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        for old in olds:
+            if value == old or value.startswith(f'{old}/'):
+                return new + value[len(old) :]
+        return value
+
+    for part in (*DATA_PARTS, 'data_root', 'visualizer'):
+        if part in cfg:
+            cfg[part] = _mapped(cfg[part], moved)
+
+
+def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
+    if isinstance(value, dict):
+        for key in value:
+            value[key] = _mapped(value[key], change)
+        return value
+    if isinstance(value, (list, tuple)):
+        return type(value)(_mapped(item, change) for item in value)
+    return change(value)

@@ -1,0 +1,1 @@
+"""KITTI on disk: labels, calibrations, splits, frames and the data set."""

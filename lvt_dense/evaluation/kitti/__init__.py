@@ -1,0 +1,1 @@
+"""KITTI evaluation: matching, average precision, results files, metric."""

@@ -1,0 +1,99 @@
+"""The table of backbones, and that the README holds it."""
+
+from pathlib import Path
+
+import pytest
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lvt_dense import list_backbones
+from lvt_dense.apis.zoo import (
+    BEGIN,
+    END,
+    SIZES,
+    macs,
+    replace_table,
+    row,
+    table,
+)
+from lvt_dense.errors import UserError
+from lvt_dense.models.backbones import families
+
+README = Path(__file__).resolve().parents[2] / 'README.md'
+
+
+class Attending(nn.Module):
+    """A convolution, and attention over its pixels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x).flatten(2).transpose(1, 2)[:, None]
+        return F.scaled_dot_product_attention(x, x, x)
+
+
+def test_attention_is_counted() -> None:
+    pixels = 16 * 8
+    expected = pixels * 8 * 3 * 9 + 2 * pixels**2 * 8
+    assert macs(Attending().to('meta'), 32, 16) == expected
+
+
+def readme_table() -> str:
+    return README.read_text().split(BEGIN)[1].split(END)[0]
+
+
+def expected_sizes(name: str) -> tuple[int, ...]:
+    """All for the first variant of a family; the others have to be quick."""
+    firsts = {
+        f'{f}_{next(iter(c.arch_settings))}' for f, c in families().items()
+    }
+    return SIZES if name in firsts else SIZES[:1]
+
+
+@pytest.mark.parametrize('name', list_backbones())
+def test_readme_is_in_step(name: str) -> None:
+    line = next(x for x in readme_table().splitlines() if f'`{name}`' in x)
+    cells = line.strip('| ').split(' | ')
+    sizes = expected_sizes(name)
+    expected = row(name, sizes)
+    skipped = len(SIZES) - len(sizes)
+    assert cells[: 4 + len(sizes)] == expected[: 4 + len(sizes)]
+    assert cells[4 + len(sizes) + skipped :] == expected[4 + len(sizes) :]
+
+
+def test_readme_lists_nothing_else() -> None:
+    assert readme_table().count('| `') == len(list_backbones())
+
+
+def test_published_names_are_variants() -> None:
+    for cls in families().values():
+        assert cls.published.keys() <= cls.arch_settings.keys()
+        for entry in cls.published.values():
+            assert entry.keys() == {'top1', 'url', 'licence'}
+
+
+def test_row() -> None:
+    assert row('mobilevit_s', sizes=()) == [
+        '`mobilevit_s`',
+        '4, 8, 16, 32',
+        '64, 96, 128, 160',
+        '4,833,952',
+        '78.3*',
+        '[Apple Sample Code License](https://docs-assets.developer.apple.com/'
+        'ml-research/models/cvnets/classification/mobilevit_s.pt)',
+    ]
+    assert row('plg_vit_lw_r', sizes=())[4:] == ['-', 'no weights']
+    assert 'none stated' in row('emo_1m', sizes=())[-1]
+
+
+def test_replacement() -> None:
+    text = f'a\n{BEGIN}\nold\nold\n{END}\nb'
+    new = table([['1'] * 9])
+    assert replace_table(text, new) == f'a\n{BEGIN}\n{new}\n{END}\nb'
+    header, marks, line, *caption = new.splitlines()
+    assert header.count('|') == marks.count('|') == line.count('|') == 10
+    assert 'not reproduced' in caption[-1]
+    with pytest.raises(UserError, match='zoo:begin'):
+        replace_table('no markers', new)

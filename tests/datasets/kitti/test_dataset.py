@@ -1,0 +1,296 @@
+"""KittiMonoDataset on a tiny folder, and its messages for broken ones."""
+
+import os
+import pickle
+import time
+
+import numpy as np
+import pytest
+import torch
+from kitti_folders import HEIGHT, P2, WIDTH, write_kitti
+from mmdet.registry import DATASETS as MMDET_DATASETS
+from mmengine.dataset import Compose
+from PIL import Image
+
+from lvt_dense.datasets import kitti_frames
+from lvt_dense.datasets.kitti.dataset import KittiMonoDataset
+from lvt_dense.errors import UserError
+from lvt_dense.scenes.writers.kitti import write_kitti as write_scenes
+from lvt_dense.structures import box2d_from_boxes3d
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+    return tmp_path / 'cache' / 'lvt_dense'
+
+
+@pytest.fixture
+def root(tmp_path):
+    return write_kitti(tmp_path / 'kitti')
+
+
+def load(root, split='train', **kwargs):
+    return KittiMonoDataset(
+        data_root=str(root), ann_file=f'ImageSets/{split}.txt', **kwargs
+    )
+
+
+def test_frames_and_instances(root):
+    data = load(root)
+    assert len(data) == 2
+    info = data.get_data_info(0)
+    assert info['sample_idx'] == '000000'
+    assert (info['height'], info['width']) == (HEIGHT, WIDTH)
+    assert np.allclose(info['cam2img'][:3], P2)
+    assert os.path.isfile(info['img_path'])
+    # Van and DontCare are no classes.
+    car, pedestrian = info['instances']
+    assert (car['bbox_label'], pedestrian['bbox_label']) == (2, 0)
+    assert car['bbox_3d'] == [-2.0, 1.6, 12.0, 3.9, 1.5, 1.6, -1.57]
+    assert pedestrian['occluded'] == 1 and pedestrian['truncated'] == 0
+    assert data.get_cat_ids(0) == [2, 0]
+    assert 'eval_labels' not in info
+
+
+def test_builds_from_mmdet_by_its_prefixed_name(root):
+    config = dict(type='lvt_dense.KittiMonoDataset', data_root=str(root))
+    assert len(MMDET_DATASETS.build(config)) == 2
+
+
+def test_classes_can_be_fewer(root):
+    data = load(root, 'trainval', metainfo=dict(classes=('Car',)))
+    labels = [data.get_cat_ids(i) for i in range(len(data))]
+    assert labels == [[0], [], [], [0, 0]]
+
+
+def test_empty_frames_are_filtered_in_training_only(root):
+    cfg = dict(filter_cfg=dict(filter_empty_gt=True))
+    assert len(load(root, 'val', **cfg)) == 1
+    assert len(load(root, 'val', test_mode=True, **cfg)) == 2
+    assert len(load(root, 'val')) == 2
+
+
+def test_test_mode_keeps_all_labels(root):
+    labels = load(root, test_mode=True).get_data_info(0)['eval_labels']
+    assert labels.types.tolist() == ['Car', 'Pedestrian', 'Van', 'DontCare']
+
+
+def test_a_test_set_needs_no_labels(root):
+    prefix = dict(img='training/image_2', calib='training/calib')
+    data = load(root, data_prefix=prefix, test_mode=True)
+    assert data.get_data_info(0)['instances'] == []
+    assert data.get_data_info(0)['eval_labels'] is None
+
+
+def test_cache_gives_the_same_and_reads_no_file(root, cache, monkeypatch):
+    fresh = load(root, 'trainval', test_mode=True)
+    assert len(list(cache.iterdir())) == 1
+
+    def forbidden(*_):
+        raise AssertionError('the cache was not used')
+
+    monkeypatch.setattr(kitti_frames, 'read_labels', forbidden)
+    again = load(root, 'trainval', test_mode=True)
+    for i in range(len(fresh)):
+        one, two = fresh.get_data_info(i), again.get_data_info(i)
+        assert one['instances'] == two['instances']
+        assert np.array_equal(one['cam2img'], two['cam2img'])
+        types = [info['eval_labels'].types.tolist() for info in (one, two)]
+        assert types[0] == types[1]
+
+
+def test_cache_notices_a_changed_file(root):
+    load(root)
+    path = root / 'training' / 'label_2' / '000001.txt'
+    path.write_text(path.read_text().replace('Cyclist', 'Pedestrian'))
+    assert load(root).get_cat_ids(1) == [0]
+
+
+def test_cache_notices_a_touched_file_of_the_same_size(root):
+    load(root)
+    path = root / 'training' / 'label_2' / '000001.txt'
+    text = path.read_text()
+    path.write_text(text.replace('Cyclist 0.00 0', 'Cyclist 0.00 2'))
+    os.utime(path, (time.time() + 5, time.time() + 5))
+    assert load(root).get_data_info(1)['instances'][0]['occluded'] == 2
+
+
+@pytest.mark.parametrize('keep', [0, 100, 2000])
+def test_damaged_cache_is_read_anew(root, cache, keep):
+    load(root)
+    path = next(cache.iterdir())
+    path.write_bytes(path.read_bytes()[:keep])
+    assert load(root).get_cat_ids(0) == [2, 0]
+
+
+def test_cache_holds_no_pickle(root, cache):
+    load(root)
+    with np.load(next(cache.iterdir()), allow_pickle=False) as arrays:
+        assert all(arrays[key].dtype != object for key in arrays)
+
+
+def test_no_cache_where_nothing_can_be_written(root, tmp_path, monkeypatch):
+    (tmp_path / 'file').write_text('')
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'file'))
+    assert len(load(root)) == 2
+    assert len(load(root)) == 2
+
+
+def test_missing_list_of_frames(root):
+    with pytest.raises(UserError, match='test.txt: no such list of frames'):
+        load(root, 'test')
+
+
+@pytest.mark.parametrize(
+    'folder, suffix',
+    [('image_2', '.png'), ('calib', '.txt'), ('label_2', '.txt')],
+)
+def test_frames_without_files_name_list_and_line(root, folder, suffix):
+    (root / 'training' / folder / f'000001{suffix}').unlink()
+    message = rf'train.txt:2: frame 000001 has no file in .*{folder}'
+    with pytest.raises(UserError, match=message):
+        load(root)
+
+
+def test_missing_folder(root):
+    prefix = dict(img='training/image_3', calib='training/calib')
+    with pytest.raises(UserError, match='image_3: No such file or directory'):
+        load(root, data_prefix=prefix)
+
+
+def test_image_of_another_size_than_its_labels(root):
+    path = root / 'training' / 'image_2' / '000000.png'
+    Image.new('RGB', (240, 80)).save(path)
+    message = r'000000.txt:1: a box reaches to \(.*000000.png has 240 x 80'
+    with pytest.raises(UserError, match=message):
+        load(root)
+
+
+def test_image_that_is_none(root):
+    path = root / 'training' / 'image_2' / '000000.png'
+    path.write_text('not found')
+    with pytest.raises(UserError, match='000000.png: cannot be read as image'):
+        load(root)
+
+
+def test_camera_of_an_image_alone(root, tmp_path):
+    path = root / 'training' / 'image_2' / '000001.png'
+    info = KittiMonoDataset.image_info(str(path))
+    assert np.allclose(info['cam2img'][:3], P2)
+    assert info['sample_idx'] == '000001'
+    own = tmp_path / 'photo.png'
+    with pytest.raises(UserError, match='photo.png: .* needs the camera'):
+        KittiMonoDataset.image_info(str(own))
+    own.with_suffix('.txt').write_text('P2: 9 0 1 0 0 9 1 0 0 0 1 0')
+    assert KittiMonoDataset.image_info(str(own))['cam2img'][0, 0] == 9
+
+
+def test_an_image_alone_passes_the_test_pipeline(root):
+    path = root / 'training' / 'image_2' / '000001.png'
+    pipeline = Compose(
+        [
+            dict(type='LoadImageFromFile'),
+            dict(type='lvt_dense.Resize3D', scale=(240, 80)),
+            dict(type='lvt_dense.Pack3DInputs'),
+        ]
+    )
+    sample = pipeline(KittiMonoDataset.image_info(str(path)))['data_samples']
+    assert np.allclose(sample.cam2img[:2], P2[:2] / 2)
+    assert np.allclose(sample.ori_cam2img[:3], P2)
+    assert 'gt_instances_3d' not in sample
+
+
+# ---------------------------------------------------------------- info files
+
+
+def make_info(size=(HEIGHT, WIDTH)):
+    """What MMDetection3D's converter writes for one frame."""
+    instance = dict(
+        bbox=[100.0, 40.0, 150.0, 70.0],
+        bbox_label=2,
+        bbox_3d=[-2.0, 1.6, 12.0, 3.9, 1.5, 1.6, -1.57],
+        bbox_label_3d=2,
+        alpha=-1.4,
+        truncated=0.1,
+        occluded=1,
+        score=0.0,
+    )
+    other = {**instance, 'bbox_label': -1, 'bbox_label_3d': -1}
+    camera = dict(
+        img_path='000000.png',
+        height=np.int32(size[0]),
+        width=np.int32(size[1]),
+        cam2img=np.vstack([P2, [0, 0, 0, 1]]).tolist(),
+    )
+    names = {'Pedestrian': 0, 'Cyclist': 1, 'Car': 2, 'DontCare': -1}
+    return dict(
+        metainfo=dict(categories=names, info_version='1.1'),
+        data_list=[
+            dict(
+                sample_idx=0,
+                images=dict(CAM2=camera),
+                instances=[instance, other],
+            )
+        ],
+    )
+
+
+def load_pickle(root, content, **kwargs):
+    path = root / 'kitti_infos_train.pkl'
+    path.write_bytes(pickle.dumps(content))
+    return KittiMonoDataset(data_root=str(root), ann_file=path.name, **kwargs)
+
+
+def test_info_file(root):
+    info = load_pickle(root, make_info(), test_mode=True).get_data_info(0)
+    assert info['sample_idx'] == '000000'
+    assert os.path.isfile(info['img_path'])
+    (car,) = info['instances']
+    assert car['bbox_label'] == 2 and car['occluded'] == 1
+    assert car['bbox_3d'] == [-2.0, 1.6, 12.0, 3.9, 1.5, 1.6, -1.57]
+    assert np.allclose(info['cam2img'][:3], P2)
+    assert info['eval_labels'].types.tolist() == ['Car', 'DontCare']
+
+
+def test_info_file_with_code_is_refused_and_not_run(root, tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / 'run'),)
+
+    with pytest.raises(UserError, match='plain data.*posix.mkdir'):
+        load_pickle(root, dict(metainfo={}, data_list=[Evil()]))
+    assert not (tmp_path / 'run').exists()
+
+
+@pytest.mark.parametrize('content', [[], {'data_list': []}, 3])
+def test_info_file_of_another_format(root, content):
+    with pytest.raises(UserError, match='no info file of format v2'):
+        load_pickle(root, content)
+
+
+def test_rendered_scenes_are_read_as_kitti(tmp_path):
+    write_scenes(tmp_path / 'scenes', 4, seed=3, size=(312, 94))
+    data = load(tmp_path / 'scenes', 'trainval')
+    gaps = []
+    for i in range(len(data)):
+        info = data.get_data_info(i)
+        items = [x for x in info['instances'] if x['truncated'] == 0]
+        boxes = torch.tensor([item['bbox_3d'] for item in items])
+        expected = torch.tensor([item['bbox'] for item in items])
+        shape = info['height'], info['width']
+        found = box2d_from_boxes3d(
+            boxes.reshape(-1, 7), info['cam2img'], shape
+        )
+        gaps.append((found - expected.reshape(-1, 4)).abs())
+    gaps = torch.cat(gaps)
+    assert len(gaps) > 4 and gaps.max() < 1.5
+
+
+def test_real_split(real_data):
+    data = load(real_data / 'kitti', 'trainval', test_mode=True)
+    assert len(data) == 81
+    counts = np.zeros(3, dtype=int)
+    for i in range(len(data)):
+        np.add.at(counts, data.get_cat_ids(i), 1)
+    assert counts.sum() == 459

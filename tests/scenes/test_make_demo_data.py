@@ -1,0 +1,113 @@
+"""tools/make_demo_data.py: what it writes, and one line for bad input."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+from lvt_dense.scenes import write_coco
+from lvt_dense.scenes.writers import common
+
+TOOL = Path(__file__).parents[2] / 'tools' / 'make_demo_data.py'
+
+
+@pytest.fixture
+def tool(monkeypatch, capsys):
+    """Runs the tool; returns its exit status and lines on stderr."""
+
+    def run(*arguments):
+        monkeypatch.setattr(
+            sys, 'argv', [str(TOOL), *(str(a) for a in arguments)]
+        )
+        status = 0
+        try:
+            runpy.run_path(str(TOOL), run_name='__main__')
+        except SystemExit as stop:
+            status = stop.code
+        return status, capsys.readouterr().err.strip().splitlines()
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ('form', 'some_file'),
+    [
+        ('coco', 'annotations/instances_train2017.json'),
+        ('ade20k', 'annotations/validation/ADE_val_00000001.png'),
+        ('cityscapes', 'leftImg8bit/val/demo/demo_000000_000019_leftImg8bit'
+         '.png'),
+        ('voc', 'ImageSets/Segmentation/val.txt'),
+        ('camvid', 'labels/val/demo_000000.png'),
+        ('kitti', 'training/label_2/000000.txt'),
+    ],
+)  # fmt: skip
+def test_every_format_is_written(form, some_file, tool, tmp_path):
+    out = tmp_path / 'deep' / form
+    status, _ = tool('--format', form, '--out', out, '--images', 2,
+                     '--seed', 1, '--size', '96x64')  # fmt: skip
+    assert status == 0
+    assert (out / some_file).is_file()
+    assert [p.name for p in out.parent.iterdir()] == [form]
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'expected'),
+    [
+        (('--images', 0), '0 images cannot be rendered'),
+        (('--seed', -3), 'seed -3 is not allowed'),
+        (('--size', '320'), "--size '320' is not understood"),
+        (('--size', '8x640'), 'image size 8x640 cannot be rendered'),
+        (('--val-fraction', 1), 'a val fraction of 1.0 is not allowed'),
+    ],
+)
+def test_bad_option_is_one_line(arguments, expected, tool, tmp_path):
+    out = tmp_path / 'out'
+    status, lines = tool('--format', 'coco', '--out', out, '--images', 2,
+                         *arguments)  # fmt: skip
+    assert status == 2
+    assert len(lines) == 1 and expected in lines[0]
+    assert not out.exists()
+
+
+def test_full_folder_is_kept_unless_told(tool, tmp_path):
+    out = write_coco(tmp_path / 'out', 2, size=(96, 64))
+    before = (out / 'demo_data.json').read_text()
+    base = ('--format', 'voc', '--out', out, '--images', 2, '--size', '96x64')
+    status, lines = tool(*base)
+    assert status == 2
+    assert len(lines) == 1 and 'exists and is not empty' in lines[0]
+    assert (out / 'demo_data.json').read_text() == before
+    assert tool(*base, '--overwrite')[0] == 0
+    assert (out / 'JPEGImages').is_dir() and not (out / 'val2017').exists()
+
+
+def test_foreign_folder_is_never_replaced(tool, tmp_path):
+    (tmp_path / 'thesis.txt').write_text('years of work')
+    status, lines = tool('--format', 'coco', '--out', tmp_path, '--images', 2,
+                         '--overwrite')  # fmt: skip
+    assert status == 2
+    assert len(lines) == 1 and 'was not written by this tool' in lines[0]
+    assert (tmp_path / 'thesis.txt').is_file()
+
+
+def test_out_below_a_file_is_one_line(tool, tmp_path):
+    (tmp_path / 'file').touch()
+    for out in (tmp_path / 'file', tmp_path / 'file' / 'data'):
+        status, lines = tool('--format', 'coco', '--out', out, '--images', 2)
+        assert status == 2 and len(lines) == 1
+        assert str(tmp_path / 'file') in lines[0]
+
+
+def test_nothing_is_left_of_a_broken_run(tmp_path, monkeypatch):
+    rendered = common.render
+
+    def failing(seed, index, *rest):
+        if index == 2:
+            raise KeyboardInterrupt
+        return rendered(seed, index, *rest)
+
+    monkeypatch.setattr(common, 'render', failing)
+    with pytest.raises(KeyboardInterrupt):
+        write_coco(tmp_path / 'out', 4, size=(96, 64))
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,277 @@
+"""swap_backbone: what it sets, what it drops, what it refuses."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from lvt_dense import swap_backbone
+from lvt_dense.config import load_config
+from lvt_dense.errors import UserError
+from lvt_dense.swap import write_config
+
+ROOT = Path(__file__).resolve().parents[2]
+MASK_RCNN = 'mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py'
+DEEPLAB = (
+    'mmseg::deeplabv3plus/deeplabv3plus_r50-d8_4xb2-40k_cityscapes-512x1024'
+)
+
+
+def without_scope(node):
+    """Without the marks of MMEngine on parts of a 'package::' base."""
+    if isinstance(node, dict):
+        return {
+            key: without_scope(value)
+            for key, value in node.items()
+            if key != '_scope_'
+        }
+    if isinstance(node, (list, tuple)):
+        return type(node)(map(without_scope, node))
+    return node
+
+
+def test_mask_rcnn_of_the_documentation():
+    cfg = swap_backbone(MASK_RCNN, 'emo_5m', pretrained='net.pth')
+    assert cfg.model.backbone == dict(
+        type='lvt_dense.EMO',
+        arch='5m',
+        out_indices=[0, 1, 2, 3],
+        frozen_stages=1,
+        norm_eval=True,
+        init_cfg=dict(type='Pretrained', checkpoint='net.pth'),
+    )
+    assert cfg.model.neck.in_channels == [48, 72, 160, 288]
+    assert cfg.model.roi_head == load_config(MASK_RCNN).model.roi_head
+
+
+def test_nothing_is_frozen_without_weights():
+    cfg = swap_backbone(MASK_RCNN, 'mobilevit_xxs')
+    assert cfg.model.backbone == dict(
+        type='lvt_dense.MobileViT', arch='xxs', out_indices=[0, 1, 2, 3]
+    )
+
+
+def test_images_get_the_norm_of_the_new_weights():
+    cfg = swap_backbone(MASK_RCNN, 'mobilevit_xxs')
+    norm = cfg.model.data_preprocessor
+    assert (norm.mean, norm.std) == ([0.0] * 3, [255.0] * 3)
+    assert norm.bgr_to_rgb is False
+    assert norm.pad_mask is True
+
+
+def test_padding_keeps_its_grey_when_the_norm_changes():
+    cfg = load_config('mmdet::yolox/yolox_s_8xb8-300e_coco')
+    cfg.model.data_preprocessor.pad_value = 114.0
+    swapped = swap_backbone(cfg, 'mobilevit_xxs')
+    assert swapped.model.data_preprocessor.pad_value == 0.447
+
+
+def test_dilated_network_keeps_its_output_stride():
+    cfg = swap_backbone(DEEPLAB, 'mobilevit_s')
+    assert cfg.model.backbone.output_stride == 8
+    assert cfg.model.backbone.norm_cfg == dict(type='SyncBN')
+    assert cfg.model.decode_head.in_channels == 160
+    assert cfg.model.decode_head.c1_in_channels == 64
+    assert cfg.model.auxiliary_head.in_channels == 128
+    assert cfg.model.pretrained is None
+
+
+def test_dilation_without_a_smaller_stride_changes_no_level():
+    name = (
+        'mmseg::fastfcn/fastfcn_r50-d32_jpu_enc_4xb2-80k_cityscapes-512x1024'
+    )
+    cfg = swap_backbone(name, 'mobilevit_xxs')
+    assert cfg.model.backbone.out_indices == [1, 2, 3]
+    assert 'output_stride' not in cfg.model.backbone
+    assert cfg.model.neck.in_channels == (48, 64, 80)
+    # Two levels of the backbone pass the neck unchanged.
+    assert cfg.model.decode_head.in_channels == [48, 64, 2048]
+    assert cfg.model.auxiliary_head.in_channels == 64
+
+
+@pytest.mark.parametrize(
+    'changes, indices, output_stride',
+    [
+        (dict(out_indices=(3,)), [3], None),
+        (
+            dict(
+                out_indices=(3,),
+                strides=(1, 2, 2, 1),
+                dilations=(1, 1, 1, 2),
+            ),
+            [3],
+            16,
+        ),
+        (
+            dict(
+                num_stages=3,
+                out_indices=(2,),
+                strides=(1, 2, 2),
+                dilations=(1, 1, 1),
+            ),
+            [2],
+            None,
+        ),
+    ],
+    ids=['C5', 'DC5', 'C4'],
+)
+def test_single_level_is_found_by_stage_not_by_stride(
+    changes, indices, output_stride
+):
+    cfg = load_config('mmdet::detr/detr_r50_8xb2-150e_coco')
+    cfg.model.backbone.update(changes)
+    width = 256 * 2 ** changes['out_indices'][0]
+    cfg.model.neck.in_channels = [width]
+    new = swap_backbone(cfg, 'mobilevit_xxs').model
+    assert new.backbone.out_indices == indices
+    assert new.backbone.get('output_stride') == output_stride
+    assert new.neck.in_channels == [(24, 48, 64, 80)[indices[0]]]
+
+
+def test_neck_that_lists_the_deepest_level_first():
+    name = 'mmdet::yolo/yolov3_mobilenetv2_8xb24-320-300e_coco'
+    cfg = swap_backbone(name, 'mobilevit_xxs')
+    assert cfg.model.backbone.out_indices == [1, 2, 3]
+    assert cfg.model.neck.in_channels == [80, 64, 48]
+
+
+def test_ssd_repeats_the_channels_in_neck_and_head():
+    cfg = swap_backbone('mmdet::ssd/ssd300_coco', 'mobilevit_xxs')
+    assert cfg.model.neck.in_channels == (48, 64)
+    expected = (48, 64, 512, 256, 256, 256)
+    assert cfg.model.neck.out_channels == expected
+    assert cfg.model.bbox_head.in_channels == expected
+
+
+def test_heads_that_read_lists_of_levels():
+    name = 'mmseg::hrnet/fcn_hr18_4xb2-40k_cityscapes-512x1024'
+    head = swap_backbone(name, 'mobilevit_xxs').model.decode_head
+    assert list(head.in_channels) == [24, 48, 64, 80]
+    assert list(head.in_index) == [0, 1, 2, 3]
+
+
+def test_teacher_stays_as_it_was():
+    name = 'mmdet::lad/lad_r50-paa-r101_fpn_2xb8_coco_1x'
+    old, new = load_config(name).model, swap_backbone(name, 'emo_1m').model
+    assert new.teacher_backbone == old.teacher_backbone
+    assert new.backbone.type == 'lvt_dense.EMO'
+    # Both networks see the same images.
+    assert new.data_preprocessor == old.data_preprocessor
+
+
+def test_tracker_swaps_the_detector_inside():
+    name = 'mmdet::qdtrack/qdtrack_faster-rcnn_r50_fpn_4e_base'
+    model = swap_backbone(name, 'mobilevit_xxs').model
+    assert model.detector.backbone.type == 'lvt_dense.MobileViT'
+    assert model.detector.neck.in_channels == [24, 48, 64, 80]
+    assert model.detector.init_cfg is None
+    assert model.data_preprocessor.std == [255.0] * 3
+
+
+def test_optimiser_keys_of_the_old_backbone_are_dropped():
+    name = 'mmdet::mask2former/mask2former_swin-t-p4-w7-224_8xb2-lsj-50e_coco'
+    cfg = swap_backbone(name, 'mobilevit_xxs')
+    assert set(cfg.optim_wrapper.paramwise_cfg.custom_keys) == {
+        'backbone',
+        'level_embed',
+        'query_embed',
+        'query_feat',
+    }
+
+
+def test_backbone_of_a_package_that_is_not_installed():
+    name = 'mmdet::convnext/mask-rcnn_convnext-t-p4-w7_fpn_amp-ms-crop-3x_coco'
+    cfg = swap_backbone(name, 'mobilevit_xxs')
+    assert cfg.model.backbone.out_indices == [0, 1, 2, 3]
+    assert cfg.model.neck.in_channels == [24, 48, 64, 80]
+    assert cfg.custom_imports is None
+    assert cfg.optim_wrapper.constructor == 'DefaultOptimWrapperConstructor'
+    assert 'decay_type' not in cfg.optim_wrapper.paramwise_cfg
+
+
+def test_given_config_is_left_alone():
+    cfg = load_config(MASK_RCNN)
+    before = cfg.to_dict()
+    swap_backbone(cfg, 'mobilevit_xxs')
+    assert cfg.to_dict() == before
+
+
+@pytest.mark.parametrize(
+    'name, part',
+    [
+        (
+            'mmdet::mask_rcnn/mask-rcnn_r50-caffe-c4_1x_coco',
+            'model.roi_head.shared_head',
+        ),
+        (
+            'mmdet::cornernet/cornernet_hourglass104_8xb6-210e-mstest_coco',
+            'model.backbone',
+        ),
+        ('mmdet::detectors/cascade-rcnn_r50-rfp_1x_coco', 'model.backbone'),
+        (
+            'mmseg::unet/unet-s5-d16_fcn_4xb4-160k_cityscapes-512x1024',
+            'model.backbone',
+        ),
+        (
+            'mmseg::icnet/icnet_r18-d8_4xb2-80k_cityscapes-832x832',
+            'model.backbone',
+        ),
+        ('mmdet::common/ms_3x_coco', 'model'),
+    ],
+    ids=['C4', 'Hourglass', 'RFP', 'UNet', 'ICNet', 'no model'],
+)
+def test_refusals_name_the_part_in_one_line(name, part):
+    with pytest.raises(UserError) as caught:
+        swap_backbone(name, 'mobilevit_xxs')
+    message = str(caught.value)
+    assert part in message
+    assert '\n' not in message
+
+
+def test_misspelt_backbone_gets_a_hint():
+    with pytest.raises(UserError, match='emo_5m'):
+        swap_backbone(MASK_RCNN, 'emo_5')
+
+
+@pytest.mark.parametrize('base', [MASK_RCNN, DEEPLAB])
+def test_short_file_loads_to_the_same_config(base, tmp_path):
+    cfg = swap_backbone(base, 'mobilevit_xxs')
+    out = tmp_path / 'swapped.py'
+    write_config(cfg, base, str(out), 'a comment')
+    text = out.read_text()
+    assert len(text.splitlines()) < 35
+    assert without_scope(Config.fromfile(out).to_dict()) == without_scope(
+        cfg.to_dict()
+    )
+
+
+def test_short_file_of_a_local_config(tmp_path):
+    base = ROOT / 'configs' / 'retinanet_emo_1m_coco.py'
+    cfg = swap_backbone(str(base), 'mobilevit_xxs')
+    out = tmp_path / 'new' / 'swapped.py'
+    write_config(cfg, str(base), str(out))
+    assert Config.fromfile(out).to_dict() == cfg.to_dict()
+    with pytest.raises(UserError, match='made from'):
+        write_config(cfg, str(base), str(base))
+
+
+def run_tool(*args):
+    return subprocess.run(
+        [sys.executable, str(ROOT / 'tools' / 'swap_backbone.py'), *args],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+
+
+def test_tool_writes_and_refuses(tmp_path):
+    out = tmp_path / 'out.py'
+    done = run_tool(MASK_RCNN, '--backbone', 'emo_1m', '--out', str(out))
+    assert done.returncode == 0, done.stderr
+    assert Config.fromfile(out).model.backbone.arch == '1m'
+    done = run_tool('mmdet::common/ms_3x_coco', '--backbone', 'emo_1m')
+    assert done.returncode == 2
+    errors = [x for x in done.stderr.splitlines() if 'error' in x]
+    assert len(errors) == 1 and 'no model' in errors[0]
