@@ -6,22 +6,27 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from mmengine.config import config as mmengine_config
-from mmengine.hub import hub as mmengine_hub
-
 OURS = 'lvt_dense'
 
 
-def allow_flat_names() -> None:
-    """Let MMEngine find ``lvt_dense::name.py``.
+def adapt(module: ModuleType) -> None:
+    """Let a module of MMEngine find ``lvt_dense::name.py``.
 
-    Its pattern of such names wants a folder, as in ``mmdet::ssd/x.py``, and
-    our configs lie in none; and it does not find the folder of an editable
-    install in every version.
+    MMEngine takes the distribution of a package from a table that knows the
+    original names only; its pattern of config names wants a folder, as in
+    ``mmdet::ssd/x.py``, and our configs lie in none; and not every version
+    finds the folder of an editable install.
+
+    Args:
+        module: A module of MMEngine that has just been imported.
     """
-    for module in (mmengine_config, mmengine_hub):
-        _answer_for_us(module, '_get_package_and_cfg_path', _split)
-        _answer_for_us(module, 'get_installed_path', _folder)
+    table = getattr(module, 'MODULE2PACKAGE', None)
+    if table is not None:
+        # by import name, because the distribution may be onedl-* as well
+        table['mmseg'] = 'mmseg'
+        table[OURS] = OURS
+    _answer_for_us(module, '_get_package_and_cfg_path', _split)
+    _answer_for_us(module, 'get_installed_path', _folder)
 
 
 def _split(name: str) -> tuple[str, str]:
@@ -36,8 +41,8 @@ def _answer_for_us(
     module: ModuleType, name: str, answer: Callable[[str], Any]
 ) -> None:
     """Replace a function of a module where it is asked about this package."""
-    original = getattr(module, name)
-    if hasattr(original, '__wrapped__'):
+    original = getattr(module, name, None)
+    if original is None or hasattr(original, '__wrapped__'):
         return
 
     @functools.wraps(original)

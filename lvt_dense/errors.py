@@ -5,5 +5,5 @@ class UserError(ValueError):
     """Bad input: a file, an option or a config that cannot be used.
 
     The message says what was given, what is allowed and what to do. The
-    scripts in ``tools/`` print it as a single line and exit with status 2.
+    commands print it as a single line and exit with status 2.
     """

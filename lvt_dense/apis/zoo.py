@@ -1,11 +1,10 @@
-"""The table of all backbones, printed or written into a Markdown file.
+"""The table of all backbones, as Markdown.
 
 Multiply-accumulates are those of the pyramid alone, attention counted, with
 the variant's own settings (windows, where a family has them). Nothing is
 computed for it: the tensors are on the meta device and have no values.
 """
 
-import argparse
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,7 +12,6 @@ from pathlib import Path
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from lvt_dense.commands.cli import command
 from lvt_dense.errors import UserError
 from lvt_dense.files import write_atomically
 from lvt_dense.models.backbones import (
@@ -103,26 +101,21 @@ def replace_table(text: str, new: str) -> str:
     return pattern.sub(lambda _: f'{BEGIN}\n{new}\n{END}', text)
 
 
-@command
-def main() -> None:
-    """Print the table, or write it into a file."""
-    parser = argparse.ArgumentParser(
-        prog='python -m lvt_dense.apis.zoo',
-        description='Table of all backbones.',
-    )
-    parser.add_argument(
-        '--write', type=Path, help=f'file with {BEGIN} and {END} to update'
-    )
-    args = parser.parse_args()
-    if args.write and not args.write.is_file():
-        raise UserError(f'{args.write} does not exist')
-    new = table([row(name) for name in list_backbones()])
-    if args.write:
-        text = replace_table(args.write.read_text(), new)
-        write_atomically(args.write, text)
-    else:
-        print(new)
+def full_table() -> str:
+    """Markdown of all backbones."""
+    return table([row(name) for name in list_backbones()])
 
 
-if __name__ == '__main__':
-    main()
+def write_table(path: Path) -> None:
+    """Replace the table in a Markdown file.
+
+    Args:
+        path: File with the two markers.
+
+    Raises:
+        UserError: The file or its markers are not there.
+    """
+    if not path.is_file():
+        raise UserError(f'{path} does not exist')
+    text = replace_table(path.read_text(), full_table())
+    write_atomically(path, text)

@@ -1,14 +1,84 @@
-"""The outer shell of every script: one clear line for bad input."""
+"""What all commands share: the parser, and one clear line for bad input."""
 
+import argparse
+import difflib
 import functools
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NoReturn
 
 from lvt_dense.errors import UserError
 
 
-def command(main: Callable[[], None]) -> Callable[[], None]:
+class Parser(argparse.ArgumentParser):
+    """A parser that answers a wrong option in one line, with near names.
+
+    Args:
+        kwargs: Those of :class:`argparse.ArgumentParser`.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+            **kwargs,
+        )
+
+    def parse_known_args(
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> tuple[Any, list[str]]:
+        """Parse arguments, after a look at the names of the options."""
+        given = list(sys.argv[1:] if args is None else args)
+        known = self._option_string_actions
+        for word in given:
+            if word == '--':
+                break
+            name = word.split('=')[0]
+            if name.startswith('--') and name not in known:
+                hint = near_names(name, known)
+                self.error(f'there is no option {name}; {hint}')
+        return super().parse_known_args(given, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        """Print one line and exit with status 2."""
+        print(f'error: {message} (see {self.prog} --help)', file=sys.stderr)
+        sys.exit(2)
+
+
+class ConfigOptions(argparse.Action):
+    """MMEngine's ``KEY=VALUE`` options, imported when they are used."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Parse the values into a dict by dotted key."""
+        from mmengine.config import DictAction
+
+        for value in values:
+            if '=' not in value:
+                parser.error(
+                    f'{option_string} {value}: expected KEY=VALUE, such as '
+                    'train_dataloader.batch_size=8'
+                )
+        action = DictAction(self.option_strings, self.dest)
+        action(parser, namespace, values, option_string)
+
+
+def near_names(name: str, known: Iterable[str]) -> str:
+    """Say which names are near a wrong one, or else which there are."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, cutoff=0.5)
+    if near:
+        return f'did you mean {" or ".join(near)}?'
+    return f'choose from {", ".join(known)}'
+
+
+def command(main: Callable[..., None]) -> Callable[..., None]:
     """Decorate the ``main`` of a script.
 
     A :class:`UserError` becomes one line on stderr and exit status 2, also
@@ -16,11 +86,11 @@ def command(main: Callable[[], None]) -> Callable[[], None]:
     """
 
     @functools.wraps(main)
-    def run() -> None:
+    def run(*args: Any, **kwargs: Any) -> None:
         # onedl-mmdetection announces an optional package at every import
         warnings.filterwarnings('ignore', message='faster_coco_eval')
         try:
-            main()
+            main(*args, **kwargs)
         except UserError as error:
             print(f'error: {one_line(error)}', file=sys.stderr)
             sys.exit(2)

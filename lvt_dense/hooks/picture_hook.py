@@ -42,7 +42,7 @@ class PictureHook(Hook):
             runner.logger.warning(
                 f'{self.show_dir} will hold the images of the first of '
                 f'{runner.world_size} processes; test in one process, or run '
-                'tools/visualize.py, to draw all'
+                'lvt-dense visualize, to draw all'
             )
 
     def after_test_iter(

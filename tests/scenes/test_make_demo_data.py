@@ -56,7 +56,7 @@ def test_every_format_is_written(form, some_file, tool, tmp_path):
     [
         (('--images', 0), '0 images cannot be rendered'),
         (('--seed', -3), 'seed -3 is not allowed'),
-        (('--size', '320'), "--size '320' is not understood"),
+        (('--size', '320'), "--size: '320' is not understood"),
         (('--size', '8x640'), 'image size 8x640 cannot be rendered'),
         (('--val-fraction', 1), 'a val fraction of 1.0 is not allowed'),
     ],

@@ -1,0 +1,50 @@
+"""Score folders of KITTI result files."""
+
+import json
+from pathlib import Path
+
+from lvt_dense.compat import import_stack
+from lvt_dense.files import write_atomically
+
+
+def score_folders(
+    results: str | Path,
+    labels: str | Path,
+    ids: str | Path | None = None,
+    missing_as_empty: bool = False,
+    overlaps: str = 'strict',
+    out: Path | None = None,
+) -> str:
+    """Score a folder of result files against a folder of labels.
+
+    Args:
+        results: Folder of 16-field result files.
+        labels: Folder of label files.
+        ids: List of the frames to score; by default all labels.
+        missing_as_empty: Count a frame without result file as one without
+            detections.
+        overlaps: ``'strict'`` or ``'loose'`` IoU thresholds.
+        out: JSON file to write all figures to.
+
+    Returns:
+        The figures as a table.
+    """
+    import_stack()  # before any module of ours that imports mmdet
+    from lvt_dense.evaluation.kitti.average_precision import (
+        evaluate_kitti,
+        round_scores,
+    )
+    from lvt_dense.evaluation.kitti.metric import describe_small_counts
+    from lvt_dense.evaluation.kitti.results import format_table, read_folders
+
+    truth, found = read_folders(results, labels, ids, missing_as_empty)
+    scores = evaluate_kitti(truth, found, overlaps)
+    lines = [f'{len(truth)} frames, {overlaps} overlaps', format_table(scores)]
+    if note := describe_small_counts(truth):
+        lines.append(note)
+    if out:
+        report = dict(
+            frames=len(truth), overlaps=overlaps, ap=round_scores(scores)
+        )
+        write_atomically(out, json.dumps(report, indent=1) + '\n')
+    return '\n'.join(lines)

@@ -1,0 +1,46 @@
+"""Score a folder of KITTI result files against a folder of labels.
+
+Example:
+    lvt-dense kitti-eval results data/kitti/training/label_2 \\
+        --ids data/kitti/ImageSets/val.txt --out ap.json
+"""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.add_argument('results', help='folder of 16-field result files')
+    parser.add_argument('labels', help='folder of label files, label_2')
+    parser.add_argument('--out', type=Path, help='write all figures as JSON')
+    parser.add_argument(
+        '--ids', help='list of the frames to score, such as val.txt'
+    )
+    parser.add_argument(
+        '--missing-as-empty',
+        action='store_true',
+        help='count frames without result file as without detections',
+    )
+    parser.add_argument(
+        '--overlaps',
+        choices=['strict', 'loose'],
+        default='strict',
+        help='IoU 0.7/0.5/0.5 for Car/Pedestrian/Cyclist, or 0.5/0.25/0.25 '
+        'for BEV and 3D (default: strict)',
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Score, and print the table."""
+    from lvt_dense.apis.kitti_eval import score_folders
+
+    table = score_folders(
+        args.results,
+        args.labels,
+        ids=args.ids,
+        missing_as_empty=args.missing_as_empty,
+        overlaps=args.overlaps,
+        out=args.out,
+    )
+    print(table)

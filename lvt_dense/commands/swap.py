@@ -1,0 +1,30 @@
+"""Swap a backbone into a config of MMDetection, MMSegmentation or ours.
+
+Example:
+    lvt-dense swap mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py \\
+        --backbone emo_5m --out mask_rcnn_emo.py
+"""
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.add_argument('config', help='path, or package::name')
+    parser.add_argument('--backbone', required=True, help='such as emo_5m')
+    parser.add_argument('--pretrained', help='checkpoint of the backbone')
+    parser.add_argument(
+        '--out', help='write a short config; by default it is printed in full'
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Swap, then print or write."""
+    from lvt_dense.swap import swap_backbone, write_config
+
+    cfg = swap_backbone(args.config, args.backbone, pretrained=args.pretrained)
+    if args.out:
+        comment = f'{args.config} with {args.backbone}'
+        write_config(cfg, args.config, args.out, comment)
+    else:
+        print(cfg.pretty_text)

@@ -1,0 +1,53 @@
+"""Evaluate a checkpoint of a detector, segmenter or monocular 3D detector.
+
+Example:
+    lvt-dense test configs/ssdlite_mobilevit_320_coco.py epoch_200.pth \\
+        --data-root DIR --out predictions.json --show-dir pictures
+"""
+
+import argparse
+
+from lvt_dense.commands.arguments import (
+    add_config,
+    add_launcher,
+    read_config,
+    set_local_rank,
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    add_config(parser)
+    parser.add_argument('checkpoint', help='file written by lvt-dense train')
+    parser.add_argument('--work-dir', help='folder of log and metrics.json')
+    parser.add_argument(
+        '--out', metavar='FILE', help='predictions: COCO .json, or .pkl'
+    )
+    parser.add_argument('--show-dir', help='folder of pictures')
+    parser.add_argument(
+        '--score-thr', type=float, default=0.3, help='of drawn objects'
+    )
+    parser.add_argument('--opacity', type=float, help='of overlays, 0 to 1')
+    parser.add_argument(
+        '--tta', action='store_true', help='several sizes and both sides'
+    )
+    add_launcher(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Evaluate."""
+    set_local_rank(args)
+    cfg = read_config(args)
+    from lvt_dense.apis.test import test
+
+    test(
+        cfg,
+        args.checkpoint,
+        work_dir=args.work_dir,
+        out=args.out,
+        show_dir=args.show_dir,
+        score_thr=args.score_thr,
+        opacity=args.opacity,
+        tta=args.tta,
+        launcher=args.launcher,
+    )

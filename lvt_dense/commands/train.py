@@ -1,0 +1,52 @@
+"""Train a detector, a segmenter or a monocular 3D detector.
+
+Example:
+    lvt-dense train configs/ssdlite_mobilevit_320_coco.py --data-root DIR
+"""
+
+import argparse
+
+from lvt_dense.commands.arguments import (
+    add_config,
+    add_launcher,
+    read_config,
+    set_local_rank,
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    add_config(parser)
+    parser.add_argument('--work-dir', help='folder of logs and checkpoints')
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const=True,
+        default=False,
+        metavar='CKPT',
+        help='continue from CKPT, or from the newest one in the work dir',
+    )
+    parser.add_argument('--amp', action='store_true', help='mixed precision')
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate to the total batch size',
+    )
+    parser.add_argument('--backbone', help='swap this backbone in first')
+    add_launcher(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Train."""
+    set_local_rank(args)
+    cfg = read_config(args)
+    from lvt_dense.apis.train import train
+
+    train(
+        cfg,
+        work_dir=args.work_dir,
+        resume=args.resume,
+        amp=args.amp,
+        auto_scale_lr=args.auto_scale_lr,
+        launcher=args.launcher,
+    )

@@ -1,0 +1,52 @@
+"""Draw predictions, beside the ground truth where there is one.
+
+Example:
+    lvt-dense visualize configs/ssdlite_mobilevit_320_coco.py epoch_200.pth \\
+        street.jpg --out pictures
+"""
+
+import argparse
+
+from lvt_dense.commands.arguments import add_config, read_config
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    add_config(parser)
+    parser.add_argument('checkpoint', help='file written by lvt-dense train')
+    parser.add_argument(
+        'source', help='image, folder or glob pattern; or train, val, test'
+    )
+    parser.add_argument('--out', required=True, help='folder of the results')
+    parser.add_argument(
+        '--annotations', help='COCO .json, or a folder of label maps'
+    )
+    parser.add_argument(
+        '--batch-size', type=int, default=4, help='images at once'
+    )
+    parser.add_argument(
+        '--score-thr', type=float, default=0.3, help='of drawn objects'
+    )
+    parser.add_argument('--opacity', type=float, help='of overlays, 0 to 1')
+    parser.add_argument('--limit', type=int, help='number of images at most')
+    parser.add_argument('--device', help='cpu, cuda, cuda:1, ...')
+
+
+def run(args: argparse.Namespace) -> None:
+    """Draw."""
+    cfg = read_config(args)
+    from lvt_dense.apis.visualize import visualize
+
+    records = visualize(
+        cfg,
+        args.checkpoint,
+        args.source,
+        args.out,
+        annotations=args.annotations,
+        batch_size=args.batch_size,
+        score_thr=args.score_thr,
+        opacity=args.opacity,
+        limit=args.limit,
+        device=args.device,
+    )
+    print(f'\n{len(records)} pictures and predictions.json in {args.out}')

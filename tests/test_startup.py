@@ -1,0 +1,81 @@
+"""What ``import lvt_dense`` changes in MMEngine, whichever comes first."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+NAME = 'lvt_dense::ssdlite_mobilevit_xs_320_coco.py'
+OURS = 'import lvt_dense'
+THEIRS = 'from mmengine.config import Config; from mmengine.hub import hub'
+
+
+def run(*lines: str) -> str:
+    """Run lines of Python in a process of their own; return what it prints."""
+    done = subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c', '\n'.join(lines)],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_import_is_light() -> None:
+    heavy = {'torch', 'mmengine', 'typing', 'pathlib', 're', 'importlib.util'}
+    # -S: without the .pth files of the environment, which load more
+    code = (
+        f'sys.path.insert(0, {str(Path(__file__).parents[1])!r})',
+        OURS,
+        f'print(*({heavy} & set(sys.modules)))',
+    )
+    done = subprocess.run(
+        [sys.executable, '-S', '-c', '\n'.join(('import sys', *code))],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.stdout, done.stderr) == ('\n', '')
+
+
+@pytest.mark.parametrize(
+    'imports', [(OURS, THEIRS), (THEIRS, OURS)], ids=['first', 'second']
+)
+def test_names_of_configs(imports: tuple[str, str]) -> None:
+    found = run(
+        *imports,
+        f'print(hub.get_config({NAME!r}).model.backbone.arch)',
+        'from mmengine.config.utils import MODULE2PACKAGE',
+        'print(MODULE2PACKAGE["mmseg"], MODULE2PACKAGE["lvt_dense"])',
+    )
+    assert found.split() == ['xs', 'mmseg', 'lvt_dense']
+
+
+def test_hooked_modules_keep_their_source() -> None:
+    found = run(
+        OURS,
+        'import inspect',
+        'from mmengine.config import config',
+        'print(inspect.getsource(config.Config)[:12])',
+    )
+    assert found == 'class Config'
+
+
+def test_hooks_are_installed_once() -> None:
+    found = run(
+        OURS,
+        'import sys',
+        'before = len(sys.meta_path)',
+        'lvt_dense._startup.install()',
+        'print(len(sys.meta_path) - before)',
+    )
+    assert found == '0'
+
+
+def test_public_names() -> None:
+    found = run(
+        OURS,
+        'print(set(lvt_dense.__all__) <= set(dir(lvt_dense)))',
+        'print(hasattr(lvt_dense, "nothing"))',
+    )
+    assert found.split() == ['True', 'False']
