@@ -77,4 +77,4 @@ def run(args: argparse.Namespace) -> None:
         write_kitti(args.out, **options)
     else:
         write_semantic(args.out, args.format, **options)
-    print(f'\n{args.images} images in {args.out}')
+    print(f'{args.images} images in {args.out}')

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from tqdm import tqdm
 
 from lvt_dense.errors import UserError
 
@@ -79,11 +80,7 @@ class Series:
         """Renders the frames one after another, with their index."""
         camera = Camera.for_size(*self.size)
         indices = range(self.num_images)
-        if progress:
-            from mmengine.utils import track_iter_progress
-
-            indices = track_iter_progress(list(indices))
-        for index in indices:
+        for index in tqdm(indices, 'Render', disable=not progress):
             yield index, render(self.seed, index, camera, profile)
 
 
