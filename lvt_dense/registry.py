@@ -4,6 +4,8 @@ Thanks to the ``locations`` below, ``type='lvt_dense.MobileViT'`` builds from
 any MMDetection or MMSegmentation config with nothing imported beforehand.
 """
 
+from typing import Any
+
 from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
@@ -14,6 +16,8 @@ from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import VISUALIZERS as MMENGINE_VISUALIZERS
 from mmengine.registry import Registry
 
+from lvt_dense.errors import UserError
+
 
 class _LoudRegistry(Registry):
     """A registry whose import errors are not mistaken for a missing name.
@@ -21,7 +25,40 @@ class _LoudRegistry(Registry):
     MMEngine catches ``ImportError`` while it looks for a scope and then says
     that the name "is not in the registry". Raised as ``RuntimeError``, the
     real reason reaches the user.
+
+    Attributes:
+        unusable: Frameworks that could not be imported, each with its error.
+            What builds on them is not registered.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.unusable: dict[str, Exception] = {}
+
+    def get(self, key: str) -> type | None:
+        """Find a class by its name, with or without the scope.
+
+        A class that is registered already is found without importing the
+        frameworks, which takes seconds.
+
+        Raises:
+            UserError: There is no such class, and one of the frameworks that
+                it may need could not be imported.
+        """
+        scope, name = self.split_scope_key(key)
+        if scope in (None, self.scope) and name in self.module_dict:
+            return self.module_dict[name]
+        found = super().get(key)
+        if found is None and self.unusable:
+            reasons = '; '.join(
+                f'{framework} cannot be imported ({error})'
+                for framework, error in self.unusable.items()
+            )
+            raise UserError(
+                f'{name} is not registered in lvt_dense, where {reasons}: '
+                'check its name, or install what it builds on'
+            ) from next(iter(self.unusable.values()))
+        return found
 
     def import_from_location(self) -> None:
         try:

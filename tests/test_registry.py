@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from mmengine.config import Config
@@ -61,3 +62,39 @@ def test_mmengine_finds_our_configs_by_name(tmp_path):
     cfg = Config.fromfile(heir)
     assert cfg.model.backbone.arch == 'xs'
     assert cfg.model.test_cfg is None
+
+
+@pytest.mark.parametrize(
+    'fault',
+    (
+        'raise ModuleNotFoundError("No module named \'mmcv._ext\'")',
+        'raise AssertionError("MMCV==9 is used but incompatible")',
+    ),
+    ids=('ops missing', 'version refused'),
+)
+def test_broken_frameworks(fault: str, tmp_path: Path) -> None:
+    for name in ('mmdet', 'mmseg'):
+        (tmp_path / f'{name}.py').write_text(fault)
+    done = run(
+        'import sys\n'
+        f'sys.path.insert(0, {str(tmp_path)!r})\n'
+        'import lvt_dense\n'
+        'from lvt_dense.registry import MODELS\n'
+        'print(lvt_dense.build_backbone("emo_1m").out_strides)\n'
+        'print(MODELS.build(dict(type="SimpleFPN", in_channels=8)))\n'
+        'MODELS.build(dict(type="lvt_dense.SSDLiteHead"))\n'
+    )
+    assert done.stdout.startswith('(4, 8, 16, 32)\nSimpleFPN('), done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith('lvt_dense.errors.UserError: SSDLiteHead'), last
+    assert fault.split('"')[1] in last
+
+
+def test_backbones_import_no_framework() -> None:
+    done = run(
+        'import sys\n'
+        'import lvt_dense\n'
+        'lvt_dense.build_backbone("emo_1m")\n'
+        'print(sorted({"mmdet", "mmseg", "mmcv.ops"} & set(sys.modules)))'
+    )
+    assert done.stdout == '[]\n', done.stderr

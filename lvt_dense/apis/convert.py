@@ -13,7 +13,12 @@ from lvt_dense.errors import UserError
 from lvt_dense.files import write_atomically
 from lvt_dense.models.backbones import build_backbone, families
 from lvt_dense.models.backbones.factory import parse_backbone
-from lvt_dense.models.backbones.pretrained import LoadReport, convert, identify
+from lvt_dense.models.backbones.pretrained import (
+    LoadReport,
+    convert,
+    identify,
+    target_of,
+)
 
 SHOWN = 5  # keys that a message names in full
 
@@ -74,7 +79,7 @@ def convert_checkpoint(
 def _backbone_tensors(
     source: str, state: dict[str, Tensor], backbone: str | None
 ) -> tuple[dict[str, Tensor], list[str], str]:
-    found = identify(state)
+    found = identify(state, families().values())
     if found is None:
         raise UserError(
             f'{source} is of no known layout; tried {_all_layouts()}; its '
@@ -82,16 +87,16 @@ def _backbone_tensors(
         )
     family, layout, prefix = found
     title = f'{family.__name__}, {layout.name} layout'
-    settings = None
+    target = None
     if backbone is not None:
         try:
-            wanted, arch = parse_backbone(backbone)
+            wanted, _ = parse_backbone(backbone)
         except ValueError as error:
             raise UserError(f'--backbone: {error}') from error
         if wanted is not family:
             raise UserError(f'{source} is of {title}, not of {backbone}')
-        settings = wanted.arch_settings[arch]
-    own, unknown = convert(state, layout, prefix, settings)
+        target = target_of(build_backbone(backbone, **_all_levels(backbone)))
+    own, unknown = convert(state, layout, prefix, target)
     return own, unknown, title
 
 
@@ -107,6 +112,7 @@ def _fitted(
     model = build_backbone(backbone, **_all_levels(backbone))
     report = LoadReport(str(source), backbone, layout)
     report.unexpected = list(unknown)
+    own = model.adapt_state(own)
     report.compare(own, model.state_dict())
     if not report.is_complete:
         raise UserError(f'checkpoint does not fit: {report}')

@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from lvt_dense.errors import UserError
+from lvt_dense.models.backbones import families
 from lvt_dense.models.backbones.pretrained import LoadReport, identify
 
 from .checks import annotation_fault
@@ -108,7 +109,7 @@ def check_fit(model: nn.Module, state: dict, source: str) -> None:
     report.compare(state, model.state_dict())
     if report.is_complete:
         return
-    found = identify(state)
+    found = identify(state, families().values())
     hint = ''
     if found:
         hint = (

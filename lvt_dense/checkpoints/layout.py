@@ -2,10 +2,9 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import (
-    Any,
-)
+from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 StateDict = dict[str, Tensor]
@@ -21,6 +20,18 @@ def _compile(template: str) -> 're.Pattern[str]':
         else:
             parts[i] = f'(?P<{part}>{".+" if part == "rest" else "[^.]+"})'
     return re.compile(''.join(parts))
+
+
+class Target(NamedTuple):
+    """The backbone that is to be filled, as far as a layout depends on it.
+
+    Attributes:
+        settings: Its variant, an entry of the family's table.
+        shapes: Shapes of its tensors, by our keys.
+    """
+
+    settings: Mapping[str, Any]
+    shapes: Mapping[str, torch.Size]
 
 
 class Layout:
@@ -64,14 +75,14 @@ class Layout:
         return None
 
     def to_own(
-        self, state: Mapping[str, Tensor], settings: dict | None = None
+        self, state: Mapping[str, Tensor], target: Target | None = None
     ) -> tuple[StateDict, list[str]]:
         """Rename official tensors.
 
         Args:
             state: Official tensors, without prefix.
-            settings: ``PyramidBackbone.settings`` of the backbone that is to
-                be filled; needed only by layouts of supernets.
+            target: The backbone that is to be filled; needed only by
+                layouts of supernets.
 
         Returns:
             Tensors under our keys, and the official keys that are unknown.

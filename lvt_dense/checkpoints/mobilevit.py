@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .layout import Layout, StateDict
+from .layout import Layout, StateDict, Target
 
 DEPTHS = {3: 2, 4: 4, 5: 3}  # encoders of an official layer
 RESIDUAL = ('expand', 'depthwise', 'project')
@@ -176,7 +176,7 @@ class HuggingFaceLayout(Layout):
     split = ('query', 'key', 'value')
 
     def to_own(
-        self, state: Mapping[str, Tensor], settings: dict | None = None
+        self, state: Mapping[str, Tensor], target: Target | None = None
     ) -> tuple[StateDict, list[str]]:
         """Stack the rows of query, key and value, then rename."""
         stacked = dict(state)
@@ -185,7 +185,7 @@ class HuggingFaceLayout(Layout):
                 parts = [key.replace('.query.', f'.{p}.') for p in self.split]
                 joined = [stacked.pop(p) for p in parts if p in stacked]
                 stacked[key.replace('.query.', '.qkv.')] = torch.cat(joined)
-        return super().to_own(stacked, settings)
+        return super().to_own(stacked, target)
 
     def to_official(self, own: Mapping[str, Tensor]) -> StateDict:
         """Rename, then cut query, key and value apart."""

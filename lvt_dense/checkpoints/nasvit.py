@@ -8,13 +8,14 @@ a sub-network is a slice of them (paper's code, ``get_active_subnet``).
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from lvt_dense.errors import UserError
 
-from .layout import Layout, StateDict
+from .layout import Layout, StateDict, Target
 
 MAX_DEPTHS = (2, 5, 6, 6, 9, 8, 6)  # of mb1 to mb7 in the supernet
 ATTENTION_STRIDES = {4: 16, 5: 32, 6: 32, 7: 64}
@@ -93,20 +94,21 @@ class _NASViTLayout(Layout):
         self.is_supernet = is_supernet
 
     def to_own(
-        self, state: Mapping[str, Tensor], settings: dict | None = None
+        self, state: Mapping[str, Tensor], target: Target | None = None
     ) -> tuple[StateDict, list[str]]:
-        """Rename, and take the slices of the sub-network ``settings``.
+        """Rename, and take the slices of the sub-network ``target``.
 
         Raises:
-            UserError: There are no settings.
+            UserError: There is no target.
         """
-        if settings is None:
+        if target is None:
             raise UserError(
                 f'the {self.name} layout of NASViT holds more than one '
                 'network: say which sub-network is wanted'
             )
         used = {k: v for k, v in state.items() if not _UNUSED.search(k)}
         official, unknown = super().to_own(used)
+        settings = target.settings
         blocks = self._blocks(settings['depth'])
         own = {}
         for key, value in official.items():
@@ -121,7 +123,7 @@ class _NASViTLayout(Layout):
                 own[f'{place}.{rest}'] = value
             elif not self.is_supernet:
                 unknown.append(key)
-        return self._cut(own, _shapes(settings)), unknown
+        return self._cut(own, target.shapes), unknown
 
     def to_official(self, own: Mapping[str, Tensor]) -> StateDict:
         """Names of the official code, in the sizes of the sub-network.
@@ -160,22 +162,32 @@ class _NASViTLayout(Layout):
     def _cut(
         self, own: StateDict, shapes: Mapping[str, torch.Size]
     ) -> StateDict:
-        """Slices of the wanted shapes; what is not wanted is left out."""
-        cut = {}
+        """Slices of the wanted shapes.
+
+        Tensors of stages that the target has not built stay as they are.
+        """
+        cut, rest = {}, dict(own)
         for key, shape in shapes.items():
             parts = [key]
             if _JOINT in key:
                 parts = [key.replace(_JOINT, part) for part in _SPLIT]
                 shape = (shape[0] // 2, *shape[1:])
             if all(part in own for part in parts):
-                tensors = [own[part] for part in parts]
+                tensors = [rest.pop(part) for part in parts]
                 if self.is_supernet or _is_transformer(key):
                     tensors = [_slice(tensor, shape) for tensor in tensors]
                 # Copies: a slice would keep the supernet's memory.
                 cut[key] = (
                     torch.cat(tensors) if parts[1:] else tensors[0].clone()
                 )
-        return cut
+        stages = {_stage(key) for key in shapes}
+        others = {k: v for k, v in rest.items() if _stage(k) not in stages}
+        return cut | others
+
+
+def _stage(key: str) -> str:
+    """Our stage, such as ``stages.3``, of one of our keys."""
+    return '.'.join(key.split('.')[: 1 if key.startswith('stem') else 2])
 
 
 def _place(part: int, block: int, depths: Sequence[int]) -> str:
@@ -204,7 +216,7 @@ def _depths(own: Mapping[str, Tensor]) -> list[int]:
     return depths
 
 
-def _scaling_row(settings: dict, part: int) -> tuple[int, int]:
+def _scaling_row(settings: Mapping[str, Any], part: int) -> tuple[int, int]:
     """Row of a switchable scaling table that a sub-network was trained with.
 
     The official code finds it by the blocks of the stage and the number of
@@ -213,15 +225,6 @@ def _scaling_row(settings: dict, part: int) -> tuple[int, int]:
     side = -(-settings['resolution'] // ATTENTION_STRIDES[part])
     depth = min(settings['depth'][part - 1], _TABLE_ROWS[0] - 1)
     return depth, side * side % _TABLE_ROWS[1]
-
-
-def _shapes(settings: dict) -> dict[str, torch.Size]:
-    """Shapes of a sub-network's tensors, all five levels, by our keys."""
-    from lvt_dense.models.backbones.nasvit import NASViT
-
-    with torch.device('meta'):
-        net = NASViT(settings, out_indices=range(NASViT.num_levels))
-    return {key: value.shape for key, value in net.state_dict().items()}
 
 
 def _is_transformer(key: str) -> bool:

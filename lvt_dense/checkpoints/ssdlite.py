@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
-from .layout import Layout, StateDict
+from .layout import Layout, StateDict, Target
 from .mobilevit import CVNETS, backbone_pairs
 
 EXTRA_STRIDES = (64, 128, 256)
@@ -44,10 +44,10 @@ class _SSDLite(Layout):
     """Also moves the background from the first class to the last."""
 
     def to_own(
-        self, state: Mapping[str, Tensor], settings: dict | None = None
+        self, state: Mapping[str, Tensor], target: Target | None = None
     ) -> tuple[StateDict, list[str]]:
         """Rename, and reorder the rows of the predictions."""
-        own, unknown = super().to_own(state, settings)
+        own, unknown = super().to_own(state, target)
         return {k: _moved(k, v, -1) for k, v in own.items()}, unknown
 
     def to_official(self, own: Mapping[str, Tensor]) -> StateDict:

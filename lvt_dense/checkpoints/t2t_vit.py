@@ -5,47 +5,12 @@ and what stands before and after them stage 2, whose parts have their official
 names. mmpretrain has the networks with transformer tokens only.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-import torch
-from torch import Tensor
-
-from .layout import Layout, StateDict
+from .layout import Layout
 
 CLASSIFIER = ('head.', 'aux_head.')
 PROJECT = 'tokens_to_token.project.weight'
-GRID_SIDE = 14  # of the tokens of an image of 224 pixels
-
-
-def sinusoid_table(length: int, channels: int) -> Tensor:
-    """Sine and cosine of every position at falling frequencies.
-
-    Source: A. Vaswani et al., "Attention Is All You Need", Section 3.5.
-
-    Returns:
-        (1, length, channels), sines at the even channels.
-    """
-    position = torch.arange(length, dtype=torch.float64)[:, None]
-    channel = torch.arange(channels)
-    exponent = (channel - channel % 2).double() / channels
-    angle = position / 10000**exponent
-    table = torch.where(channel % 2 == 0, angle.sin(), angle.cos())
-    return table[None].float()
-
-
-class _Layout(Layout):
-    """Fills in the table of positions, which is the same in every file."""
-
-    def to_own(
-        self, state: Mapping[str, Tensor], settings: dict | None = None
-    ) -> tuple[StateDict, list[str]]:
-        """Rename, and make the table where a file was saved without it."""
-        own, unknown = super().to_own(state, settings)
-        if 'stages.2.cls_token' in own and 'stages.2.pos_embed' not in own:
-            channels = own['stages.2.cls_token'].shape[-1]
-            table = sinusoid_table(1 + GRID_SIDE**2, channels)
-            own['stages.2.pos_embed'] = table
-        return own, unknown
 
 
 def _trunk_pairs() -> Iterator[tuple[str, str]]:
@@ -81,13 +46,13 @@ def _mmpretrain_pairs() -> Iterator[tuple[str, str]]:
 
 
 LAYOUTS = (
-    _Layout(
+    Layout(
         'official',
         (PROJECT, 'blocks.0.norm1.weight'),
         _official_pairs(),
         ignored=CLASSIFIER,
     ),
-    _Layout(
+    Layout(
         'mmpretrain',
         (PROJECT, 'encoder.0.ln1.weight'),
         _mmpretrain_pairs(),

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from lvt_dense import build_backbone
 from lvt_dense.checkpoints import Layout
-from lvt_dense.models.backbones import EMO, MobileViT
+from lvt_dense.models.backbones import EMO, MobileViT, families
 from lvt_dense.models.backbones.pretrained import convert, identify
 
 # Of MobileViT-XXS, read from the code bases: name, shape, and our name.
@@ -208,7 +208,7 @@ def test_prefix_and_head(
     layout = layout_of(MobileViT, name)
     whole = {prefix + k: v for k, v in layout.to_official(own).items()}
     whole['head.fc.weight'] = torch.zeros(2, 2)
-    family, found, found_prefix = identify(whole)
+    family, found, found_prefix = identify(whole, families().values())
     assert (family, found.name, found_prefix) == (MobileViT, name, prefix)
     back, unknown = convert(whole, found, found_prefix)
     assert back.keys() == own.keys()
@@ -241,4 +241,4 @@ def test_templates() -> None:
         layout.to_official({'z.w': 1})
     assert layout.prefix_of(['a.0.w']) == ''
     assert layout.prefix_of(['b.p.q']) is None
-    assert identify(['something.else']) is None
+    assert identify(['something.else'], families().values()) is None

@@ -8,17 +8,24 @@ import pytest
 import torch
 from official import figures, official_state
 
+from lvt_dense.checkpoints import Target
 from lvt_dense.errors import UserError
-from lvt_dense.models.backbones import NASViT
+from lvt_dense.models.backbones import NASViT, families
 from lvt_dense.models.backbones.pretrained import (
     convert,
     identify,
     load_backbone,
+    target_of,
 )
 
 # Number of the first block of mb1 to mb7 in the supernet.
 FIRST = (0, 2, 7, 13, 19, 28, 36)
 T2 = NASViT.arch_settings['t2']
+
+
+def all_levels(settings: dict) -> Target:
+    with torch.device('meta'):
+        return target_of(NASViT(settings, range(NASViT.num_levels)))
 
 
 @pytest.fixture(scope='module')
@@ -31,8 +38,8 @@ def supernet():
 
 @pytest.fixture(scope='module')
 def t2(supernet):
-    _, layout, prefix = identify(supernet)
-    return convert(supernet, layout, prefix, T2)[0]
+    _, layout, prefix = identify(supernet, families().values())
+    return convert(supernet, layout, prefix, all_levels(T2))[0]
 
 
 def test_slices_are_those_of_the_official_code(supernet, t2):
@@ -85,11 +92,11 @@ def test_slices_are_those_of_the_official_code(supernet, t2):
 
 
 def test_scaling_row_follows_the_training_resolution(supernet):
-    _, layout, prefix = identify(supernet)
+    _, layout, prefix = identify(supernet, families().values())
     table = supernet['blocks.14.rescale_attn']
     for resolution, row in ((192, 0), (224, 4), (256, 0), (288, 4)):
         settings = dict(T2, resolution=resolution)
-        own, _ = convert(supernet, layout, prefix, settings)
+        own, _ = convert(supernet, layout, prefix, all_levels(settings))
         assert torch.equal(own['stages.2.1.scale_attn'], table[3, row, :64])
 
 
@@ -117,11 +124,11 @@ def static_of(supernet, settings):
 def test_static_file_of_the_largest_network(supernet):
     settings = NASViT.arch_settings['max']
     state = static_of(supernet, settings)
-    family, layout, prefix = identify(state)
+    family, layout, prefix = identify(state, families().values())
     assert (family, layout.name, prefix) == (NASViT, 'official static', '')
-    got, unknown = convert(state, layout, prefix, settings)
-    _, layout, prefix = identify(supernet)
-    expected, _ = convert(supernet, layout, prefix, settings)
+    got, unknown = convert(state, layout, prefix, all_levels(settings))
+    _, layout, prefix = identify(supernet, families().values())
+    expected, _ = convert(supernet, layout, prefix, all_levels(settings))
     assert not unknown
     assert got.keys() == expected.keys()
     assert all(torch.equal(got[k], expected[k]) for k in got)
@@ -143,8 +150,8 @@ def test_way_back(layout, levels, t2):
         if k.startswith('stem') or int(k.split('.')[1]) < levels
     }
     official = layout.to_official(own)
-    assert identify(official)[:2] == (NASViT, layout)
-    back, unknown = layout.to_own(official, T2)
+    assert identify(official, families().values())[:2] == (NASViT, layout)
+    back, unknown = layout.to_own(official, all_levels(T2))
     assert not unknown
     assert back.keys() == own.keys()
     assert all(torch.equal(back[k], own[k]) for k in own)
@@ -181,7 +188,7 @@ def test_official_file_with_its_configuration(supernet, t2, tmp_path):
 
 
 def test_supernet_needs_a_sub_network(supernet):
-    _, layout, prefix = identify(supernet)
+    _, layout, prefix = identify(supernet, families().values())
     with pytest.raises(UserError, match='which sub-network'):
         convert(supernet, layout, prefix)
 

@@ -4,10 +4,10 @@ import pytest
 import torch
 from official import figures, official_state
 
-from lvt_dense.checkpoints.t2t_vit import sinusoid_table
 from lvt_dense.errors import UserError
-from lvt_dense.models.backbones import T2TViT
+from lvt_dense.models.backbones import T2TViT, families
 from lvt_dense.models.backbones.pretrained import identify, load_backbone
+from lvt_dense.models.backbones.t2t_vit import sinusoid_table
 
 FIGURES = figures('t2t')
 # mmpretrain's T2T_ViT, tokens_to_token layer by layer, then one encoder.
@@ -108,7 +108,7 @@ def test_mmpretrain_names(tmp_path):
             names[theirs + their_part] = ours + our_part
     content = {f'backbone.{k}': own[v] for k, v in names.items()}
     content['head.layers.head.weight'] = torch.zeros(1000, 384)
-    family, layout, prefix = identify(content)
+    family, layout, prefix = identify(content, families().values())
     assert (family, layout.name, prefix) == (T2TViT, 'mmpretrain', 'backbone.')
     model = T2TViT('t_14')
     report = load_backbone(model, saved(tmp_path, {'state_dict': content}))

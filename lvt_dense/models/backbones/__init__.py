@@ -1,8 +1,8 @@
 """Light vision transformers as backbones; a family a line."""
 
-from .base import PyramidBackbone
+from .base import PyramidBackbone, families
 from .emo import EMO
-from .factory import build_backbone, families, list_backbones
+from .factory import build_backbone, list_backbones
 from .mobilevit import MobileViT
 from .nasvit import NASViT
 from .plg_vit import PLGViT

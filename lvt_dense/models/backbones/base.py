@@ -17,12 +17,10 @@ Level ``i`` has stride ``2 ** (i + 2)`` in every family, so replacing one
 family by another changes channel counts only, and those the backbone knows.
 """
 
+import inspect
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
-from typing import (
-    Any,
-    ClassVar,
-)
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
 
 import torch
 from mmengine.model import BaseModule
@@ -32,6 +30,7 @@ from torch.utils.checkpoint import checkpoint
 
 from lvt_dense.checkpoints import Layout
 from lvt_dense.models.layers import fast_layout, frozen_batch_statistics
+from lvt_dense.registry import MODELS
 
 from .pretrained import load_backbone
 
@@ -247,7 +246,19 @@ class PyramidBackbone(BaseModule):
         self.init_cfg = init_cfg
         if pretrained is not None:
             pretrained.pop('type')
-            load_backbone(self, **pretrained)
+            load_backbone(self, **pretrained, families=families().values())
+
+    def adapt_state(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Fit converted tensors to the arguments of this backbone.
+
+        Args:
+            state: Tensors of a checkpoint under our keys.
+
+        Returns:
+            The tensors, with those added that a file may lack because the
+            arguments determine them.
+        """
+        return dict(state)
 
     @torch.no_grad()
     def flip_input_channels(self) -> None:
@@ -307,3 +318,17 @@ class PyramidBackbone(BaseModule):
         for module in self._frozen_modules():
             module.eval()
             module.requires_grad_(False)
+
+
+def families() -> dict[str, type[PyramidBackbone]]:
+    """Every registered family by name.
+
+    A registered subclass that sets no ``family`` of its own goes by its class
+    name; abstract classes are left out.
+    """
+    classes = {
+        cls.__dict__.get('family', cls.__name__): cls
+        for cls in MODELS.module_dict.values()
+        if isinstance(cls, type) and issubclass(cls, PyramidBackbone)
+    }
+    return {k: v for k, v in classes.items() if not inspect.isabstract(v)}

@@ -3,12 +3,7 @@
 import difflib
 from typing import Any
 
-from .base import PyramidBackbone
-
-
-def families() -> dict[str, type[PyramidBackbone]]:
-    """Every family that has been imported, by name."""
-    return {cls.family: cls for cls in PyramidBackbone.__subclasses__()}
+from .base import PyramidBackbone, families
 
 
 def list_backbones() -> list[str]:

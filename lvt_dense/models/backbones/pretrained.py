@@ -2,23 +2,46 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import (
-    TYPE_CHECKING,
-)
+from typing import Any, Protocol, TypeVar
 
 from mmengine.logging import print_log
 from torch import Tensor
 
-from lvt_dense.checkpoints.layout import Layout
+from lvt_dense.checkpoints.layout import Layout, Target
 from lvt_dense.checkpoints.read import read_state_dict
 from lvt_dense.errors import UserError
 
-if TYPE_CHECKING:
-    from .base import PyramidBackbone
-
+FamilyType = TypeVar('FamilyType', bound='Family')
 SHOWN = 5  # keys that a report names in full
 OWN = 'lvt_dense'
 OWN_PREFIXES = ('', 'backbone.', 'img_backbone.')
+
+
+class Family(Protocol):
+    """What the class of a backbone says of its checkpoints."""
+
+    __name__: str
+    layouts: tuple[Layout, ...]
+
+
+class Backbone(Protocol):
+    """What a backbone has to offer to be filled."""
+
+    layouts: tuple[Layout, ...]
+    arch_settings: dict[str, dict[str, Any]]
+    settings: dict[str, Any]
+
+    def state_dict(self) -> dict[str, Tensor]: ...
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True
+    ) -> Any: ...
+
+    def adapt_state(
+        self, state: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]: ...
+
+    def flip_input_channels(self) -> None: ...
 
 
 @dataclass
@@ -68,13 +91,19 @@ class LoadReport:
 
 
 def identify(
-    keys: Iterable[str],
-) -> tuple[type['PyramidBackbone'], Layout, str] | None:
-    """Tell family, layout and key prefix from the keys of a checkpoint."""
-    from .factory import families
+    keys: Iterable[str], families: Iterable[FamilyType]
+) -> tuple[FamilyType, Layout, str] | None:
+    """Tell family, layout and key prefix from the keys of a checkpoint.
 
+    Args:
+        keys: Keys of all its tensors.
+        families: Classes that it may be of.
+
+    Returns:
+        The first match, None if there is none.
+    """
     keys = set(keys)
-    for family in families().values():
+    for family in families:
         for layout in family.layouts:
             prefix = layout.prefix_of(keys)
             if prefix is not None:
@@ -86,7 +115,7 @@ def convert(
     state: Mapping[str, Tensor],
     layout: Layout,
     prefix: str = '',
-    settings: dict | None = None,
+    target: Target | None = None,
 ) -> tuple[dict[str, Tensor], list[str]]:
     """Bring official tensors to our names.
 
@@ -95,7 +124,8 @@ def convert(
         layout: Its layout.
         prefix: What stands before the keys of the backbone; tensors without
             it belong to a head, and are left out.
-        settings: Settings of the backbone, see :meth:`Layout.to_own`.
+        target: The backbone that is to be filled, see
+            :meth:`Layout.to_own`.
 
     Returns:
         Our tensors, and the official keys that are unknown.
@@ -105,14 +135,21 @@ def convert(
         for key, value in state.items()
         if key.startswith(prefix)
     }
-    return layout.to_own(inner, settings)
+    return layout.to_own(inner, target)
+
+
+def target_of(backbone: Backbone) -> Target:
+    """What a layout has to know of a backbone."""
+    shapes = {key: value.shape for key, value in backbone.state_dict().items()}
+    return Target(backbone.settings, shapes)
 
 
 def load_backbone(
-    backbone: 'PyramidBackbone',
+    backbone: Backbone,
     checkpoint: str,
     flip_stem: bool = False,
     map_location: str | None = None,
+    families: Iterable[Family] = (),
 ) -> LoadReport:
     """Fill a backbone from a checkpoint in an official layout or our own.
 
@@ -123,6 +160,8 @@ def load_backbone(
             trained on BGR images then take RGB ones, or the other way round.
         map_location: Accepted as in MMEngine's ``PretrainedInit``; tensors
             are copied into the parameters wherever these are.
+        families: Other families, to name the one of a file that is not of
+            this backbone's.
 
     Returns:
         The report; tensors that the backbone has no place for, such as those
@@ -134,7 +173,8 @@ def load_backbone(
     """
     state = read_state_dict(checkpoint)
     expected = backbone.state_dict()
-    own, unknown, layout = _own_tensors(backbone, state, checkpoint)
+    own, unknown, layout = _own_tensors(backbone, state, checkpoint, families)
+    own = backbone.adapt_state(own)
     report = LoadReport(str(checkpoint), _title(backbone), layout)
     report.unexpected = list(unknown)
     report.compare(own, expected)
@@ -147,7 +187,7 @@ def load_backbone(
     return report
 
 
-def _title(backbone: 'PyramidBackbone') -> str:
+def _title(backbone: Backbone) -> str:
     for name, settings in backbone.arch_settings.items():
         if settings == backbone.settings:
             return f'{type(backbone).__name__} {name}'
@@ -155,7 +195,10 @@ def _title(backbone: 'PyramidBackbone') -> str:
 
 
 def _own_tensors(
-    backbone: 'PyramidBackbone', state: dict[str, Tensor], source: str
+    backbone: Backbone,
+    state: dict[str, Tensor],
+    source: str,
+    families: Iterable[Family],
 ) -> tuple[dict[str, Tensor], list[str], str]:
     expected = backbone.state_dict()
     for prefix in OWN_PREFIXES:
@@ -167,7 +210,7 @@ def _own_tensors(
         # Half of the keys: an own file of another size is still reported on.
         if 2 * len(own.keys() & expected.keys()) > len(expected):
             return own, [], OWN
-    found = identify(state)
+    found = identify(state, (type(backbone), *families))
     if found is None:
         raise UserError(
             f'checkpoint {source} is of no known layout; for '
@@ -181,5 +224,5 @@ def _own_tensors(
             f'checkpoint {source} is of {family.__name__} ({layout.name} '
             f'layout), not of {type(backbone).__name__}'
         )
-    own, unknown = convert(state, layout, prefix, backbone.settings)
+    own, unknown = convert(state, layout, prefix, target_of(backbone))
     return own, unknown, layout.name

@@ -6,7 +6,7 @@ the paper's code (yitu-opensource/T2T-ViT, Clear BSD), the architecture study
 included; written anew.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import Any
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lvt_dense.checkpoints.t2t_vit import LAYOUTS, sinusoid_table
+from lvt_dense.checkpoints.t2t_vit import LAYOUTS
 from lvt_dense.models.layers import fast_layout
 from lvt_dense.registry import MODELS
 
@@ -57,6 +57,22 @@ def _arch(
 def _weights(top1: float, name: str) -> dict[str, Any]:
     url = f'{WEIGHTS}{top1}_{name}.pth.tar'
     return dict(top1=top1, url=url, licence='Clear BSD')
+
+
+def sinusoid_table(length: int, channels: int) -> Tensor:
+    """Sine and cosine of every position at falling frequencies.
+
+    Source: A. Vaswani et al., "Attention Is All You Need", Section 3.5.
+
+    Returns:
+        (1, length, channels), sines at the even channels.
+    """
+    position = torch.arange(length, dtype=torch.float64)[:, None]
+    channel = torch.arange(channels)
+    exponent = (channel - channel % 2).double() / channels
+    angle = position / 10000**exponent
+    table = torch.where(channel % 2 == 0, angle.sin(), angle.cos())
+    return table[None].float()
 
 
 class Trunk(nn.Module):
@@ -355,6 +371,15 @@ class T2TViT(PyramidBackbone):
         for weight in (layer.norm1.weight, layer.norm1.bias, linear.weight):
             patches = weight.unflatten(-1, (3, -1))
             weight.copy_(patches.flip(-2).flatten(-2))
+
+    def adapt_state(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Add the table of positions, which some files leave out."""
+        adapted = super().adapt_state(state)
+        name = f'stages.{TRUNK}.pos_embed'
+        if len(self.stages) > TRUNK and name not in adapted:
+            table = sinusoid_table(*self.stages[TRUNK].pos_embed.shape[1:])
+            adapted[name] = table
+        return adapted
 
     # --------------------------------------------------------------- internal
     def _check_arch(self) -> None:

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lvt_dense import build_backbone, list_backbones
-from lvt_dense.models.backbones import PyramidBackbone, families
-from lvt_dense.models.backbones.pretrained import identify
+from lvt_dense.models.backbones import MobileViT, PyramidBackbone, families
+from lvt_dense.models.backbones.pretrained import identify, target_of
+from lvt_dense.registry import MODELS
 
 SIZES = ((224, 224), (320, 480), (257, 193), (64, 1024))
 SMALL = (64, 96)
@@ -139,10 +140,10 @@ def test_official_names_and_back(backbone: PyramidBackbone) -> None:
         except KeyError:  # other code bases may lack a variant
             assert layout is not backbone.layouts[0]
             continue
-        family, found, prefix = identify(official)
+        family, found, prefix = identify(official, families().values())
         assert (family, found.name) == (type(backbone), layout.name)
         assert prefix == ''
-        back, unknown = layout.to_own(official, backbone.settings)
+        back, unknown = layout.to_own(official, target_of(backbone))
         assert unknown == []
         assert is_same(back, own)
 
@@ -330,3 +331,29 @@ def test_names() -> None:
         build_backbone('mobilevit_xss')
     with pytest.raises(ValueError, match='list_backbones'):
         build_backbone('zzz')
+
+
+def test_unfinished_family_is_not_listed() -> None:
+    class Draft(PyramidBackbone):
+        pass
+
+    MODELS.register_module(module=Draft)
+    try:
+        assert Draft not in families().values()
+        assert 'mobilevit_xxs' in list_backbones()
+    finally:
+        MODELS.module_dict.pop('Draft')
+
+
+def test_registered_subclass_of_a_family_is_listed() -> None:
+    class Heir(MobileViT):
+        pass
+
+    assert Heir not in families().values()
+    MODELS.register_module(module=Heir)
+    try:
+        assert families()['Heir'] is Heir
+        assert families()['mobilevit'] is MobileViT
+        assert type(build_backbone('Heir_xxs')) is Heir
+    finally:
+        MODELS.module_dict.pop('Heir')

@@ -6,7 +6,7 @@ from official import difference, figures, image, official_state
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from lvt_dense.models.backbones import NASViT, nasvit_attention
+from lvt_dense.models.backbones import NASViT, families, nasvit_attention
 from lvt_dense.models.backbones.nasvit import MBConv
 from lvt_dense.models.backbones.nasvit_attention import (
     JointNorm,
@@ -14,7 +14,7 @@ from lvt_dense.models.backbones.nasvit_attention import (
     TransformerBlock,
     WindowGrid,
 )
-from lvt_dense.models.backbones.pretrained import convert, identify
+from lvt_dense.models.backbones.pretrained import convert, identify, target_of
 
 FIGURES = figures('nasvit')
 ALL_LEVELS = range(5)
@@ -48,8 +48,8 @@ def test_levels_match_the_official_code(name, supernet):
     subnet = FIGURES['subnets'][name]
     net = NASViT(subnet['subnet'], ALL_LEVELS).eval()
     assert net.settings['width'][2] == 24
-    _, layout, prefix = identify(supernet)
-    own, unknown = convert(supernet, layout, prefix, net.settings)
+    _, layout, prefix = identify(supernet, families().values())
+    own, unknown = convert(supernet, layout, prefix, target_of(net))
     assert not unknown
     net.load_state_dict(own)
     mb5 = []

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from lvt_dense.models.backbones import T2TViT, build_backbone
+from lvt_dense.models.backbones import T2TViT, build_backbone, families
 from lvt_dense.models.backbones.pretrained import convert, identify
 from lvt_dense.models.backbones.t2t_blocks import (
     Attention,
@@ -77,11 +77,11 @@ def maps(model, *size, batch=1):
 def test_levels_match_the_official_code(name):
     keys, fixed = FIGURES[name]['official_keys'], FIGURES[name]['fixed']
     state = official_state({k: v for k, v in keys.items() if k not in fixed})
-    _, layout, prefix = identify(state)
+    _, layout, prefix = identify(state, families().values())
     own, unknown = convert(state, layout, prefix)
     assert not unknown
     model = build_backbone(name).eval()
-    model.load_state_dict(own)
+    model.load_state_dict(model.adapt_state(own))
     for case in FIGURES[name]['cases']:
         with torch.no_grad():
             levels = model(image(*case['input']))
