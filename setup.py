@@ -1,40 +1,37 @@
-"""Packaging: configs and tools travel in the wheel as ``lvt_dense/.mim``."""
+"""What pyproject.toml cannot say: two things that travel in the wheel.
+
+``lvt_dense/.mim`` holds configs and tools, where mim and MMEngine look for
+them. ``lvt_dense.pth`` imports the package when Python starts, which makes
+``lvt_dense::name.py`` a config for the scripts of others.
+"""
 
 import os
-import re
 import shutil
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
 SHIPPED = ('configs', 'tools', 'model-index.yml')
-STACKS = {
-    # The maintained continuation of OpenMMLab ...
-    'onedl': [
-        'onedl-mmengine',
-        'onedl-mmcv',
-        'onedl-mmdetection',
-        'onedl-mmsegmentation',
-    ],
-    # ... and the originals; the import names are the same.
-    'openmmlab': [
-        'mmengine>=0.10',
-        'mmcv>=2.1',
-        'mmdet>=3.3',
-        'mmsegmentation>=1.2',
-    ],
-}
 
 
 class BuildWithMim(build_py):
-    """Adds ``.mim``: copies in a wheel, links in an editable install."""
+    """Add ``.mim`` (copies; links in an editable install) and the .pth."""
 
     def run(self) -> None:
+        """Build, then add."""
         super().run()
         base = ROOT if self.editable_mode else Path(self.build_lib)
-        target = base / 'lvt_dense' / '.mim'
+        self._add_mim(base / 'lvt_dense' / '.mim')
+        site = Path(self.build_lib)
+        if self.editable_mode:
+            install = self.get_finalized_command('install')
+            site = Path(install.install_purelib)
+        site.mkdir(parents=True, exist_ok=True)
+        (site / 'lvt_dense.pth').write_text('import lvt_dense\n')
+
+    def _add_mim(self, target: Path) -> None:
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
         for name in SHIPPED:
@@ -48,24 +45,4 @@ class BuildWithMim(build_py):
                 shutil.copy(source, target / name)
 
 
-version = re.search(
-    r"__version__ = '(.+)'", (ROOT / 'lvt_dense/__init__.py').read_text()
-)
-readme = ROOT / 'README.md'
-setup(
-    name='lvt_dense',
-    version=version.group(1),
-    description='Light vision transformers for dense prediction in OpenMMLab',
-    long_description=readme.read_text(),
-    long_description_content_type='text/markdown',
-    license='Apache-2.0',
-    license_files=['LICENSE'],
-    python_requires='>=3.10',
-    packages=find_packages(include=['lvt_dense', 'lvt_dense.*']),
-    # A user of either stack must not be made to install the other, so the
-    # OpenMMLab packages are extras: lvt_dense[onedl] or [openmmlab].
-    install_requires=['torch>=2.4', 'numpy', 'opencv-python', 'pycocotools'],
-    extras_require=STACKS,
-    cmdclass={'build_py': BuildWithMim},
-    zip_safe=False,
-)
+setup(cmdclass={'build_py': BuildWithMim})
