@@ -1,89 +1,152 @@
 """Read the tensors of a checkpoint file, and run nothing that is in it."""
 
 import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from urllib.parse import urlparse
 
 import torch
 from torch import Tensor
 
 from lvt_dense.errors import UserError
+from lvt_dense.unpickling import DataUnpickler
 
-# What the official training codes put around the tensors; averaged weights
-# come first, because the published figures are theirs.
+from .locate import locate
+from .records import WeightFile
+
+# What training codes put around the tensors; averaged weights come first,
+# because the published figures are theirs. MMEngine is the exception: there
+# ``state_dict`` holds the averaged weights, ``ema_state_dict`` the others.
 WRAPPERS = (
     'model_ema',
     'state_dict_ema',
     'net_E',
+    'params_ema',
+    'ema',
     'state_dict',
+    'ema_state_dict',
+    'model_state_dict',
     'model',
     'net',
+    'params',
+    'module',
 )
-_PLAIN = {
-    'torch._utils._rebuild_tensor',
-    'torch._utils._rebuild_tensor_v2',
-    'torch._utils._rebuild_parameter',
-    'torch.Size',
-    'collections.OrderedDict',
-    'builtins.set',
-}
+# What wrappers of models put before every key.
+PREFIXES = ('module.', '_orig_mod.', 'model.', 'net.')
+# Counters that averaging keeps beside the averaged model.
+_COUNTERS = ('steps', 'n_averaged')
+_PLAIN = frozenset(
+    {
+        'torch._utils._rebuild_tensor',
+        'torch._utils._rebuild_tensor_v2',
+        'torch._utils._rebuild_parameter',
+        'torch.Size',
+        'collections.OrderedDict',
+        'builtins.set',
+    }
+)
 
 
-def read_state_dict(source: str) -> dict[str, Tensor]:
-    """Read the tensors of a checkpoint of any of the known wrappings.
+@dataclass(frozen=True)
+class Checkpoint:
+    """The tensors of a file, and what had to be taken off to get at them.
+
+    Attributes:
+        state: Tensors by key, on the CPU.
+        path: The file.
+        wrapper: Keys of the dicts around the tensors, dotted; empty for none.
+        prefix: What stood before every key.
+    """
+
+    state: dict[str, Tensor]
+    path: Path
+    wrapper: str = ''
+    prefix: str = ''
+
+    def under(self, prefix: str) -> dict[str, Tensor]:
+        """Tensors whose key in the file begins with ``prefix``, without it.
+
+        The prefix may also be what is left of it once the one that all keys
+        share is gone.
+        """
+        for shared in (self.prefix, ''):
+            found = {
+                (shared + key).removeprefix(prefix): value
+                for key, value in self.state.items()
+                if (shared + key).startswith(prefix)
+            }
+            if found:
+                return found
+        return {}
+
+    def __str__(self) -> str:
+        parts = [str(self.path)]
+        if self.wrapper:
+            parts.append(f'tensors under {self.wrapper!r}')
+        if self.prefix:
+            parts.append(f'without the prefix {self.prefix!r}')
+        return ', '.join(parts)
+
+
+def read_state_dict(source: str | Path | WeightFile) -> dict[str, Tensor]:
+    """Read the tensors of a checkpoint, see :func:`read_checkpoint`."""
+    return read_checkpoint(source).state
+
+
+def read_checkpoint(source: str | Path | WeightFile) -> Checkpoint:
+    """Read a checkpoint of any of the known wrappings.
 
     A file is data: objects in it that are no tensors or containers are
     replaced by inert ones, so that neither their code runs nor their package
     has to be installed.
 
     Args:
-        source: Path or http(s) URL of a ``.pth``, ``.pt``, ``.tar``, ``.bin``
-            or ``.safetensors`` file. Downloads stay in torch's hub folder.
+        source: A ``.pth``, ``.pt``, ``.tar``, ``.bin`` or ``.safetensors``
+            file, by any name that :func:`locate` takes. Downloads are kept,
+            see :mod:`lvt_dense.checkpoints.cache`.
 
     Returns:
-        Tensors by key, on the CPU, without wrapping and ``module.`` prefix.
+        The tensors, without wrapping and common prefix.
 
     Raises:
         UserError: The file is missing, cannot be read, or holds no tensors.
     """
-    path = _local(str(source))
-    if not path.is_file():
-        raise UserError(f'checkpoint {source} does not exist')
+    path = locate(source)
+    state, wrapper = _unwrap(read_content(path, source))
+    if not state:
+        raise UserError(
+            f'checkpoint {_title(source)} holds no tensors by name; looked '
+            f'at the top level and under {", ".join(WRAPPERS)}'
+        )
+    state, prefix = _without_prefix(state)
+    return Checkpoint(state, path, '.'.join(wrapper), prefix)
+
+
+def read_content(path: Path, source: object = None) -> Any:
+    """Read all that is in a file, with inert objects for strange ones.
+
+    Args:
+        path: The file.
+        source: What the user calls it, for messages.
+
+    Raises:
+        UserError: The file cannot be read.
+    """
     try:
-        content = _load(path)
+        return _load(path)
     except UserError:
         raise
     except Exception as error:  # zip, pickle and torch all have their own
         raise UserError(
-            f'checkpoint {source} cannot be read ({error}): is the file '
-            'complete, and was it written by torch.save?'
+            f'checkpoint {_title(source or path)} cannot be read ({error}): '
+            'is the file complete, and was it written by torch.save?'
         ) from error
-    state = _unwrap(content)
-    if not state:
-        raise UserError(
-            f'checkpoint {source} holds no tensors by name; looked at the '
-            f'top level and under {", ".join(WRAPPERS)}'
-        )
-    return state
 
 
-def _local(source: str) -> Path:
-    url = urlparse(source)
-    if url.scheme not in ('http', 'https'):
-        return Path(source).expanduser()
-    path = Path(torch.hub.get_dir(), 'checkpoints', Path(url.path).name)
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            torch.hub.download_url_to_file(source, str(path))
-        except OSError as error:
-            raise UserError(
-                f'checkpoint {source} cannot be downloaded ({error}); fetch '
-                'it by other means and give the path'
-            ) from error
-    return path
+def _title(source: object) -> str:
+    return source.name if isinstance(source, WeightFile) else str(source)
 
 
 def _load(path: Path) -> Any:
@@ -104,23 +167,36 @@ def _load(path: Path) -> Any:
     )
 
 
-def _unwrap(content: Any) -> dict[str, Tensor]:
-    while isinstance(content, dict):
-        inner = [content[k] for k in WRAPPERS if k in content]
-        inner = [c for c in inner if isinstance(c, dict) and c]
-        if not inner:
-            break
-        content = inner[0]
-    if not isinstance(content, dict):
-        return {}
+def _unwrap(content: Any) -> tuple[dict[str, Tensor], list[str]]:
+    """Tensors by key, and the keys that lead to them."""
+    if not isinstance(content, Mapping):
+        return {}, []
+    for wrapper in WRAPPERS:
+        state, inner = _unwrap(content.get(wrapper))
+        if state:
+            return state, [wrapper, *inner]
     tensors = {
         k: v.detach()
         for k, v in content.items()
         if isinstance(k, str) and isinstance(v, Tensor)
     }
-    if all(key.startswith('module.') for key in tensors):
-        return {key[len('module.') :]: v for key, v in tensors.items()}
-    return tensors
+    return tensors, []
+
+
+def _without_prefix(
+    state: dict[str, Tensor],
+) -> tuple[dict[str, Tensor], str]:
+    """Take off the prefixes that all keys share."""
+    taken = ''
+    while True:
+        keys = [key for key in state if key not in _COUNTERS]
+        prefix = next(
+            (p for p in PREFIXES if all(k.startswith(p) for k in keys)), ''
+        )
+        if not keys or not prefix:
+            return state, taken
+        state = {key[len(prefix) :]: state[key] for key in keys}
+        taken += prefix
 
 
 class _Inert:
@@ -145,21 +221,18 @@ class _Inert:
         """Take and forget items of a list-like object."""
 
 
-def _is_plain(module: str, name: str) -> bool:
-    """Whether a global of a pickle is needed for tensors, and harmless."""
-    if module == 'torch' and (
-        name.endswith('Storage')
-        or isinstance(getattr(torch, name, None), torch.dtype)
-    ):
-        return True
-    return f'{module}.{name}' in _PLAIN
+class _Unpickler(DataUnpickler):
+    allowed = _PLAIN
+    substitute = _Inert
 
-
-class _Unpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        if _is_plain(module, name):
-            return super().find_class(module, name)
-        return _Inert
+    def is_allowed(self, module: str, name: str) -> bool:
+        """Whether a global is needed for tensors, and harmless."""
+        if module == 'torch' and (
+            name.endswith('Storage')
+            or isinstance(getattr(torch, name, None), torch.dtype)
+        ):
+            return True
+        return super().is_allowed(module, name)
 
 
 _inert_pickle = SimpleNamespace(
