@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmengine.fileio import get_file_backend
 
-from lvt_dense.apis import storage
+from lvt_dense import files
 from lvt_dense.files import ATOMIC, newest_checkpoint, write_atomically
 
 
@@ -26,7 +26,7 @@ def test_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
 def test_checkpoint_backend_writes_atomically(tmp_path, monkeypatch):
     written = []
     monkeypatch.setattr(
-        storage, 'write_atomically', lambda path, data: written.append(path)
+        files, 'write_atomically', lambda path, data: written.append(path)
     )
     backend = get_file_backend(backend_args=dict(backend=ATOMIC))
     backend.put(b'1', str(tmp_path / 'epoch_1.pth'))

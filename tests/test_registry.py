@@ -1,25 +1,16 @@
 """Types of ours build from the registries of others."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from helpers.processes import run_python
 from mmengine.config import Config
 from mmengine.hub import get_config
 
 
-def run(code):
-    return subprocess.run(
-        [sys.executable, '-W', 'ignore', '-c', code],
-        capture_output=True,
-        text=True,
-    )
-
-
 @pytest.mark.parametrize('scope', ['mmdet', 'mmseg'])
 def test_backbone_builds_with_nothing_imported(scope):
-    done = run(
+    done = run_python(
         f'from {scope}.registry import MODELS\n'
         'backbone = dict(type="lvt_dense.MobileViT", arch="xxs")\n'
         'print(MODELS.build(backbone).out_channels)'
@@ -28,7 +19,7 @@ def test_backbone_builds_with_nothing_imported(scope):
 
 
 def test_error_inside_the_package_shows_as_itself():
-    done = run(
+    done = run_python(
         'import sys\n'
         'sys.modules["lvt_dense.models.backbones.mobilevit"] = None\n'
         'from mmengine.registry import MODELS\n'
@@ -41,7 +32,7 @@ def test_error_inside_the_package_shows_as_itself():
 
 
 def test_backbones_need_neither_mmdet_nor_mmseg():
-    done = run(
+    done = run_python(
         'import sys\n'
         'for name in ("mmdet", "mmseg", "mmcv.ops", "mmcv._ext"):\n'
         '    sys.modules[name] = None\n'
@@ -75,7 +66,7 @@ def test_mmengine_finds_our_configs_by_name(tmp_path):
 def test_broken_frameworks(fault: str, tmp_path: Path) -> None:
     for name in ('mmdet', 'mmseg'):
         (tmp_path / f'{name}.py').write_text(fault)
-    done = run(
+    done = run_python(
         'import sys\n'
         f'sys.path.insert(0, {str(tmp_path)!r})\n'
         'import lvt_dense\n'
@@ -91,7 +82,7 @@ def test_broken_frameworks(fault: str, tmp_path: Path) -> None:
 
 
 def test_backbones_import_no_framework() -> None:
-    done = run(
+    done = run_python(
         'import sys\n'
         'import lvt_dense\n'
         'lvt_dense.build_backbone("emo_1m")\n'

@@ -1,10 +1,9 @@
 """What ``import lvt_dense`` changes in MMEngine, whichever comes first."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from helpers.processes import run_python
 
 NAME = 'lvt_dense::ssdlite_mobilevit_xs_320_coco.py'
 OURS = 'import lvt_dense'
@@ -13,27 +12,19 @@ THEIRS = 'from mmengine.config import Config; from mmengine.hub import hub'
 
 def run(*lines: str) -> str:
     """Run lines of Python in a process of their own; return what it prints."""
-    done = subprocess.run(
-        [sys.executable, '-W', 'ignore', '-c', '\n'.join(lines)],
-        capture_output=True,
-        text=True,
-    )
+    done = run_python(*lines)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 
 def test_import_is_light() -> None:
     heavy = {'torch', 'mmengine', 'typing', 'pathlib', 're', 'importlib.util'}
-    # -S: without the .pth files of the environment, which load more
-    code = (
+    done = run_python(
+        'import sys',
         f'sys.path.insert(0, {str(Path(__file__).parents[1])!r})',
         OURS,
         f'print(*({heavy} & set(sys.modules)))',
-    )
-    done = subprocess.run(
-        [sys.executable, '-S', '-c', '\n'.join(('import sys', *code))],
-        capture_output=True,
-        text=True,
+        options=('-S',),  # no .pth files of the environment, which load more
     )
     assert (done.stdout, done.stderr) == ('\n', '')
 

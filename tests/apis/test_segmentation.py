@@ -6,9 +6,9 @@ import mmcv
 import numpy as np
 import pytest
 import torch
+from helpers.segmentation import IMAGE, skip_beautifier, small_config
 from mmengine.registry import MODELS, init_default_scope
 from PIL import Image
-from segmentation import IMAGE, skip_beautifier, small_config
 
 from lvt_dense.apis.train import train
 from lvt_dense.apis.visualize import visualize

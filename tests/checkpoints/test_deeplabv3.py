@@ -6,8 +6,8 @@
 
 import pytest
 import torch
+from helpers.official import difference, figures, filled, image, official_state
 from mmengine.registry import MODELS, init_default_scope
-from official import difference, figures, filled, image, official_state
 
 from lvt_dense.checkpoints.deeplabv3 import LAYOUTS
 from lvt_dense.checkpoints.whole import identify_whole

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from official import figures
+from helpers.official import figures
 from torch import Tensor
 
 from lvt_dense import build_backbone

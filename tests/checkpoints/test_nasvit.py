@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 import torch
-from official import figures, official_state
+from helpers.official import figures, official_state
 
 from lvt_dense.checkpoints import Target
 from lvt_dense.errors import UserError

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
+from helpers.official import filled
 from mmengine.registry import MODELS, init_default_scope
-from official import filled
 
 from lvt_dense.checkpoints import Layout
 from lvt_dense.checkpoints.ssdlite import LAYOUTS

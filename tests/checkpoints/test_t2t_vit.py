@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from official import figures, official_state
+from helpers.official import figures, official_state
 
 from lvt_dense.errors import UserError
 from lvt_dense.models.backbones import T2TViT, families

@@ -6,10 +6,7 @@ import mmcv
 import numpy as np
 import pytest
 import torch
-from mmengine.model import convert_sync_batchnorm
-from mmengine.registry import MODELS, init_default_scope
-from mmengine.runner import Runner
-from segmentation import (
+from helpers.segmentation import (
     CONFIGS,
     IMAGE,
     LAYOUT_OF,
@@ -18,6 +15,9 @@ from segmentation import (
     skip_beautifier,
     small_config,
 )
+from mmengine.model import convert_sync_batchnorm
+from mmengine.registry import MODELS, init_default_scope
+from mmengine.runner import Runner
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.flop_counter import FlopCounterMode

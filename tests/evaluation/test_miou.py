@@ -5,9 +5,9 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from helpers.segmentation import IMAGE, skip_beautifier, small_config
 from mmengine.registry import MODELS, init_default_scope
 from PIL import Image
-from segmentation import IMAGE, skip_beautifier, small_config
 
 from lvt_dense.apis.test import test as run_test
 from lvt_dense.scenes import write_semantic

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tooling import TOOLS, run_tool
+from helpers.commands import TOOLS, run_tool
 
 from lvt_dense.scenes import write_coco
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import cv2
 import pytest
 import torch
+from helpers.commands import run_tool
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
-from tooling import run_tool
 
 from lvt_dense.scenes import write_coco
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from kitti_folders import HEIGHT, P2, WIDTH
+from helpers.kitti import HEIGHT, P2, WIDTH
 from mmdet.registry import VISUALIZERS as MMDET_VISUALIZERS
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData

@@ -7,12 +7,12 @@ import time
 import numpy as np
 import pytest
 import torch
-from kitti_folders import HEIGHT, P2, WIDTH, write_kitti
+from helpers.kitti import HEIGHT, P2, WIDTH, write_kitti
 from mmdet.registry import DATASETS as MMDET_DATASETS
 from mmengine.dataset import Compose
 from PIL import Image
 
-from lvt_dense.datasets import kitti_frames
+from lvt_dense.datasets.kitti import frames
 from lvt_dense.datasets.kitti.dataset import KittiMonoDataset
 from lvt_dense.errors import UserError
 from lvt_dense.scenes.writers.kitti import write_kitti as write_scenes
@@ -90,7 +90,7 @@ def test_cache_gives_the_same_and_reads_no_file(root, cache, monkeypatch):
     def forbidden(*_):
         raise AssertionError('the cache was not used')
 
-    monkeypatch.setattr(kitti_frames, 'read_labels', forbidden)
+    monkeypatch.setattr(frames, 'read_labels', forbidden)
     again = load(root, 'trainval', test_mode=True)
     for i in range(len(fresh)):
         one, two = fresh.get_data_info(i), again.get_data_info(i)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from official import difference, figures, image, official_state
+from helpers.official import difference, figures, image, official_state
 from torch import nn
 
 from lvt_dense import build_backbone

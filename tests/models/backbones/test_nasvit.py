@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from official import difference, figures, image, official_state
+from helpers.official import difference, figures, image, official_state
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 

@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from official import difference, figures, image, official_state
+from helpers.official import difference, figures, image, official_state
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel

@@ -8,7 +8,7 @@ from mmengine.config import Config
 
 from lvt_dense.config import load_config, set_data_root
 
-CONFIGS = Path(__file__).parent.parent / 'configs'
+CONFIGS = Path(__file__).parents[2] / 'configs'
 LAYOUT_OF = dict(
     ade20k='ade20k',
     cityscapes='cityscapes',
@@ -19,7 +19,7 @@ IMAGE = (128, 96)  # width, height
 CROP = (64, 64)
 
 
-def config_names() -> list:
+def config_names() -> list[str]:
     """Every config of a segmenter."""
     return sorted(
         path.stem

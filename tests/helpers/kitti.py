@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -33,7 +34,7 @@ OBJECTS = {
 }
 
 
-def label_line(item: Sequence) -> str:
+def label_line(item: Sequence[Any]) -> str:
     """A line of a label file, with the 2D box from the 3D box."""
     if item[0] == 'DontCare':
         return (
@@ -63,7 +64,7 @@ def label_line(item: Sequence) -> str:
 
 
 def write_kitti(root: Path) -> Path:
-    """Writes four labelled frames; train and val have two of them each."""
+    """Write four labelled frames; train and val have two of them each."""
     training = root / 'training'
     for folder in ('image_2', 'calib', 'label_2'):
         (training / folder).mkdir(parents=True)
