@@ -6,6 +6,8 @@ every process of an environment that lvt_dense is installed in.
 
 import sys
 
+from lvt_dense.ops import stand_in
+
 _NAMES = 'mmengine.config.config', 'mmengine.config.utils', 'mmengine.hub.hub'
 
 
@@ -55,6 +57,7 @@ def _adapt_names(module) -> None:
 
 def install() -> None:
     """Register the hooks; a second call does nothing."""
+    stand_in.install()  # where mmcv's compiled operators are missing
     if any(isinstance(finder, AfterImport) for finder in sys.meta_path):
         return
     hooks = AfterImport()

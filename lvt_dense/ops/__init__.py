@@ -1,0 +1,11 @@
+"""Pure PyTorch in place of the compiled operators of mmcv.
+
+``import lvt_dense`` installs them: where ``mmcv._ext`` is missing or cannot
+be loaded, a module of that name with the same functions takes its place, so
+that mmdet and mmseg work without a compiler. A compiled mmcv is never
+replaced. Importing this package needs the standard library only.
+"""
+
+from lvt_dense.ops.stand_in import install, using_compiled
+
+__all__ = ['install', 'using_compiled']

@@ -1,0 +1,75 @@
+"""Weighted sums of the pixels of feature maps.
+
+A map (B, C, H, W) is read as a table with a row of C values a pixel, and a
+bag is a list of rows and weights whose weighted sum is wanted: what
+``torch.nn.functional.embedding_bag`` computes fast on CPU and GPU.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+@dataclass
+class Bags:
+    """Which pixels are summed with which weights.
+
+    Attributes:
+        pixels: (E,), rows of the table, int64.
+        weights: (E,).
+        starts: (G,), where each bag begins.
+        owners: (E,), the bag of each entry.
+    """
+
+    pixels: Tensor
+    weights: Tensor
+    starts: Tensor
+    owners: Tensor
+
+
+def start_of_each(lengths: Tensor) -> Tensor:
+    """Return where pieces of the given lengths begin when joined."""
+    return lengths.cumsum(0) - lengths
+
+
+def compute_dtype(dtype: torch.dtype) -> torch.dtype:
+    """Return float32 for half precision, else `dtype` itself."""
+    half = dtype in (torch.float16, torch.bfloat16)
+    return torch.float32 if half else dtype
+
+
+def as_table(maps: Tensor) -> Tensor:
+    """Turn (B, C, H, W) into (B * H * W, C), not in half precision."""
+    rows = maps.permute(0, 2, 3, 1).to(compute_dtype(maps.dtype))
+    return rows.reshape(-1, maps.size(1))
+
+
+def sum_bags(table: Tensor, bags: Bags) -> Tensor:
+    """Return the weighted sums, (G, C)."""
+    return F.embedding_bag(
+        bags.pixels,
+        table,
+        bags.starts,
+        mode='sum',
+        per_sample_weights=bags.weights,
+    )
+
+
+def spread_bags(grad_sums: Tensor, bags: Bags, table: Tensor) -> None:
+    """Add the gradient of :func:`sum_bags` to that of the table, in place.
+
+    Args:
+        grad_sums: (G, C).
+        bags: As given to :func:`sum_bags`.
+        table: (B * H * W, C), the gradient so far.
+    """
+    if not len(bags.pixels):
+        return
+    pixels, order = bags.pixels.sort()
+    used, counts = torch.unique_consecutive(pixels, return_counts=True)
+    by_pixel = Bags(
+        bags.owners[order], bags.weights[order], start_of_each(counts), used
+    )
+    table[used] += sum_bags(grad_sums, by_pixel)

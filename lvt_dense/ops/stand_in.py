@@ -1,0 +1,163 @@
+"""The module that takes the place of ``mmcv._ext`` where that is missing.
+
+Loads next to nothing when it is imported, because it may run at the start of
+every Python process of an environment.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from importlib.machinery import ModuleSpec
+    from typing import Any, NoReturn
+
+NAME = 'mmcv._ext'
+
+# Which module of this package holds which function of mmcv._ext.
+OPERATORS = {
+    'get_compiler_version': 'info',
+    'get_compiling_cuda_version': 'info',
+    'nms': 'nms',
+    'roi_align_backward': 'roi_align',
+    'roi_align_forward': 'roi_align',
+    'sigmoid_focal_loss_backward': 'focal_loss',
+    'sigmoid_focal_loss_forward': 'focal_loss',
+    'softmax_focal_loss_backward': 'focal_loss',
+    'softmax_focal_loss_forward': 'focal_loss',
+}
+
+
+def _make_missing(name: str) -> Callable[..., NoReturn]:
+    """Return a function that says that the operator `name` is missing."""
+
+    def missing(*args: Any, **kwargs: Any) -> NoReturn:
+        from lvt_dense.errors import UserError
+
+        raise UserError(
+            f"mmcv's operator '{name}' has no pure PyTorch form in "
+            'lvt_dense.ops and needs the compiled mmcv. Build it with '
+            '`make ops` in a checkout of lvt_dense, or with `pip install '
+            '--force-reinstall --no-deps --no-cache-dir --no-build-isolation '
+            'onedl-mmcv` (needs a C++ compiler and takes 15 to 40 minutes).'
+        )
+
+    missing.__name__ = missing.__qualname__ = name
+    return missing
+
+
+class StandIn(ModuleType):
+    """``mmcv._ext`` made of the functions of this package.
+
+    Functions are imported when they are first asked for. A name that this
+    package lacks gives a function that raises when it is called, because
+    mmcv checks at import that the names exist.
+    """
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        """Return the operator `name`."""
+        if name.startswith('__'):
+            raise AttributeError(name)
+        if name in OPERATORS:
+            from importlib import import_module
+
+            module = import_module(f'lvt_dense.ops.{OPERATORS[name]}')
+            function = getattr(module, name)
+        else:
+            function = _make_missing(name)
+        setattr(self, name, function)
+        return function
+
+
+class _Loader:
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return StandIn(spec.name, StandIn.__doc__)
+
+    def exec_module(self, module: ModuleType) -> None:
+        pass
+
+
+class _Finder:
+    """Finds the compiled ``mmcv._ext``, or else the stand-in.
+
+    It stands first in ``sys.meta_path``, because it also has to step in where
+    the compiled module is found but does not load.
+    """
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None = None,
+        target: ModuleType | None = None,
+    ) -> ModuleSpec | None:
+        if fullname != NAME:
+            return None
+        compiled = self._find_compiled(path, target)
+        if compiled is None:
+            from importlib.machinery import ModuleSpec
+
+            return ModuleSpec(NAME, _Loader(), origin='lvt_dense.ops')
+        return compiled
+
+    def _find_compiled(
+        self, path: Sequence[str] | None, target: ModuleType | None
+    ) -> ModuleSpec | None:
+        """Return the spec of a compiled module that loads, or None."""
+        for finder in sys.meta_path:
+            if finder is self or not hasattr(finder, 'find_spec'):
+                continue
+            spec = finder.find_spec(NAME, path, target)
+            if spec is not None:
+                return spec if _loads(spec) else None
+        return None
+
+
+def _loads(spec: ModuleSpec) -> bool:
+    """Try to load the shared library; warn why it does not load."""
+    from importlib.machinery import ExtensionFileLoader
+
+    if not isinstance(spec.loader, ExtensionFileLoader):
+        return True
+    import warnings
+    from ctypes import CDLL
+
+    import torch  # noqa: F401  (the library is linked against torch's)
+
+    try:
+        CDLL(spec.loader.path)
+    except OSError as error:
+        warnings.warn(
+            f'The compiled mmcv does not load ({error}), so the pure PyTorch '
+            'operators of lvt_dense are used. Rebuild mmcv for the installed '
+            'torch to use the compiled ones.',
+            stacklevel=2,
+        )
+        return False
+    return True
+
+
+def install() -> None:
+    """Let the stand-in take the place of a missing ``mmcv._ext``.
+
+    Nothing is imported. To call it again does nothing.
+    """
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Finder())
+
+
+def using_compiled() -> bool:
+    """Tell whether mmcv's compiled operators are in use.
+
+    Returns:
+        True with the compiled operators, False with the pure PyTorch ones.
+
+    Raises:
+        ModuleNotFoundError: mmcv is not installed.
+    """
+    from importlib import import_module
+
+    install()
+    return not isinstance(import_module(NAME), StandIn)
