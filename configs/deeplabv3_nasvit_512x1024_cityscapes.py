@@ -28,7 +28,7 @@ model = dict(
     ),
 )
 test_pipeline = [
-    dict(type='lvt_dense.LoadImageFromFile'),
+    {{_base_.load_image}},
     dict(type='Resize', scale=(1024, 512), keep_ratio=True),
     {{_base_.load_mask}},
     dict(type='PackSegInputs'),

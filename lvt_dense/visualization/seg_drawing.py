@@ -1,6 +1,7 @@
 """Pictures of label maps: colours, overlays, error maps, legends.
 
 Every picture is (H, W, 3), RGB, uint8; every label map (H, W) of integers.
+Label 255 means that a pixel does not count, unless a class has that number.
 """
 
 from collections.abc import Sequence
@@ -11,80 +12,86 @@ import numpy as np
 IGNORED = 255
 RIGHT = (225, 225, 225)
 WRONG = (215, 25, 28)
-UNLABELLED = (0, 0, 0)
+UNLABELED = (0, 0, 0)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
-def coloured(
+def default_palette(num_classes: int) -> list[list[int]]:
+    """Colors for classes that have none: those that mmseg generates."""
+    generator = np.random.RandomState(42)
+    return generator.randint(0, 255, size=(num_classes, 3)).tolist()
+
+
+def colorize(
     labels: np.ndarray, palette: Sequence[Sequence[int]]
 ) -> np.ndarray:
-    """Colour of every label; black where none of the classes is."""
-    table = np.zeros((256, 3), np.uint8)
+    """Color every label; black where none of the classes is."""
+    table = np.zeros((max(256, len(palette) + 1), 3), np.uint8)
     table[: len(palette)] = palette
-    return table[np.clip(labels, 0, IGNORED)]
+    return table[np.clip(labels, 0, len(table) - 1)]
 
 
-def overlaid(
+def overlay(
     image: np.ndarray,
     labels: np.ndarray,
     palette: Sequence[Sequence[int]],
     opacity: float,
 ) -> np.ndarray:
-    """Mix an image with the colours of its labels.
+    """Mix an image with the colors of its labels.
 
     Args:
         image: The image.
         labels: Labels of the image's size; where there is no class, the
             image stays as it is.
-        palette: A colour a class.
-        opacity: Weight of the colours in [0, 1]; 0 leaves the image.
+        palette: A color a class.
+        opacity: Weight of the colors in [0, 1]; 0 leaves the image.
     """
-    colour = coloured(labels, palette)
-    mixed = (1.0 - opacity) * image + opacity * colour
+    color = colorize(labels, palette)
+    mixed = (1.0 - opacity) * image + opacity * color
     known = (labels < len(palette))[..., None]
     return np.where(known, np.rint(mixed), image).astype(np.uint8)
 
 
-def error_map(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Light where the prediction is right, red where not, black if ignored."""
+def draw_errors(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Draw a map: light where the prediction is right, red where not, black if ignored."""
     picture = np.where(
         (predicted == truth)[..., None], np.uint8(RIGHT), np.uint8(WRONG)
     )
-    picture[truth == IGNORED] = UNLABELLED
+    picture[truth == IGNORED] = UNLABELED
     return picture
 
 
-def legend(
+def draw_legend(
     classes: Sequence[str], palette: Sequence[Sequence[int]], width: int
 ) -> np.ndarray:
-    """A strip of coloured squares with class names, as many rows as needed.
+    """Draw a strip of colored squares with the names of the classes.
 
     Args:
         classes: Names.
-        palette: Their colours.
+        palette: Their colors.
         width: Width of the strip in pixels.
 
     Returns:
-        The strip, (rows * 18, width, 3), on white; narrower than the longest
-        name, the names are cut.
+        The strip, (rows * 18, width, 3), on white, with as many rows as are
+        needed. A name that is wider than the strip is cut.
     """
     row, square, gap, scale = 18, 12, 6, 0.38
     rows: list[list[tuple]] = [[]]
     x = gap
-    for name, colour in zip(classes, palette):
+    for name, color in zip(classes, palette):
         (text_width, _), _ = cv2.getTextSize(name, _FONT, scale, 1)
         needed = square + text_width + 2 * gap
         if rows[-1] and x + needed > width:
             rows.append([])
             x = gap
-        rows[-1].append((x, name, colour))
+        rows[-1].append((x, name, color))
         x += needed
     strip = np.full((len(rows) * row, width, 3), 255, np.uint8)
     for i, entries in enumerate(rows):
         top = i * row + (row - square) // 2
-        for x, name, colour in entries:
+        for x, name, color in entries:
             corner = (x + square - 1, top + square - 1)
-            cv2.rectangle(strip, (x, top), corner, list(map(int, colour)), -1)
+            cv2.rectangle(strip, (x, top), corner, list(map(int, color)), -1)
             origin = (x + square + gap // 2, top + square - 2)
             cv2.putText(
                 strip, name, origin, _FONT, scale, (0, 0, 0), 1, cv2.LINE_AA
@@ -92,22 +99,24 @@ def legend(
     return strip
 
 
-def titled(picture: np.ndarray, title: str) -> np.ndarray:
-    """A picture under a strip with its title."""
+def add_title(picture: np.ndarray, title: str) -> np.ndarray:
+    """Put a strip with a title above a picture."""
     strip = np.full((20, picture.shape[1], 3), 255, np.uint8)
     cv2.putText(strip, title, (4, 14), _FONT, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
     return np.concatenate([strip, picture])
 
 
-def compared(
+def compare(
     image: np.ndarray,
     predicted: np.ndarray | None,
     truth: np.ndarray | None,
     classes: Sequence[str],
     palette: Sequence[Sequence[int]],
     opacity: float,
+    with_image: bool = True,
+    with_labels: bool = True,
 ) -> np.ndarray:
-    """Image, ground truth, prediction and errors side by side, and a legend.
+    """Draw image, truth, prediction and errors side by side, and a legend.
 
     Args:
         image: The image.
@@ -115,27 +124,30 @@ def compared(
         truth: True labels, or None; without either, the panel and that of
             the errors are left out.
         classes: Class names; the legend has those that occur.
-        palette: Their colours.
-        opacity: Weight of the colours over the image.
+        palette: Their colors.
+        opacity: Weight of the colors over the image.
+        with_image: Begin with the image as it is. Without labels to draw it
+            is shown in any case.
+        with_labels: End with the legend.
     """
-    panels = [titled(image, 'image')]
-    seen = set()
+    panels, seen = [], set()
     for title, labels in (('ground truth', truth), ('prediction', predicted)):
         if labels is not None:
             seen |= set(np.unique(labels).tolist())
-            picture = overlaid(image, labels, palette, opacity)
-            panels.append(titled(picture, title))
+            picture = overlay(image, labels, palette, opacity)
+            panels.append(add_title(picture, title))
+    if with_image or not panels:
+        panels.insert(0, add_title(image, 'image'))
     if truth is not None and predicted is not None:
         valid = truth != IGNORED
         right = (predicted == truth)[valid].mean() if valid.any() else 0.0
-        panels.append(
-            titled(error_map(predicted, truth), f'errors: {1 - right:.1%}')
-        )
+        errors = draw_errors(predicted, truth)
+        panels.append(add_title(errors, f'errors: {1 - right:.1%}'))
     sheet = np.concatenate(panels, axis=1)
     named = [i for i in range(len(classes)) if i in seen]
-    if not named:
+    if not named or not with_labels:
         return sheet
-    strip = legend(
+    strip = draw_legend(
         [classes[i] for i in named], [palette[i] for i in named], len(sheet[0])
     )
     return np.concatenate([sheet, strip])

@@ -1,5 +1,6 @@
 """Pictures of semantic segmentation, from data samples."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,33 +14,44 @@ from mmseg.visualization import SegLocalVisualizer
 from lvt_dense.errors import UserError
 from lvt_dense.registry import VISUALIZERS
 
-from .seg_drawing import coloured, compared, overlaid
+from .seg_drawing import colorize, compare, default_palette, overlay
 
 
 @VISUALIZERS.register_module()
 class SegVisualizer(SegLocalVisualizer):
-    """Draws image, ground truth, prediction and errors side by side.
+    """Draw image, ground truth, prediction and errors side by side.
 
     Next to the picture ``NAME.png``, :meth:`add_datasample` writes what other
     programs need of the prediction: ``NAME_labels.png`` (the labels, one
-    channel), ``NAME_mask.png`` (in the colours of the data set) and
+    channel), ``NAME_mask.png`` (in the colors of the data set) and
     ``NAME_overlay.png`` (over the image).
 
     Args:
         name: Name of the instance in MMEngine.
-        alpha: Opacity of the colours over the image, in [0, 1].
-        **kwargs: As for mmseg's ``SegLocalVisualizer``. Classes and colours
-            come from the metainfo of the data set or of the checkpoint.
+        alpha: Opacity of the colors over the image, in [0, 1].
+        classes: Names of the classes, until the metainfo of a data set or a
+            checkpoint takes their place.
+        palette: Their colors.
+        dataset_name: A data set that mmseg knows, instead of the two.
+        **kwargs: As for mmseg's ``SegLocalVisualizer``.
     """
 
     def __init__(
-        self, name: str = 'visualizer', alpha: float = 0.6, **kwargs: Any
+        self,
+        name: str = 'visualizer',
+        alpha: float = 0.6,
+        classes: Sequence[str] | None = None,
+        palette: Sequence[Sequence[int]] | None = None,
+        dataset_name: str | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(name, alpha=alpha, **kwargs)
+        # Not passed on: mmseg mixes the two up there.
+        self.set_dataset_meta(classes, palette, dataset_name)
 
     @property
     def alpha(self) -> float:
-        """Opacity of the colours over the image, in [0, 1]."""
+        """Opacity of the colors over the image, in [0, 1]."""
         return self._alpha
 
     @alpha.setter
@@ -47,9 +59,27 @@ class SegVisualizer(SegLocalVisualizer):
         if not 0.0 <= value <= 1.0:
             raise UserError(
                 f'opacity {value}: give a number from 0 (image alone) to 1 '
-                '(colours alone)'
+                '(colors alone)'
             )
         self._alpha = value
+
+    def set_dataset_meta(
+        self,
+        classes: Sequence[str] | None = None,
+        palette: Sequence[Sequence[int]] | None = None,
+        dataset_name: str | None = None,
+    ) -> None:
+        """Set the names and the colors of the classes.
+
+        Args:
+            classes: Names; by default those of ``dataset_name``.
+            palette: A color a class; classes without one get the palette
+                that mmseg generates.
+            dataset_name: A data set that mmseg knows; Cityscapes by default.
+        """
+        if classes and not palette:
+            palette = default_palette(len(classes))
+        super().set_dataset_meta(classes, palette, dataset_name)
 
     @master_only
     def add_datasample(
@@ -63,6 +93,8 @@ class SegVisualizer(SegLocalVisualizer):
         wait_time: float = 0,
         out_file: str | None = None,
         step: int = 0,
+        with_labels: bool = True,
+        with_image: bool = True,
     ) -> None:
         """Draw a sample.
 
@@ -79,12 +111,24 @@ class SegVisualizer(SegLocalVisualizer):
                 prediction beside it; without it, the picture goes to the
                 backends.
             step: Step that the backends record.
+            with_labels: Name the classes in a legend.
+            with_image: Show the image without colors too.
         """
         truth = _labels(data_sample, 'gt_sem_seg') if draw_gt else None
         predicted = _labels(data_sample, 'pred_sem_seg') if draw_pred else None
-        classes = self.dataset_meta['classes']
-        palette = self.dataset_meta['palette']
-        sheet = compared(image, predicted, truth, classes, palette, self.alpha)
+        meta = self.dataset_meta or {}
+        classes = meta.get('classes') or ()
+        palette = meta.get('palette') or default_palette(len(classes))
+        sheet = compare(
+            image,
+            predicted,
+            truth,
+            classes,
+            palette,
+            self.alpha,
+            with_image,
+            with_labels,
+        )
         self.set_image(sheet)
         if show:
             self.show(sheet, win_name=name, wait_time=wait_time)
@@ -93,11 +137,11 @@ class SegVisualizer(SegLocalVisualizer):
             return
         _write(sheet, Path(out_file))
         if predicted is not None:
-            path = Path(out_file)
-            stem = path.with_suffix('')
-            mmcv.imwrite(predicted.astype(np.uint8), f'{stem}_labels.png')
-            _write(coloured(predicted, palette), f'{stem}_mask.png')
-            mixed = overlaid(image, predicted, palette, self.alpha)
+            stem = Path(out_file).with_suffix('')
+            kind = np.uint8 if predicted.max(initial=0) < 256 else np.uint16
+            mmcv.imwrite(predicted.astype(kind), f'{stem}_labels.png')
+            _write(colorize(predicted, palette), f'{stem}_mask.png')
+            mixed = overlay(image, predicted, palette, self.alpha)
             _write(mixed, f'{stem}_overlay.png')
 
 

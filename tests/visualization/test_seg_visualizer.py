@@ -11,11 +11,11 @@ from lvt_dense.errors import UserError
 from lvt_dense.visualization.seg_drawing import (
     RIGHT,
     WRONG,
-    coloured,
-    compared,
-    error_map,
-    legend,
-    overlaid,
+    colorize,
+    compare,
+    draw_errors,
+    draw_legend,
+    overlay,
 )
 from lvt_dense.visualization.seg_visualizer import SegVisualizer
 
@@ -27,8 +27,8 @@ IMAGE = np.full((2, 3, 3), 100, np.uint8)
 STRIP = 20  # height of a title
 
 
-def test_colours_are_those_of_the_palette():
-    picture = coloured(TRUTH, PALETTE)
+def test_colors_are_those_of_the_palette():
+    picture = colorize(TRUTH, PALETTE)
     assert picture[0, 0].tolist() == [10, 20, 30]
     assert picture[1, 1].tolist() == [200, 100, 0]
     assert picture[1, 2].tolist() == [0, 0, 0]
@@ -38,34 +38,34 @@ def test_colours_are_those_of_the_palette():
     ('opacity', 'expected'),
     [(0.0, [100, 100, 100]), (0.25, [125, 100, 75]), (1.0, [200, 100, 0])],
 )
-def test_opacity_is_the_weight_of_the_colour(opacity, expected):
-    picture = overlaid(IMAGE, TRUTH, PALETTE, opacity)
+def test_opacity_is_the_weight_of_the_color(opacity, expected):
+    picture = overlay(IMAGE, TRUTH, PALETTE, opacity)
     assert picture[0, 2].tolist() == expected
     assert picture[1, 2].tolist() == [100, 100, 100]  # no class
 
 
 def test_error_map_tells_right_wrong_and_ignored():
-    picture = error_map(PREDICTED, TRUTH)
+    picture = draw_errors(PREDICTED, TRUTH)
     expected = [[RIGHT, WRONG, RIGHT], [RIGHT, WRONG, (0, 0, 0)]]
     np.testing.assert_array_equal(picture, expected)
 
 
 def test_legend_breaks_into_rows():
-    wide = legend(CLASSES * 5, PALETTE * 5, 1000)
-    narrow = legend(CLASSES * 5, PALETTE * 5, 120)
+    wide = draw_legend(CLASSES * 5, PALETTE * 5, 1000)
+    narrow = draw_legend(CLASSES * 5, PALETTE * 5, 120)
     assert wide.shape[0] < narrow.shape[0]
     assert narrow.shape[1] == 120
-    for colour in PALETTE:
-        assert (narrow == colour).all(axis=-1).sum() == 5 * 12 * 12
+    for color in PALETTE:
+        assert (narrow == color).all(axis=-1).sum() == 5 * 12 * 12
 
 
 def test_panels_stand_side_by_side():
-    sheet = compared(IMAGE, PREDICTED, TRUTH, CLASSES, PALETTE, 1.0)
+    sheet = compare(IMAGE, PREDICTED, TRUTH, CLASSES, PALETTE, 1.0)
     row = sheet[STRIP : STRIP + 2]
     np.testing.assert_array_equal(row[:, :3], IMAGE)
-    np.testing.assert_array_equal(row[:, 6:9], coloured(PREDICTED, PALETTE))
-    np.testing.assert_array_equal(row[:, 9:], error_map(PREDICTED, TRUTH))
-    alone = compared(IMAGE, PREDICTED, None, CLASSES, PALETTE, 1.0)
+    np.testing.assert_array_equal(row[:, 6:9], colorize(PREDICTED, PALETTE))
+    np.testing.assert_array_equal(row[:, 9:], draw_errors(PREDICTED, TRUTH))
+    alone = compare(IMAGE, PREDICTED, None, CLASSES, PALETTE, 1.0)
     assert alone.shape[1] == 6
 
 
@@ -93,10 +93,10 @@ def test_files_of_a_prediction(tmp_path):
         return mmcv.imread(str(tmp_path / name), channel_order='rgb')
 
     np.testing.assert_array_equal(
-        read('street_mask.png'), coloured(PREDICTED, PALETTE)
+        read('street_mask.png'), colorize(PREDICTED, PALETTE)
     )
     np.testing.assert_array_equal(
-        read('street_overlay.png'), overlaid(IMAGE, PREDICTED, PALETTE, 0.25)
+        read('street_overlay.png'), overlay(IMAGE, PREDICTED, PALETTE, 0.25)
     )
     assert read('street.png').shape[1] == 4 * 3
 

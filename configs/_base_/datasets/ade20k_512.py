@@ -3,7 +3,9 @@
 dataset_type = 'ADE20KDataset'
 data_root = 'data/ade/ADEChallengeData2016/'
 crop_size = (512, 512)
-load_mask = dict(type='lvt_dense.LoadSegAnnotations', num_classes=150)
+# Ours, under the plain names that MMSegmentation's inferencers look for.
+load_image = dict(type='LoadImageFromFile', _scope_='lvt_dense')
+load_mask = dict(type='LoadAnnotations', _scope_='lvt_dense', num_classes=150)
 train_pipeline = [
     dict(type='lvt_dense.LoadImageFromFile', skip_unreadable=True),
     load_mask,
@@ -19,14 +21,14 @@ train_pipeline = [
     dict(type='PackSegInputs'),
 ]
 test_pipeline = [
-    dict(type='lvt_dense.LoadImageFromFile'),
+    load_image,
     dict(type='Resize', scale=(2048, 512), keep_ratio=True),
     load_mask,  # after Resize: figures are of the original size
     dict(type='PackSegInputs'),
 ]
 # Six sizes, each as it is and mirrored.
 tta_pipeline = [
-    dict(type='lvt_dense.LoadImageFromFile'),
+    load_image,
     dict(
         type='TestTimeAug',
         transforms=[

@@ -3,7 +3,9 @@
 dataset_type = 'lvt_dense.CamVidDataset'
 data_root = 'data/camvid/'
 crop_size = (192, 256)
-load_mask = dict(type='lvt_dense.LoadSegAnnotations', num_classes=11)
+# Ours, under the plain names that MMSegmentation's inferencers look for.
+load_image = dict(type='LoadImageFromFile', _scope_='lvt_dense')
+load_mask = dict(type='LoadAnnotations', _scope_='lvt_dense', num_classes=11)
 train_pipeline = [
     dict(type='lvt_dense.LoadImageFromFile', skip_unreadable=True),
     load_mask,
@@ -19,14 +21,14 @@ train_pipeline = [
     dict(type='PackSegInputs'),
 ]
 test_pipeline = [
-    dict(type='lvt_dense.LoadImageFromFile'),
+    load_image,
     dict(type='Resize', scale=(480, 360), keep_ratio=True),
     load_mask,  # after Resize: figures are of the original size
     dict(type='PackSegInputs'),
 ]
 # Six sizes, each as it is and mirrored.
 tta_pipeline = [
-    dict(type='lvt_dense.LoadImageFromFile'),
+    load_image,
     dict(
         type='TestTimeAug',
         transforms=[

@@ -2,7 +2,9 @@
 dataset_type = 'CityscapesDataset'
 data_root = 'data/cityscapes/'
 crop_size = (512, 1024)
-load_mask = dict(type='lvt_dense.LoadSegAnnotations', num_classes=19)
+# Ours, under the plain names that MMSegmentation's inferencers look for.
+load_image = dict(type='LoadImageFromFile', _scope_='lvt_dense')
+load_mask = dict(type='LoadAnnotations', _scope_='lvt_dense', num_classes=19)
 train_pipeline = [
     dict(type='lvt_dense.LoadImageFromFile', skip_unreadable=True),
     load_mask,
@@ -18,14 +20,14 @@ train_pipeline = [
     dict(type='PackSegInputs'),
 ]
 test_pipeline = [
-    dict(type='lvt_dense.LoadImageFromFile'),
+    load_image,
     dict(type='Resize', scale=(2048, 1024), keep_ratio=True),
     load_mask,  # after Resize: figures are of the original size
     dict(type='PackSegInputs'),
 ]
 # Six sizes, each as it is and mirrored.
 tta_pipeline = [
-    dict(type='lvt_dense.LoadImageFromFile'),
+    load_image,
     dict(
         type='TestTimeAug',
         transforms=[

@@ -2,7 +2,7 @@
 
 from importlib.util import find_spec
 
-from .loading import LoadImageFromFile  # noqa: F401
+from .loading import InferencerLoader, LoadImageFromFile  # noqa: F401
 from .seg_loading import LoadSegAnnotations  # noqa: F401
 
 if find_spec('mmdet'):

@@ -1,7 +1,9 @@
 """Loading of images, with a say on those that cannot be read."""
 
 import logging
+import os
 
+import numpy as np
 from mmcv.transforms import LoadImageFromFile as MMCVLoadImageFromFile
 from mmengine.logging import print_log
 
@@ -57,3 +59,42 @@ class LoadImageFromFile(MMCVLoadImageFromFile):
                 logger='current',
                 level=logging.WARNING,
             )
+
+
+@TRANSFORMS.register_module(name=['InferencerLoader', 'LoadImageFromNDArray'])
+class InferencerLoader(LoadImageFromFile):
+    """Load an image from a path, or take one that is loaded already.
+
+    MMSegmentation's inferencers put a transform of these names in the place
+    of the loader of a test pipeline, in the loader's own scope.
+
+    Args:
+        **kwargs: Arguments of :class:`LoadImageFromFile`.
+    """
+
+    def transform(self, results: dict | str | np.ndarray) -> dict | None:
+        """Load an image.
+
+        Args:
+            results: A path, an image (H, W, 3) in BGR order, or a dict with
+                either of them under ``img_path`` or ``img``.
+
+        Returns:
+            As :class:`LoadImageFromFile`.
+
+        Raises:
+            UserError: The file is missing, empty or no image.
+        """
+        if isinstance(results, (str, os.PathLike)):
+            results = dict(img_path=str(results))
+        elif isinstance(results, np.ndarray):
+            results = dict(img=results)
+        if 'img' not in results:
+            return super().transform(results)
+        image = results['img']
+        if self.to_float32:
+            image = image.astype(np.float32)
+        size = image.shape[:2]
+        return dict(
+            results, img=image, img_path=None, img_shape=size, ori_shape=size
+        )

@@ -14,7 +14,7 @@ from lvt_dense.registry import TRANSFORMS
 IGNORED = 255
 
 
-@TRANSFORMS.register_module()
+@TRANSFORMS.register_module(name=['LoadSegAnnotations', 'LoadAnnotations'])
 class LoadSegAnnotations(BaseTransform):
     """Load a semantic mask as mmseg's ``LoadAnnotations`` does, and check it.
 
@@ -22,10 +22,16 @@ class LoadSegAnnotations(BaseTransform):
     stop it on a GPU with an unreadable assertion; a mask of another size than
     the image fails only later, in a crop.
 
+    Test pipelines call it ``dict(type='LoadAnnotations',
+    _scope_='lvt_dense')``: MMSegmentation's inferencers leave out the
+    transform of this name.
+
     Args:
         num_classes: Labels of the finished mask are 0 to ``num_classes - 1``,
             and 255 where nothing counts.
     """
+
+    needs_annotations = True
 
     def __init__(self, num_classes: int) -> None:
         self.num_classes = num_classes
