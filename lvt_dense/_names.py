@@ -1,6 +1,7 @@
 """Names of configs: what MMEngine needs to find ours."""
 
 import functools
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -27,10 +28,15 @@ def adapt(module: ModuleType) -> None:
         table[OURS] = OURS
     _answer_for_us(module, '_get_package_and_cfg_path', _split)
     _answer_for_us(module, 'get_installed_path', _folder)
+    if hasattr(module, 'get_model'):
+        _build_for_us(module)
+    elif hasattr(getattr(module, 'Config', None), '_get_cfg_path'):
+        _keep_scope(module.Config)
 
 
 def _split(name: str) -> tuple[str, str]:
-    return OURS, name.partition('::')[2]
+    path = name.partition('::')[2]
+    return OURS, path if path.endswith('.py') else f'{path}.py'
 
 
 def _folder(package: str) -> str:
@@ -51,3 +57,45 @@ def _answer_for_us(
         return answer(asked) if is_ours else original(asked)
 
     setattr(module, name, replaced)
+
+
+def _keep_scope(config: type) -> None:
+    """Leave the parts of our configs in the scope that the configs name.
+
+    MMEngine would look for everything in a ``package::`` base in the scope of
+    the package; ours are written for the scopes ``mmdet`` and ``mmseg``.
+    """
+    original = config._get_cfg_path
+    if hasattr(original, '__wrapped__'):
+        return
+
+    @functools.wraps(original)
+    def get_cfg_path(cfg_path: str, filename: str) -> tuple[str, str | None]:
+        path, scope = original(cfg_path, filename)
+        return path, None if scope == OURS else scope
+
+    config._get_cfg_path = staticmethod(get_cfg_path)
+
+
+def _build_for_us(hub: ModuleType) -> None:
+    """Let ``mmengine.hub.get_model`` build in the scope of our config."""
+    original = hub.get_model
+    if hasattr(original, '__wrapped__'):
+        return
+
+    @functools.wraps(original)
+    def get_model(cfg_path: str, pretrained: bool = False, **kwargs) -> Any:
+        if cfg_path.partition('::')[0] != OURS:
+            return original(cfg_path, pretrained, **kwargs)
+        cfg = hub.get_config(cfg_path, pretrained)
+        with hub.DefaultScope.overwrite_default_scope(cfg.default_scope):
+            model = hub.MODELS.build(cfg.model, default_args=kwargs)
+        if pretrained:
+            hub.load_checkpoint(model, cfg.model_path)
+            model._is_init = True  # else the runner would initialize it anew
+        return model
+
+    package = sys.modules.get(hub.__package__)
+    for module in (hub, package):
+        if getattr(module, 'get_model', None) is original:
+            module.get_model = get_model

@@ -42,6 +42,22 @@ def test_names_of_configs(imports: tuple[str, str]) -> None:
     assert found.split() == ['xs', 'mmseg', 'lvt_dense']
 
 
+@pytest.mark.parametrize(
+    'imports', [(OURS, THEIRS), (THEIRS, OURS)], ids=['first', 'second']
+)
+def test_base_keeps_the_scope_that_it_names(
+    imports: tuple[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / 'derived.py'
+    path.write_text(f'_base_ = [{NAME!r}]')
+    found = run(
+        *imports,
+        f'cfg = Config.fromfile({str(path)!r})',
+        'print(cfg.default_scope, "_scope_" in cfg.model)',
+    )
+    assert found.split() == ['mmdet', 'False']
+
+
 def test_hooked_modules_keep_their_source() -> None:
     found = run(
         OURS,

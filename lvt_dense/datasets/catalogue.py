@@ -2,9 +2,8 @@
 
 from importlib.util import find_spec
 
+from . import transforms  # noqa: F401
 from .kitti.dataset import KittiMonoDataset  # noqa: F401
 
-if find_spec('mmdet'):
-    from . import transforms  # noqa: F401
 if find_spec('mmseg'):
     from .camvid import CamVidDataset  # noqa: F401

@@ -53,7 +53,7 @@ def overlay(
 
 
 def draw_errors(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Draw a map: light where the prediction is right, red where not, black if ignored."""
+    """Draw right pixels light, wrong ones red, ignored ones black."""
     picture = np.where(
         (predicted == truth)[..., None], np.uint8(RIGHT), np.uint8(WRONG)
     )

@@ -1,4 +1,4 @@
-"""Run the command line, or a script of ``tools/``, in this process."""
+"""Run the command line or a script, ours or others', in this process."""
 
 import runpy
 import sys
@@ -27,11 +27,15 @@ def run_command(name: str, *args: Any) -> int:
 
 def run_tool(name: str, *args: Any) -> int:
     """Run ``tools/<name>.py`` with arguments; return its exit status."""
+    return run_script(TOOLS / f'{name}.py', *args)
+
+
+def run_script(path: Path, *args: Any) -> int:
+    """Run a script with arguments; return its exit status."""
     _forget_runs()
-    path = str(TOOLS / f'{name}.py')
-    with mock.patch.object(sys, 'argv', [path, *map(str, args)]):
+    with mock.patch.object(sys, 'argv', [str(path), *map(str, args)]):
         try:
-            runpy.run_path(path, run_name='__main__')
+            runpy.run_path(str(path), run_name='__main__')
         except SystemExit as stop:
             return stop.code or 0
     return 0
@@ -40,5 +44,11 @@ def run_tool(name: str, *args: Any) -> int:
 def _forget_runs() -> None:
     # Runs that start in the same second share a name, by which MMEngine would
     # hand the second one the first one's log file.
-    for kept in (DefaultScope, MessageHub, MMLogger, Visualizer):
+    for kept in (DefaultScope, MessageHub, MMLogger, *_family(Visualizer)):
         kept._instance_dict.clear()
+
+
+def _family(kind: type) -> list[type]:
+    """A class and all that derive from it, as each keeps its instances."""
+    derived = kind.__subclasses__()
+    return [kind, *(each for child in derived for each in _family(child))]
