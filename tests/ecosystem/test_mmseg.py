@@ -7,6 +7,8 @@ import mmseg
 import numpy as np
 import pytest
 import torch
+from helpers.commands import run_script
+from helpers.segmentation import CONFIGS, IMAGE, skip_beautifier, small_config
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from mmseg.apis import (
@@ -15,8 +17,6 @@ from mmseg.apis import (
     init_model,
     show_result_pyplot,
 )
-from segmentation import CONFIGS, IMAGE, skip_beautifier, small_config
-from tooling import run_script
 
 from lvt_dense.scenes import write_semantic
 
