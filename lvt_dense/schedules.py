@@ -66,7 +66,12 @@ def count_images(cfg: Config) -> int:
     for part in dataset_cfgs(cfg, 'train'):
         part['pipeline'] = []
     with DATASETS.switch_scope_and_registry(cfg.get('default_scope')) as own:
-        count = len(own.build(cfg.train_dataloader.dataset))
+        try:
+            count = len(own.build(cfg.train_dataloader.dataset))
+        except ValueError as error:  # of NumPy, on an empty data set
+            if 'at least one array' not in str(error):
+                raise
+            count = 0
     if not count:
         raise UserError(
             'the training set has no image with annotations that count; '

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
+from helpers.schedules import play
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
-from schedules import play
 
 from lvt_dense.errors import UserError
 from lvt_dense.schedules import (
