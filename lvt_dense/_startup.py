@@ -1,4 +1,4 @@
-"""Hooks on the import of MMEngine.
+"""Hooks on the imports of MMEngine and MMCV.
 
 Kept to what Python has already loaded when it starts: this module runs in
 every process of an environment that lvt_dense is installed in.
@@ -6,47 +6,67 @@ every process of an environment that lvt_dense is installed in.
 
 import sys
 
-from lvt_dense.ops import stand_in
 
-_NAMES = 'mmengine.config.config', 'mmengine.config.utils', 'mmengine.hub.hub'
+class ImportHooks:
+    """Meta-path finder that acts on certain imports.
 
+    Args:
+        before: Functions by the name of the module before whose import they
+            run; without arguments.
+        after: Functions by the name of the module after whose import they
+            run; they are given the module.
+    """
 
-class AfterImport:
-    """Meta-path finder that calls a function on a module just imported."""
+    def __init__(self, before, after) -> None:
+        self._before = before
+        self._after = after
+        self._searched = set()
 
-    def __init__(self) -> None:
-        self.actions = {}
-        self._asked = set()
-
-    def register(self, name, action) -> None:
-        """Call ``action(module)`` after the import, or now if it is done."""
-        self.actions[name] = action
-        if name in sys.modules:
-            action(sys.modules[name])
+    def catch_up(self) -> None:
+        """Act on what has been imported already."""
+        for name, action in self._before.items():
+            if name in sys.modules:
+                action()
+        for name, action in self._after.items():
+            if name in sys.modules:
+                action(sys.modules[name])
 
     def find_spec(self, name, path=None, target=None):
-        """Find a module as the other finders do, and note it."""
-        action = self.actions.get(name)
-        if action is None or name in self._asked:
+        """Find a module as the other finders do, and act on it."""
+        if name in self._before:
+            self._before[name]()
+        if name not in self._after or name in self._searched:
             return None
-        self._asked.add(name)
+        self._searched.add(name)
         try:
-            for finder in sys.meta_path:
-                spec = finder.find_spec(name, path, target)
-                if spec is not None:
-                    break
-            else:
-                return None
+            spec = self._search(name, path, target)
         finally:
-            self._asked.discard(name)
-        execute = spec.loader.exec_module
+            self._searched.discard(name)
+        if spec is not None:
+            self._extend(spec.loader, self._after[name])
+        return spec
+
+    def _search(self, name, path, target):
+        for finder in sys.meta_path:
+            spec = finder.find_spec(name, path, target)
+            if spec is not None:
+                return spec
+        return None
+
+    def _extend(self, loader, action) -> None:
+        execute = loader.exec_module
 
         def exec_module(module) -> None:
             execute(module)
             action(module)
 
-        spec.loader.exec_module = exec_module
-        return spec
+        loader.exec_module = exec_module
+
+
+def _install_operators() -> None:
+    from lvt_dense.ops import install
+
+    install()
 
 
 def _adapt_names(module) -> None:
@@ -56,11 +76,13 @@ def _adapt_names(module) -> None:
 
 
 def install() -> None:
-    """Register the hooks; a second call does nothing."""
-    stand_in.install()  # where mmcv's compiled operators are missing
-    if any(isinstance(finder, AfterImport) for finder in sys.meta_path):
+    """Install the hooks; a second call does nothing."""
+    if any(isinstance(finder, ImportHooks) for finder in sys.meta_path):
         return
-    hooks = AfterImport()
+    engine = 'config.config', 'config.utils', 'hub.hub'
+    hooks = ImportHooks(
+        before={'mmcv': _install_operators},
+        after={f'mmengine.{name}': _adapt_names for name in engine},
+    )
     sys.meta_path.insert(0, hooks)
-    for name in _NAMES:
-        hooks.register(name, _adapt_names)
+    hooks.catch_up()
