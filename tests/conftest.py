@@ -12,6 +12,8 @@ SHARED = ROOT.parent / 'shared'
 
 def pytest_configure() -> None:
     torch.set_num_threads(1)  # small tensors: more threads only wait
+    # Configs ask for official weights, which tests must not download.
+    os.environ['LVT_DENSE_PRETRAINED'] = 'none'
 
 
 def _existing(folder: Path) -> Path:

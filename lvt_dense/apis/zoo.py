@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from lvt_dense.checkpoints.records import WeightFile
 from lvt_dense.errors import UserError
 from lvt_dense.files import write_atomically
 from lvt_dense.models.backbones import (
@@ -29,7 +30,7 @@ HEADER = (
     'parameters',
     *(f'GMACs at {size}' for size in SIZES),
     'ImageNet top-1',
-    "weights' licence",
+    "weights' license",
 )
 CAPTION = (
     'GMACs are those of the pyramid for one square image, attention counted. '
@@ -68,9 +69,9 @@ def row(name: str, sizes: Iterable[int] = SIZES) -> list[str]:
     with torch.device('meta'):
         backbone = build_backbone(name).eval()
     arch = name[len(backbone.family) + 1 :]
-    published = backbone.published.get(arch, {})
-    top1, url = published.get('top1'), published.get('url')
-    licence = published.get('licence') or 'none stated'
+    files = backbone.weights.get(arch, ())
+    file = files[0] if files else None
+    top1 = file.top1 if file else backbone.reported_top1.get(arch)
     return [
         f'`{name}`',
         ', '.join(map(str, backbone.out_strides)),
@@ -78,8 +79,14 @@ def row(name: str, sizes: Iterable[int] = SIZES) -> list[str]:
         f'{sum(p.numel() for p in backbone.parameters()):,}',
         *(f'{macs(backbone, size, size) / 1e9:.2f}' for size in sizes),
         '-' if top1 is None else f'{top1:g}*',
-        f'[{licence}]({url})' if url else 'no weights',
+        _license_cell(file),
     ]
+
+
+def _license_cell(file: WeightFile | None) -> str:
+    if file is None:
+        return 'no weights'
+    return f'[{file.license or "none stated"}]({file.page or file.url})'
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

@@ -94,7 +94,6 @@ LAYOUTS = (
         'official',
         ('stage0.0.convs.0.0.weight', 'stage0.1.se.conv_reduce.weight'),
         _pairs(OFFICIAL),
-        ('', 'backbone.'),
         CLASSIFIER,
     ),
     Layout(
@@ -104,7 +103,6 @@ LAYOUTS = (
             'stages.0.downsample.conv_local.0.weight',
         ),
         _pairs(TIMM),
-        ('', 'backbone.'),
         CLASSIFIER,
     ),
 )

@@ -43,7 +43,6 @@ class Layout:
         pairs: Templates of the official and of our key. A field such as
             ``{i}`` stands for one dotted part, ``{rest}`` for all that is
             left. The first template that matches a key counts.
-        prefixes: What may stand before every key, e.g. ``'encoder.'``.
         ignored: Beginnings of official keys that no pyramid has: classifier
             and the like.
     """
@@ -53,12 +52,10 @@ class Layout:
         name: str,
         markers: Sequence[str],
         pairs: Iterable[tuple[str, str]],
-        prefixes: Sequence[str] = ('',),
         ignored: Sequence[str] = (),
     ) -> None:
         self.name = name
         self.markers = tuple(markers)
-        self.prefixes = tuple(prefixes)
         self.ignored = tuple(ignored)
         pairs = list(pairs)
         self._to_own = [(_compile(theirs), ours) for theirs, ours in pairs]
@@ -66,13 +63,26 @@ class Layout:
             (_compile(ours), theirs) for theirs, ours in pairs
         ]
 
-    def prefix_of(self, keys: Iterable[str]) -> str | None:
-        """The prefix under which ``keys`` are of this layout, or None."""
+    def prefixes_of(self, keys: Iterable[str]) -> list[str]:
+        """What stands before the keys of this layout in a file.
+
+        Returns:
+            ``['']`` for a file of nothing else, ``['encoder.']`` or the like
+            for one in which the network is a part, several prefixes for one
+            that holds several networks, and none for another layout.
+        """
         keys = set(keys)
-        for prefix in self.prefixes:
-            if all(prefix + marker in keys for marker in self.markers):
-                return prefix
-        return None
+        first, *others = self.markers
+        prefixes = [
+            key[: len(key) - len(first)]
+            for key in keys
+            if key == first or key.endswith(f'.{first}')
+        ]
+        return sorted(
+            prefix
+            for prefix in prefixes
+            if all(prefix + marker in keys for marker in others)
+        )
 
     def to_own(
         self, state: Mapping[str, Tensor], target: Target | None = None

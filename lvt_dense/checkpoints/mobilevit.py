@@ -201,10 +201,9 @@ def _layout(
     name: str,
     names: _Names,
     markers: tuple[str, ...],
-    prefixes: tuple[str, ...] = ('',),
     cls: type = Layout,
 ) -> Layout:
-    return cls(name, markers, backbone_pairs(names), prefixes, CLASSIFIER)
+    return cls(name, markers, backbone_pairs(names), CLASSIFIER)
 
 
 LAYOUTS = (
@@ -215,7 +214,6 @@ LAYOUTS = (
             'conv_1.block.conv.weight',
             'layer_1.0.block.exp_1x1.block.conv.weight',
         ),
-        ('', 'encoder.'),
     ),
     _layout(
         'timm', TIMM, ('stem.conv.weight', 'stages.0.0.conv1_1x1.conv.weight')
@@ -229,13 +227,11 @@ LAYOUTS = (
         'Hugging Face',
         HUGGING_FACE,
         ('conv_stem.convolution.weight',),
-        ('', 'mobilevit.'),
         HuggingFaceLayout,
     ),
     _layout(
         'mmpretrain',
         MMPRETRAIN,
         ('stem.conv.weight', 'layers.0.0.conv.0.conv.weight'),
-        ('', 'backbone.'),
     ),
 )

@@ -90,7 +90,7 @@ class _NASViTLayout(Layout):
         norm: str,
         is_supernet: bool,
     ) -> None:
-        super().__init__(name, markers, _pairs(conv, norm), ('',), CLASSIFIER)
+        super().__init__(name, markers, _pairs(conv, norm), CLASSIFIER)
         self.is_supernet = is_supernet
 
     def to_own(

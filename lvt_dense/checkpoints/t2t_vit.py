@@ -56,7 +56,6 @@ LAYOUTS = (
         'mmpretrain',
         (PROJECT, 'encoder.0.ln1.weight'),
         _mmpretrain_pairs(),
-        ('', 'backbone.'),
         CLASSIFIER,
     ),
 )

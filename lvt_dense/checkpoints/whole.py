@@ -13,6 +13,6 @@ def identify_whole(keys: Iterable[str]) -> Layout | None:
     """The layout of a whole model, from its keys; None for a backbone's."""
     keys = set(keys)
     for layout in WHOLE_LAYOUTS:
-        if layout.prefix_of(keys) is not None:
+        if layout.prefixes_of(keys) == ['']:
             return layout
     return None

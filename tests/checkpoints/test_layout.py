@@ -239,6 +239,7 @@ def test_templates() -> None:
     assert layout.to_official(own) == {'a.0.w': 1, 'b.p.q': 2}
     with pytest.raises(KeyError, match='z.w has no name in the test layout'):
         layout.to_official({'z.w': 1})
-    assert layout.prefix_of(['a.0.w']) == ''
-    assert layout.prefix_of(['b.p.q']) is None
+    assert layout.prefixes_of(['a.0.w']) == ['']
+    assert layout.prefixes_of(['x.a.0.w', 'y.z.a.0.w']) == ['x.', 'y.z.']
+    assert layout.prefixes_of(['b.p.q', 'xa.0.w']) == []
     assert identify(['something.else'], families().values()) is None

@@ -23,23 +23,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
+from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from lvt_dense.checkpoints import Layout
+from lvt_dense.checkpoints.records import IMAGENET_NORM, WeightFile
 from lvt_dense.models.layers import fast_layout, frozen_batch_statistics
 from lvt_dense.registry import MODELS
 
-from .pretrained import load_backbone
+from .pretrained import load_backbone, title_of
 
 OUTPUT_STRIDES = (8, 16, 32)
-IMAGENET_NORM = dict(
-    mean=[123.675, 116.28, 103.53],
-    std=[58.395, 57.12, 57.375],
-    bgr_to_rgb=True,
-)
 
 
 class PyramidBackbone(BaseModule):
@@ -61,9 +58,10 @@ class PyramidBackbone(BaseModule):
         norm_eval: Keep every batch norm in eval mode during training.
         with_cp: Recompute the blocks in the backward pass to save memory.
         init_cfg: Initialisation as in MMEngine. ``dict(type='Pretrained',
-            checkpoint=FILE_OR_URL)`` takes every official layout of the
-            family; with ``flip_stem=True`` the input channels of the first
-            convolution are reversed (BGR to RGB or back).
+            checkpoint='official')`` loads the published weights of the
+            variant; ``checkpoint`` may also be a file or URL in any official
+            layout of the family or ours. With ``flip_stem=True`` the input
+            channels of the first layer are reversed (BGR to RGB or back).
 
     Raises:
         ValueError: ``arch``, ``out_indices``, ``output_stride`` or
@@ -75,9 +73,10 @@ class PyramidBackbone(BaseModule):
     default_arch: ClassVar[str]
     num_levels: ClassVar[int] = 4
     layouts: ClassVar[tuple[Layout, ...]] = ()
-    # By variant: ``top1`` on ImageNet in percent, ``url`` and ``licence`` of
-    # the weights; None for what is not published.
-    published: ClassVar[dict[str, dict[str, Any]]] = {}
+    # Published files by variant, the official one first.
+    weights: ClassVar[Mapping[str, tuple[WeightFile, ...]]] = {}
+    # ImageNet top-1 in percent, as published, of variants without a file.
+    reported_top1: ClassVar[Mapping[str, float]] = {}
     default_init: ClassVar[Sequence[dict]] = (
         dict(type='TruncNormal', layer='Linear', std=0.02),
         dict(
@@ -94,7 +93,7 @@ class PyramidBackbone(BaseModule):
     )
     # Of the images that the published weights were trained on, in the terms
     # of the data preprocessors of MMDetection and MMSegmentation.
-    input_norm: ClassVar[dict[str, Any]] = IMAGENET_NORM
+    input_norm: ClassVar[Mapping[str, Any]] = IMAGENET_NORM
 
     def __init__(
         self,
@@ -247,6 +246,18 @@ class PyramidBackbone(BaseModule):
         if pretrained is not None:
             pretrained.pop('type')
             load_backbone(self, **pretrained, families=families().values())
+        else:
+            print_log(
+                f'{title_of(self)} starts from random weights',
+                logger='current',
+            )
+
+    def _dump_init_info(self) -> None:
+        """Leave out MMEngine's list of every tensor of a lone backbone.
+
+        Of a whole model it goes into the log file, for a backbone alone it
+        would fill the screen.
+        """
 
     def adapt_state(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Fit converted tensors to the arguments of this backbone.

@@ -6,7 +6,6 @@ the paper's code (zhangzjn/EMO); written anew.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from mmcv.cnn import build_norm_layer
@@ -14,6 +13,7 @@ from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lvt_dense.checkpoints import published
 from lvt_dense.checkpoints.emo import LAYOUTS
 from lvt_dense.models.layers import ConvNormAct, SqueezeExcite
 from lvt_dense.registry import MODELS
@@ -25,12 +25,6 @@ KERNEL_SIZES = (3, 3, 5, 5)  # of the depthwise convolutions of a stage
 HAS_ATTENTION = (False, False, True, True)
 LAYER_NORM = dict(type='lvt_dense.LN2d', eps=EPS)
 PerStage = int | Sequence[int]
-WEIGHTS = 'https://github.com/zhangzjn/EMO/raw/main/resources/'
-
-
-def _weights(top1: float, name: str) -> dict[str, Any]:
-    # The repository states no licence, neither for its code nor the weights.
-    return dict(top1=top1, url=f'{WEIGHTS}{name}/net.pth', licence=None)
 
 
 class InvertedResidualMobileBlock(nn.Module):
@@ -225,12 +219,7 @@ class EMO(PyramidBackbone):
             drop_path_rate=0.05,
         ),
     }
-    published = {
-        '1m': _weights(71.5, 'EMO_1M'),
-        '2m': _weights(75.1, 'EMO_2M'),
-        '5m': _weights(78.4, 'EMO_5M'),
-        '6m': _weights(79.0, 'EMO_6M'),
-    }
+    weights = published.EMO
 
     def __init__(
         self,

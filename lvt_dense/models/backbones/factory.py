@@ -4,6 +4,7 @@ import difflib
 from typing import Any
 
 from .base import PyramidBackbone, families
+from .pretrained import OFFICIAL
 
 
 def list_backbones() -> list[str]:
@@ -37,19 +38,33 @@ def parse_backbone(name: str) -> tuple[type[PyramidBackbone], str]:
     )
 
 
-def build_backbone(name: str, **kwargs: Any) -> PyramidBackbone:
+def build_backbone(
+    name: str, pretrained: bool | str = False, **kwargs: Any
+) -> PyramidBackbone:
     """Build a backbone by name.
 
     Args:
         name: One of :func:`list_backbones`.
+        pretrained: True loads the official weights of the variant, a string
+            those of a file, a URL or the like, see
+            :func:`~lvt_dense.models.backbones.pretrained.load_backbone`.
         **kwargs: Arguments of the family's class, except ``arch``.
 
     Returns:
-        The backbone; call its ``init_weights()`` to initialise it or to load
-        the checkpoint of ``init_cfg``.
+        The backbone. Without ``pretrained``, call its ``init_weights()`` to
+        initialize it or to load the checkpoint of ``init_cfg``.
 
     Raises:
         ValueError: There is no such backbone, or an argument is out of range.
+        UserError: The weights cannot be had, or do not fit.
     """
     cls, arch = parse_backbone(name)
-    return cls(arch, **kwargs)
+    if not pretrained:
+        return cls(arch, **kwargs)
+    if kwargs.get('init_cfg'):
+        raise ValueError('give pretrained or init_cfg, not both')
+    checkpoint = OFFICIAL if pretrained is True else str(pretrained)
+    init = dict(type='Pretrained', checkpoint=checkpoint)
+    backbone = cls(arch, init_cfg=init, **kwargs)
+    backbone.init_weights()
+    return backbone

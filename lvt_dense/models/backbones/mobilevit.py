@@ -6,13 +6,14 @@ settings of its detection and segmentation models; written anew.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lvt_dense.checkpoints import published
 from lvt_dense.checkpoints.mobilevit import LAYOUTS
+from lvt_dense.checkpoints.records import UNIT_BGR
 from lvt_dense.models.layers import ConvNormAct, InvertedResidual
 from lvt_dense.registry import MODELS
 
@@ -22,15 +23,6 @@ PATCH = 2  # side of a patch, in pixels of the feature map
 NUM_HEADS = 4
 DEPTHS = (0, 2, 4, 3)  # encoders of a stage
 EXTRA_RESIDUALS = (2, 0, 0, 0)  # inverted residuals after the first one
-WEIGHTS = (
-    'https://docs-assets.developer.apple.com/ml-research/models/cvnets/'
-    'classification/'
-)
-
-
-def _weights(top1: float, arch: str) -> dict[str, Any]:
-    url = f'{WEIGHTS}mobilevit_{arch}.pt'
-    return dict(top1=top1, url=url, licence='Apple Sample Code License')
 
 
 class Attention(nn.Module):
@@ -176,16 +168,9 @@ class MobileViT(PyramidBackbone):
             dropout=0.1,
         ),
     }
-    # Top-1 of the released files, as ml-cvnets v0.1 states it.
-    published = {
-        'xxs': _weights(69.0, 'xxs'),
-        'xs': _weights(74.7, 'xs'),
-        's': _weights(78.3, 's'),
-    }
+    weights = published.MOBILEVIT
     # OpenCV's BGR images in [0, 1]: the paper's code subtracts no mean.
-    input_norm = dict(
-        mean=[0.0, 0.0, 0.0], std=[255.0, 255.0, 255.0], bgr_to_rgb=False
-    )
+    input_norm = UNIT_BGR
 
     def __init__(
         self,

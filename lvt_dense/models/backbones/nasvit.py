@@ -13,6 +13,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lvt_dense.checkpoints import published
 from lvt_dense.checkpoints.nasvit import LAYOUTS
 from lvt_dense.models.layers import (
     ConvNormAct,
@@ -29,9 +30,6 @@ HAS_ATTENTION = (4, 5, 6, 7)
 HAS_SE = (3, 5, 6, 7)
 HALVE = (2, 3, 4, 5, 7)
 ENTRIES = dict(width=9, depth=7, kernel_size=7, expand_ratio=7)
-SUPERNET = (
-    'https://drive.google.com/file/d/1Dk2yR7zHYB4dOiqCUnKjkCsKf_cMWjSY/view'
-)
 WindowSize = int | Sequence[int | None] | None
 
 
@@ -126,10 +124,6 @@ def _subnet(
         kernel_size=(*kernel_size, 3, 3, 3, 3, 3),
         expand_ratio=tuple(expand_ratio),
     )
-
-
-def _weights(top1: float) -> dict[str, Any]:
-    return dict(top1=top1, url=SUPERNET, licence='CC BY-NC 4.0')
 
 
 @MODELS.register_module()
@@ -237,16 +231,8 @@ class NASViT(PyramidBackbone):
             (5, 5),
         ),
     }
-    # Of min and max by the paper's repository, of the others by MathNAS.
-    published = {
-        'min': _weights(78.34),
-        't1': _weights(78.4),
-        't2': _weights(79.6),
-        't3': _weights(81.3),
-        't4': _weights(82.0),
-        't5': _weights(82.5),
-        'max': _weights(82.79),
-    }
+    # One file, the supernet, of which every variant is a part.
+    weights = published.NASVIT
 
     def __init__(
         self,

@@ -1,20 +1,30 @@
 """Find out what a checkpoint is, convert it, and load it strictly."""
 
+import os
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Protocol, TypeVar
 
+import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
+from lvt_dense.checkpoints.cache import DownloadError
 from lvt_dense.checkpoints.layout import Layout, Target
-from lvt_dense.checkpoints.read import read_state_dict
+from lvt_dense.checkpoints.read import Checkpoint, read_checkpoint
+from lvt_dense.checkpoints.records import WeightFile
 from lvt_dense.errors import UserError
 
 FamilyType = TypeVar('FamilyType', bound='Family')
 SHOWN = 5  # keys that a report names in full
 OWN = 'lvt_dense'
-OWN_PREFIXES = ('', 'backbone.', 'img_backbone.')
+OFFICIAL = 'official'
+# Set to ``none``, training starts from random weights wherever a config asks
+# for the official ones: for machines without network, and for tests.
+SWITCH = 'LVT_DENSE_PRETRAINED'
+_PROBES = 20  # keys that are looked for to find the prefix of our own files
 
 
 class Family(Protocol):
@@ -22,12 +32,14 @@ class Family(Protocol):
 
     __name__: str
     layouts: tuple[Layout, ...]
+    weights: Mapping[str, tuple[WeightFile, ...]]
 
 
 class Backbone(Protocol):
     """What a backbone has to offer to be filled."""
 
     layouts: tuple[Layout, ...]
+    weights: Mapping[str, tuple[WeightFile, ...]]
     arch_settings: dict[str, dict[str, Any]]
     settings: dict[str, Any]
 
@@ -55,11 +67,12 @@ class LoadReport:
     missing: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
     mismatched: list[str] = field(default_factory=list)
+    not_finite: list[str] = field(default_factory=list)
 
     @property
     def is_complete(self) -> bool:
-        """Whether every tensor of the backbone was filled."""
-        return not self.missing and not self.mismatched
+        """Whether every tensor of the backbone was filled with numbers."""
+        return not (self.missing or self.mismatched or self.not_finite)
 
     def compare(
         self, given: Mapping[str, Tensor], expected: Mapping[str, Tensor]
@@ -74,13 +87,18 @@ class LoadReport:
             elif given[key].shape != value.shape:
                 shapes = f'{tuple(given[key].shape)}, not {tuple(value.shape)}'
                 self.mismatched.append(f'{key} {shapes}')
+            elif not torch.isfinite(given[key]).all():
+                self.not_finite.append(key)
             else:
                 self.loaded.append(key)
 
     def __str__(self) -> str:
         parts = [f'loaded {len(self.loaded)}']
-        for title in ('missing', 'mismatched', 'unexpected'):
+        for title in ('missing', 'mismatched', 'not_finite', 'unexpected'):
             keys = getattr(self, title)
+            if title == 'not_finite' and not keys:
+                continue
+            title = title.replace('_', ' ')
             more = ', ...' if len(keys) > SHOWN else ''
             names = f': {", ".join(keys[:SHOWN])}{more}' if keys else ''
             parts.append(f'{title} {len(keys)}{names}')
@@ -101,13 +119,18 @@ def identify(
 
     Returns:
         The first match, None if there is none.
+
+    Raises:
+        UserError: The keys are of several backbones.
     """
     keys = set(keys)
     for family in families:
         for layout in family.layouts:
-            prefix = layout.prefix_of(keys)
-            if prefix is not None:
-                return family, layout, prefix
+            prefixes = layout.prefixes_of(keys)
+            if len(prefixes) > 1:
+                raise UserError(_several(prefixes))
+            if prefixes:
+                return family, layout, prefixes[0]
     return None
 
 
@@ -149,35 +172,51 @@ def load_backbone(
     checkpoint: str,
     flip_stem: bool = False,
     map_location: str | None = None,
+    prefix: str | None = None,
     families: Iterable[Family] = (),
-) -> LoadReport:
+) -> LoadReport | None:
     """Fill a backbone from a checkpoint in an official layout or our own.
 
     Args:
         backbone: The backbone.
-        checkpoint: Path or URL.
+        checkpoint: ``'official'`` for the published weights of the variant,
+            the name of a record, or anything that
+            :func:`lvt_dense.checkpoints.locate.locate` takes.
         flip_stem: Reverse the input channels of the first layer: weights
             trained on BGR images then take RGB ones, or the other way round.
         map_location: Accepted as in MMEngine's ``PretrainedInit``; tensors
             are copied into the parameters wherever these are.
+        prefix: What stands before the keys of the backbone in the file. It
+            is found without; only a file that holds several backbones needs
+            it.
         families: Other families, to name the one of a file that is not of
-            this backbone's.
+            this backbone's, and to know the names of their records.
 
     Returns:
         The report; tensors that the backbone has no place for, such as those
-        of levels that were not asked for, are listed, and are no error.
+        of levels that were not asked for, are listed, and are no error. None
+        if official weights were asked for, and the variable
+        ``LVT_DENSE_PRETRAINED`` is ``none``.
 
     Raises:
-        UserError: The checkpoint is of another family or of no known layout,
-            or a tensor of the backbone would stay unfilled.
+        UserError: The checkpoint cannot be had, is of another family or of no
+            known layout, or a tensor of the backbone would stay unfilled.
     """
-    state = read_state_dict(checkpoint)
-    expected = backbone.state_dict()
-    own, unknown, layout = _own_tensors(backbone, state, checkpoint, families)
+    families = tuple(families)
+    source = resolve(backbone, checkpoint, families)
+    if source is None:
+        print_log(
+            f'{title_of(backbone)} starts from random weights: {SWITCH} is '
+            'none',
+            logger='current',
+        )
+        return None
+    found = _read(source, prefix)
+    own, unknown, layout = _own_tensors(backbone, found, source, families)
     own = backbone.adapt_state(own)
-    report = LoadReport(str(checkpoint), _title(backbone), layout)
+    report = LoadReport(_name_of(source, found), title_of(backbone), layout)
     report.unexpected = list(unknown)
-    report.compare(own, expected)
+    report.compare(own, backbone.state_dict())
     if not report.is_complete:
         raise UserError(f'checkpoint does not fit: {report}')
     backbone.load_state_dict({k: own[k] for k in report.loaded}, strict=False)
@@ -187,42 +226,153 @@ def load_backbone(
     return report
 
 
-def _title(backbone: Backbone) -> str:
+def resolve(
+    backbone: Backbone, checkpoint: str, families: Iterable[Family] = ()
+) -> str | WeightFile | None:
+    """Find the record that the name of a checkpoint stands for.
+
+    Args:
+        backbone: The backbone that is to be filled.
+        checkpoint: See :func:`load_backbone`.
+        families: Families whose records may be asked for by name.
+
+    Returns:
+        The record; the name itself if it is a file, a URL or the like; None
+        if official weights are switched off.
+
+    Raises:
+        UserError: The backbone has no official weights.
+    """
+    if checkpoint == OFFICIAL:
+        if os.environ.get(SWITCH, OFFICIAL).lower() == 'none':
+            return None
+        record = official_record(backbone)
+        if record is None:
+            raise UserError(
+                f'{title_of(backbone)} has no official weights; there are '
+                f'some for {_list(backbone.weights) or "no variant"}: name a '
+                'file or URL, or start from random weights with --pretrained '
+                'none (init_cfg=None in a config)'
+            )
+        return record
+    for family in (backbone, *families):
+        for records in family.weights.values():
+            for record in records:
+                if record.name == checkpoint:
+                    return record
+    return checkpoint
+
+
+def official_record(backbone: Backbone) -> WeightFile | None:
+    """The first published file of the variant of a backbone, if any."""
+    records = backbone.weights.get(variant_of(backbone) or '', ())
+    return records[0] if records else None
+
+
+def variant_of(backbone: Backbone) -> str | None:
+    """Name of the variant in the family's table; None for a custom one."""
     for name, settings in backbone.arch_settings.items():
         if settings == backbone.settings:
-            return f'{type(backbone).__name__} {name}'
-    return f'{type(backbone).__name__} of custom architecture'
+            return name
+    return None
+
+
+def title_of(backbone: Backbone) -> str:
+    """What a backbone is called in messages."""
+    variant = variant_of(backbone) or 'of custom architecture'
+    return f'{type(backbone).__name__} {variant}'
+
+
+def _read(source: str | WeightFile, prefix: str | None) -> Checkpoint:
+    try:
+        found = read_checkpoint(source)
+    except DownloadError as error:
+        raise UserError(
+            f'{error}; --pretrained none starts from random weights'
+        ) from error
+    if prefix is None:
+        return found
+    state = found.under(prefix)
+    if not state:
+        raise UserError(
+            f'checkpoint {found.path} has no key that begins with {prefix!r}; '
+            f'its first keys are {_list(found.state)}'
+        )
+    return Checkpoint(state, found.path, found.wrapper, prefix)
+
+
+def _name_of(source: str | WeightFile, found: Checkpoint) -> str:
+    if isinstance(source, WeightFile):
+        return f'{source.name} of {source.source}, {found}'
+    return (
+        str(found) if str(found.path) == str(source) else f'{source}, {found}'
+    )
 
 
 def _own_tensors(
     backbone: Backbone,
-    state: dict[str, Tensor],
-    source: str,
+    found: Checkpoint,
+    source: str | WeightFile,
     families: Iterable[Family],
 ) -> tuple[dict[str, Tensor], list[str], str]:
-    expected = backbone.state_dict()
-    for prefix in OWN_PREFIXES:
+    """Tensors under our keys, unknown official keys, and the layout."""
+    state, path = found.state, found.path
+    own = _without_own_prefix(state, backbone.state_dict())
+    if own is not None:
+        return own, [], OWN
+    match = identify(state, (type(backbone), *families))
+    if match is None:
+        raise UserError(
+            f'checkpoint {path} is of no known layout; for '
+            f'{type(backbone).__name__} there are '
+            f'{", ".join([OWN, *(x.name for x in backbone.layouts)])}; its '
+            f'first keys are {_list(state)}'
+        )
+    family, layout, prefix = match
+    if family is not type(backbone):
+        raise UserError(
+            f'checkpoint {path} is of {family.__name__} ({layout.name} '
+            f'layout), not of {type(backbone).__name__}'
+        )
+    own, unknown = convert(state, layout, prefix, target_of(backbone))
+    return own, unknown, layout.name
+
+
+def _without_own_prefix(
+    state: Mapping[str, Tensor], expected: Mapping[str, Tensor]
+) -> dict[str, Tensor] | None:
+    """Tensors of a file in our own layout, or None if it is in another.
+
+    Half of the keys have to be there, so that an own file of another variant
+    is still reported on.
+    """
+    counts: Counter[str] = Counter()
+    step = max(1, len(expected) // _PROBES)
+    for probe in islice(expected, 0, None, step):
+        for key in state:
+            if key == probe or key.endswith(f'.{probe}'):
+                counts[key[: len(key) - len(probe)]] += 1
+    fits = {}
+    for prefix in counts:
         own = {
             key[len(prefix) :]: value
             for key, value in state.items()
             if key.startswith(prefix)
         }
-        # Half of the keys: an own file of another size is still reported on.
         if 2 * len(own.keys() & expected.keys()) > len(expected):
-            return own, [], OWN
-    found = identify(state, (type(backbone), *families))
-    if found is None:
-        raise UserError(
-            f'checkpoint {source} is of no known layout; for '
-            f'{type(backbone).__name__} there are '
-            f'{", ".join([OWN, *(x.name for x in backbone.layouts)])}; its '
-            f'first keys are {", ".join(list(state)[:SHOWN])}'
-        )
-    family, layout, prefix = found
-    if family is not type(backbone):
-        raise UserError(
-            f'checkpoint {source} is of {family.__name__} ({layout.name} '
-            f'layout), not of {type(backbone).__name__}'
-        )
-    own, unknown = convert(state, layout, prefix, target_of(backbone))
-    return own, unknown, layout.name
+            fits[prefix] = own
+    if len(fits) > 1:
+        raise UserError(_several(fits))
+    return next(iter(fits.values()), None)
+
+
+def _several(prefixes: Iterable[str]) -> str:
+    return (
+        'the checkpoint holds several backbones: choose one by prefix=, one '
+        f'of {", ".join(map(repr, sorted(prefixes)))}'
+    )
+
+
+def _list(keys: Iterable[str]) -> str:
+    keys = list(keys)
+    return ', '.join(keys[:SHOWN]) + (', ...' if len(keys) > SHOWN else '')

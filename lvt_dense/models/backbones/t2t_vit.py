@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lvt_dense.checkpoints import published
 from lvt_dense.checkpoints.t2t_vit import LAYOUTS
 from lvt_dense.models.layers import fast_layout
 from lvt_dense.registry import MODELS
@@ -33,7 +34,6 @@ BLOCKS = ('plain', 'dense', 'se', 'ghost')
 TRUNK = 2  # the stage that holds the backbone of the paper
 PATCH = 16  # pixels of a token side
 GROWTH = 64  # of the dense variant
-WEIGHTS = 'https://github.com/yitu-opensource/T2T-ViT/releases/download/main/'
 
 
 def _arch(
@@ -52,11 +52,6 @@ def _arch(
         mlp_ratio=mlp_ratio,
         block=block,
     )
-
-
-def _weights(top1: float, name: str) -> dict[str, Any]:
-    url = f'{WEIGHTS}{top1}_{name}.pth.tar'
-    return dict(top1=top1, url=url, licence='Clear BSD')
 
 
 def sinusoid_table(length: int, channels: int) -> Tensor:
@@ -249,18 +244,8 @@ class T2TViT(PyramidBackbone):
         '14_se': _arch(384, (3, 4, 3, 4), 6, 3, block='se'),
         '16_ghost': _arch(384, (4, 4, 4, 4), 6, 3, block='ghost'),
     }
-    # ImageNet top-1 in percent at 224 pixels; the study has no weights.
-    published = {
-        '7': _weights(71.7, 'T2T_ViT_7'),
-        '10': _weights(75.2, 'T2T_ViT_10'),
-        '12': _weights(76.5, 'T2T_ViT_12'),
-        '14': _weights(81.5, 'T2T_ViT_14'),
-        '19': _weights(81.9, 'T2T_ViT_19'),
-        '24': _weights(82.3, 'T2T_ViT_24'),
-        't_14': _weights(81.7, 'T2T_ViTt_14'),
-        't_19': _weights(82.4, 'T2T_ViTt_19'),
-        't_24': _weights(82.6, 'T2T_ViTt_24'),
-    }
+    # The architecture study has no weights.
+    weights = published.T2T_VIT
 
     def __init__(
         self,

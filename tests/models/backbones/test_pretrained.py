@@ -1,15 +1,25 @@
 """Filling backbones from files, and the words for what goes wrong."""
 
+import dataclasses
+import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from weight_server import File, Server, serving
 
 from lvt_dense import build_backbone
+from lvt_dense.checkpoints import cache
 from lvt_dense.errors import UserError
-from lvt_dense.models.backbones import MobileViT, PyramidBackbone
+from lvt_dense.models.backbones import (
+    EMO,
+    MobileViT,
+    PyramidBackbone,
+    pretrained,
+)
 from lvt_dense.models.backbones.pretrained import load_backbone
 
 
@@ -154,3 +164,174 @@ def test_nothing_is_changed_by_a_file_that_does_not_fit(
         torch.equal(value, before[key])
         for key, value in backbone.state_dict().items()
     )
+
+
+# ----------------------------------------------------------- prefixes, faults
+@pytest.mark.parametrize(
+    'prefix', ('model.', 'backbone.', 'module.module.', 'student.encoder.')
+)
+def test_any_prefix(
+    prefix: str, source: PyramidBackbone, tmp_path: Path
+) -> None:
+    for index in range(len(source.layouts)):
+        state = {prefix + k: v for k, v in official(source, index).items()}
+        state['head.weight'] = torch.ones(1)
+        assert is_filled(fresh(saved(tmp_path, state)), source)
+
+
+def test_prefix_as_in_mmengine(
+    source: PyramidBackbone, tmp_path: Path
+) -> None:
+    theirs = official(source)
+    state = {f'teacher.{k}': torch.zeros_like(v) for k, v in theirs.items()}
+    state |= {f'student.{k}': v for k, v in theirs.items()}
+    path = saved(tmp_path, {'model_state_dict': state})
+    init = dict(type='Pretrained', checkpoint=path, prefix='student.')
+    backbone = build_backbone('mobilevit_xxs', init_cfg=init)
+    backbone.init_weights()
+    assert is_filled(backbone, source)
+    with pytest.raises(UserError, match="by prefix=.*'student.', 'teacher.'"):
+        fresh(path)
+    own = source.state_dict()
+    path = saved(
+        tmp_path, {f'{n}.{k}': v for n in 'ab' for k, v in own.items()}
+    )
+    with pytest.raises(UserError, match="by prefix=.*'a.', 'b.'"):
+        fresh(path)
+    report = load_backbone(backbone, path, prefix='b.')
+    assert report.is_complete
+    with pytest.raises(UserError, match=r"no key that begins with 'c\.'"):
+        load_backbone(backbone, path, prefix='c.')
+
+
+def test_shared_prefix_may_be_given(
+    source: PyramidBackbone, tmp_path: Path
+) -> None:
+    state = {f'model.backbone.{k}': v for k, v in official(source).items()}
+    path = saved(tmp_path, state)
+    backbone = build_backbone('mobilevit_xxs')
+    for prefix in ('model.backbone.', 'backbone.'):
+        report = load_backbone(backbone, path, prefix=prefix)
+        assert report.is_complete
+
+
+def test_report_names_what_was_taken_off(
+    source: PyramidBackbone, tmp_path: Path
+) -> None:
+    state = {f'module.{k}': v for k, v in official(source).items()}
+    path = saved(tmp_path, {'ema_state_dict': state, 'model_state_dict': {}})
+    report = str(load_backbone(build_backbone('mobilevit_xxs'), path))
+    assert "tensors under 'ema_state_dict'" in report
+    assert "without the prefix 'module.'" in report
+
+
+def test_nan_is_not_loaded(source: PyramidBackbone, tmp_path: Path) -> None:
+    broken = official(source)
+    key = 'layer_4.1.fusion.block.conv.weight'
+    broken[key] = broken[key].clone()
+    broken[key].view(-1)[7] = float('nan')
+    with pytest.raises(
+        UserError, match='not finite 1: stages.2.1.fuse.conv.weight'
+    ):
+        fresh(saved(tmp_path, broken))
+
+
+# ----------------------------------------------------------- official weights
+@pytest.fixture
+def server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Server]:
+    """A mirror of official files, and an empty cache."""
+    monkeypatch.delenv('LVT_DENSE_PRETRAINED', raising=False)
+    monkeypatch.setenv('LVT_DENSE_CACHE', str(tmp_path / 'cache'))
+    monkeypatch.setattr(cache, 'PAUSES', ())
+    with serving() as server:
+        monkeypatch.setenv('LVT_DENSE_MIRROR', server.url)
+        yield server
+
+
+def served(state: dict[str, Tensor]) -> File:
+    content = io.BytesIO()
+    torch.save(state, content)
+    return File(content.getvalue())
+
+
+def test_official_weights(server: Server, source: PyramidBackbone) -> None:
+    server.files['/mobilevit_xxs.pt'] = served(official(source))
+    assert is_filled(build_backbone('mobilevit_xxs', pretrained=True), source)
+    assert is_filled(fresh('official'), source)
+    assert is_filled(fresh('official', out_indices=(1,)), source)
+    arch = dict(source.arch_settings['xxs'])
+    init = dict(type='Pretrained', checkpoint='official')
+    backbone = MobileViT(arch, init_cfg=init)
+    backbone.init_weights()
+    assert is_filled(backbone, source)
+
+
+def test_other_files_by_name(
+    server: Server, source: PyramidBackbone, monkeypatch
+) -> None:
+    record = next(
+        r
+        for r in MobileViT.weights['xxs']
+        if r.name == 'mobilevit_xxs.huggingface'
+    )
+    server.files[f'/{record.file_name}'] = served(official(source, 3))
+    backbone = build_backbone('mobilevit_xxs', pretrained=record.name)
+    assert is_filled(backbone, source)
+    with pytest.raises(UserError, match='is of MobileViT.*not of EMO'):
+        build_backbone('emo_1m', pretrained=record.name)
+
+
+def test_no_network(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv('LVT_DENSE_MIRROR')
+    url = f'{server.url}/emo_1m/net.pth'
+    record = dataclasses.replace(EMO.weights['1m'][0], url=url)
+    monkeypatch.setattr(EMO, 'weights', {'1m': (record,)})
+    with pytest.raises(UserError) as caught:
+        build_backbone('emo_1m', pretrained=True)
+    message = str(caught.value)
+    for part in (
+        'emo_1m cannot be fetched',
+        url,
+        f'put it at {cache.path_of(record)}',
+        'LVT_DENSE_MIRROR',
+        '--pretrained none',
+    ):
+        assert part in message
+
+
+def test_no_official_weights(server: Server) -> None:
+    with pytest.raises(
+        UserError, match='PLGViT lw_a has no official weights.*for no variant'
+    ):
+        build_backbone('plg_vit_lw_a', pretrained=True)
+    arch = dict(MobileViT.arch_settings['xxs'], dropout=0.2)
+    init = dict(type='Pretrained', checkpoint='official')
+    backbone = MobileViT(arch, init_cfg=init)
+    with pytest.raises(
+        UserError, match='custom architecture has no.*for xxs, xs, s'
+    ):
+        backbone.init_weights()
+
+
+def test_official_weights_switched_off(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[str] = []
+    monkeypatch.setenv('LVT_DENSE_PRETRAINED', 'none')
+    monkeypatch.setattr(
+        pretrained, 'print_log', lambda line, **_: lines.append(line)
+    )
+    backbone = build_backbone('mobilevit_xxs', pretrained=True)
+    assert backbone.stem[0].conv.weight.std() > 0
+    assert not server.requests
+    assert lines == [
+        'MobileViT xxs starts from random weights: LVT_DENSE_PRETRAINED '
+        'is none'
+    ]
+
+
+def test_pretrained_or_init_cfg() -> None:
+    with pytest.raises(ValueError, match='not both'):
+        build_backbone('emo_1m', pretrained=True, init_cfg=dict(type='x'))
