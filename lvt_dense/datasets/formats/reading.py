@@ -1,0 +1,93 @@
+"""Text, JSON, YAML and XML as people save them, with a say on broken ones."""
+
+import csv
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lvt_dense.errors import UserError
+
+
+def read_text(path: Path) -> str:
+    """Read UTF-8 (with or without mark) or marked UTF-16.
+
+    Raises:
+        UserError: The file is missing or something else.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise UserError(f'{path}: {error.strerror}') from None
+    if data.startswith((b'\xff\xfe', b'\xfe\xff')):
+        return data.decode('utf-16', 'replace')
+    try:
+        return data.decode('utf-8-sig')
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f'{path}: is not UTF-8 text ({error.reason} at byte '
+            f'{error.start}); save it as UTF-8'
+        ) from None
+
+
+def read_lines(path: Path) -> list[str]:
+    """Read the lines of a text file, stripped; empty ones stay."""
+    return [line.strip() for line in read_text(path).splitlines()]
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        UserError: It is broken; the message has line and column.
+    """
+    try:
+        return json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise UserError(
+            f'{path}: not JSON ({error}); it may be cut short: export or '
+            'copy it again'
+        ) from None
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML file with a mapping.
+
+    Raises:
+        UserError: It is broken; the message has line and column.
+    """
+    try:
+        content = yaml.safe_load(read_text(path))
+    except yaml.YAMLError as error:
+        mark = getattr(error, 'problem_mark', None)
+        place = f':{mark.line + 1}:{mark.column + 1}' if mark else ''
+        problem = getattr(error, 'problem', None) or 'unreadable'
+        raise UserError(f'{path}{place}: not YAML ({problem})') from None
+    if not isinstance(content, dict):
+        raise UserError(f'{path}: no YAML mapping of keys to values')
+    return content
+
+
+def read_xml(path: Path) -> ET.Element:
+    """Read an XML file.
+
+    Raises:
+        UserError: It is broken; the message has line and column.
+    """
+    try:
+        return ET.fromstring(Path(path).read_bytes().lstrip())
+    except OSError as error:
+        raise UserError(f'{path}: {error.strerror}') from None
+    except (ET.ParseError, ValueError, LookupError) as error:
+        raise UserError(f'{path}: not XML ({error})') from None
+
+
+def read_rows(path: Path) -> list[list[str]]:
+    """Read the rows of a table with commas, semicolons or tabs."""
+    text = read_text(path)
+    first = text.split('\n', 1)[0]
+    delimiter = max(',;\t', key=first.count)
+    rows = csv.reader(text.splitlines(), delimiter=delimiter)
+    return [[c.strip() for c in row] for row in rows if any(row)]

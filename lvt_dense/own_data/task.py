@@ -1,0 +1,61 @@
+"""Which kind of labels a recipe learns from."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.registry import DATASETS
+
+from lvt_dense.compat import import_stack
+from lvt_dense.config import dataset_cfgs
+from lvt_dense.errors import UserError
+
+from .heads import resolve
+
+
+def scope_of(cfg: Config) -> str:
+    """Return the default scope of a config."""
+    return cfg.get('default_scope') or 'mmengine'
+
+
+def task_of(cfg: Config) -> str:
+    """Return the task of a config.
+
+    Args:
+        cfg: Config with a model and a training data set.
+
+    Returns:
+        ``'detection'``, ``'instance'``, ``'semantic'`` or ``'mono3d'``.
+
+    Raises:
+        UserError: It has no model or no training data.
+    """
+    datasets = list(dataset_cfgs(cfg, 'train'))
+    if 'model' not in cfg or not datasets:
+        raise UserError(
+            f'--data: the config {cfg.filename} has no model or no '
+            'train_dataloader.dataset'
+        )
+    import_stack()
+    from lvt_dense.datasets.kitti.dataset import KittiMonoDataset
+
+    kinds = [resolve(DATASETS, d.get('type'), scope_of(cfg)) for d in datasets]
+    if any(isinstance(k, type) and issubclass(k, KittiMonoDataset)
+           for k in kinds):  # fmt: skip
+        return 'mono3d'
+    if 'decode_head' in cfg.model:
+        return 'semantic'
+    if any(step.get('with_mask') for step in _steps(cfg.train_dataloader)):
+        return 'instance'
+    return 'detection'
+
+
+def _steps(part: Any) -> Iterator[dict]:
+    """All dicts in a part of a config."""
+    if isinstance(part, dict):
+        yield part
+        for value in part.values():
+            yield from _steps(value)
+    elif isinstance(part, (list, tuple)):
+        for value in part:
+            yield from _steps(value)
