@@ -7,6 +7,7 @@ _PUBLIC = {
     'build_backbone': 'lvt_dense.models.backbones',
     'list_backbones': 'lvt_dense.models.backbones',
     'swap_backbone': 'lvt_dense.swap',
+    'use_data': 'lvt_dense.own_data',
 }
 __all__ = ['__version__', *_PUBLIC]
 

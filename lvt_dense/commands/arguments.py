@@ -5,6 +5,7 @@ import os
 from typing import TYPE_CHECKING
 
 from lvt_dense.commands.cli import ConfigOptions
+from lvt_dense.errors import UserError
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -14,6 +15,16 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     """Add the config and what changes it; see :func:`read_config`."""
     parser.add_argument('config', help='path, or package::name')
     parser.add_argument('--data-root', help='another copy of the data set')
+    parser.add_argument(
+        '--data',
+        metavar='DIR',
+        help='data of your own: COCO JSON, YOLO, ... in a folder',
+    )
+    parser.add_argument(
+        '--classes',
+        metavar='A,B',
+        help='a part of the classes of --data, separated by commas',
+    )
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -40,8 +51,15 @@ def add_launcher(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def read_config(args: argparse.Namespace) -> 'Config':
-    """Load the config, swap ``--backbone`` in, apply the options.
+def read_config(
+    args: argparse.Namespace, report_dir: str | None = None
+) -> 'Config':
+    """Load the config, swap ``--backbone`` in, apply options and ``--data``.
+
+    Args:
+        args: Arguments of the command.
+        report_dir: Name of a folder in the work directory for the summary
+            and the pictures of ``--data``; None writes none.
 
     Raises:
         UserError: Some of it does not exist or does not fit.
@@ -56,7 +74,30 @@ def read_config(args: argparse.Namespace) -> 'Config':
     cfg = load_config(cfg, args.cfg_options)
     if args.data_root:
         set_data_root(cfg, args.data_root)
+    _use_data(cfg, args, report_dir)
     return cfg
+
+
+def _use_data(
+    cfg: 'Config', args: argparse.Namespace, report_dir: str | None
+) -> None:
+    if args.data is None:
+        if args.classes:
+            raise UserError('--classes needs --data DIR')
+        return
+    if args.data_root:
+        raise UserError(
+            '--data DIR reads data of your own, --data-root DIR another copy '
+            "of the recipe's data set: give one of them"
+        )
+    from lvt_dense.apis.runs import work_dir_of
+    from lvt_dense.own_data import use_data
+
+    folder = None
+    if report_dir is not None:
+        folder = work_dir_of(cfg, args.work_dir) / report_dir
+    names = args.classes and [n.strip() for n in args.classes.split(',')]
+    use_data(cfg, args.data, names or None, folder)
 
 
 def set_local_rank(args: argparse.Namespace) -> None:

@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Train."""
     set_local_rank(args)
-    cfg = read_config(args)
+    cfg = read_config(args, report_dir='data')
     from lvt_dense.apis.train import train
 
     train(

@@ -21,6 +21,7 @@ def save_picture(
     path: Path,
     score_thr: float = 0.3,
     draw_gt: bool = True,
+    draw_pred: bool = True,
 ) -> None:
     """Draw the ground truth beside the prediction, or the latter alone.
 
@@ -33,6 +34,7 @@ def save_picture(
             visualizer writes.
         score_thr: Lowest score of an object that is drawn.
         draw_gt: Whether the sample has ground truth to be drawn.
+        draw_pred: Whether it has a prediction to be drawn.
 
     Raises:
         UserError: The visualizer is MMEngine's own, which draws no samples.
@@ -45,7 +47,7 @@ def save_picture(
             image,
             sample,
             draw_gt=draw_gt,
-            draw_pred=True,
+            draw_pred=draw_pred,
             show=False,
             out_file=str(Path(folder, path.name)),
             pred_score_thr=score_thr,

@@ -78,7 +78,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (('qqq',), 'choose from train, test'),
         (('--versoin',), 'did you mean --version?'),
         (('train', '--work-dri', 'x'), '--work-dri; did you mean --work-dir'),
-        (('train', '--data', 'x', 'c.py'), 'did you mean --data-root'),
+        (('train', '--dataroot', 'x', 'c.py'), 'did you mean --data-root'),
         (('train',), 'the following arguments are required: config'),
         (('train', 'c.py', 'd.py'), 'unrecognized arguments: d.py'),
         (('train', 'c.py', '--launcher', 'ssh'), "invalid choice: 'ssh'"),

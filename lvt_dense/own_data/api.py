@@ -1,0 +1,101 @@
+"""Adapt a config to one's own data."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.logging import print_log
+
+from lvt_dense.datasets.formats import LabeledData, read_data
+from lvt_dense.errors import UserError
+from lvt_dense.files import write_atomically
+
+from .classes import make_colors, select_classes
+from .cleaning import clean
+from .detection import adapt_detection, check_masks
+from .pictures import draw_samples
+from .splits import complete_splits
+from .summary import count_objects, find_warnings, make_table
+from .task import task_of
+
+
+def use_data(
+    cfg: Config,
+    data: str | Path,
+    classes: Sequence[str] | None = None,
+    report_dir: str | Path | None = None,
+) -> Config:
+    """Make a recipe train and test on a data set of one's own.
+
+    The layout is recognized: COCO JSON or YOLO. Classes, colors, the number
+    of classes of every head, paths and evaluators follow the data; a missing
+    ``val`` is cut from ``train``. What was found is logged.
+
+    Args:
+        cfg: Config of a detector or segmenter; changed in place.
+        data: Folder of the data set; nothing is written into it.
+        classes: Part of the classes to learn, in this order; None takes all.
+        report_dir: Folder for the summary and ten pictures with labels; None
+            writes none.
+
+    Returns:
+        ``cfg``.
+
+    Raises:
+        UserError: The data cannot be used; the message names the file.
+    """
+    task = task_of(cfg)
+    labels = load_labels(data, task, classes)
+    adapt_detection(cfg, labels, task)
+    text = describe(cfg, labels)
+    print_log(f'own data\n{text}', logger='current')
+    if report_dir is not None:
+        folder = Path(report_dir)
+        write_atomically(folder / 'summary.txt', text + '\n')
+        pictures = draw_samples(cfg, labels, folder)
+        print_log(
+            f'{len(pictures)} pictures with labels are in {folder}',
+            logger='current',
+        )
+    return cfg
+
+
+def load_labels(
+    data: str | Path, task: str, classes: Sequence[str] | None = None
+) -> LabeledData:
+    """Read a data set, clean it and complete its splits.
+
+    Args:
+        data: Folder of the data set.
+        task: As :func:`lvt_dense.own_data.task.task_of` names it.
+        classes: Part of the classes; None takes all.
+
+    Raises:
+        UserError: The data cannot be used.
+    """
+    labels = read_data(data, task)
+    if classes:
+        select_classes(labels, classes)
+    clean(labels)
+    if task == 'instance':
+        check_masks(labels)
+    complete_splits(labels)
+    if labels.colors is None:
+        labels.colors = make_colors(len(labels.classes))
+    for split in ('train', 'val'):
+        if not count_objects(labels.splits[split]):
+            raise UserError(
+                f'--data {labels.root}: no object of the classes '
+                f'{", ".join(labels.classes[:10])} is in the {split} split '
+                f'({len(labels.splits[split])} images); there is nothing to '
+                'learn or to measure'
+            )
+    return labels
+
+
+def describe(cfg: Config, labels: LabeledData) -> str:
+    """Return the table of a data set, notes and warnings as text."""
+    lines = [make_table(labels)]
+    lines += [f'note: {note}' for note in labels.notes]
+    lines += [f'warning: {w}' for w in find_warnings(cfg, labels)]
+    return '\n'.join(lines)

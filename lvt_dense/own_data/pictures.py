@@ -1,0 +1,103 @@
+"""Pictures of labeled images, as they will be learned."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from mmcv import imread
+from mmengine.config import Config
+from mmengine.registry import VISUALIZERS, init_default_scope
+from mmengine.structures import InstanceData
+
+from lvt_dense.datasets.formats.description import LabeledData, Sample
+from lvt_dense.visualization.draw import save_picture
+
+from .cleaning import to_rle
+
+
+def draw_samples(
+    cfg: Config, data: LabeledData, folder: Path, count: int = 10
+) -> list[Path]:
+    """Draw labeled training images with the config's visualizer.
+
+    Args:
+        cfg: Config that was adapted to the data.
+        data: Labels with all splits.
+        folder: Where the pictures go.
+        count: Number of pictures at most, spread over the split.
+
+    Returns:
+        The pictures.
+    """
+    init_default_scope(cfg.get('default_scope') or 'mmdet')
+    visualizer = VISUALIZERS.build(dict(cfg.visualizer, vis_backends=None))
+    visualizer.dataset_meta = dict(
+        classes=tuple(data.classes), palette=data.colors
+    )
+    samples = data.splits['train']
+    samples = [s for s in samples if s.objects or s.mask] or samples
+    step = max(1, len(samples) // count)
+    paths = []
+    for number, sample in enumerate(samples[::step][:count]):
+        image = imread(str(sample.path), channel_order='rgb')
+        if image is None:
+            continue
+        target = folder / f'{number}_{sample.path.stem}.png'
+        save_picture(
+            visualizer,
+            image,
+            to_data_sample(sample, image.shape[:2]),
+            target,
+            draw_gt=True,
+            draw_pred=False,
+        )
+        paths.append(target)
+    return paths
+
+
+def to_data_sample(sample: Sample, shape: tuple[int, int]) -> object:
+    """Turn a sample into mmdet's form, boxes and masks in ``gt_instances``.
+
+    Args:
+        sample: Labels in the frame of the image.
+        shape: Height and width of the image.
+    """
+    from mmdet.structures import DetDataSample
+    from mmdet.structures.mask import BitmapMasks
+
+    boxes = [
+        (x, y, x + w, y + h) for x, y, w, h in (o.bbox for o in sample.objects)
+    ]
+    instances = InstanceData(
+        bboxes=torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
+        labels=torch.tensor([o.label for o in sample.objects]).long(),
+    )
+    if sample.objects and all(o.segmentation for o in sample.objects):
+        masks = [mask_of(o.segmentation, shape) for o in sample.objects]
+        instances.masks = BitmapMasks(masks, *shape)
+    return DetDataSample(
+        gt_instances=instances,
+        metainfo=dict(img_path=str(sample.path), ori_shape=shape),
+    )
+
+
+def mask_of(segmentation: list | dict, shape: tuple[int, int]) -> np.ndarray:
+    """Rasterize polygons or run lengths.
+
+    Args:
+        segmentation: COCO's polygons or run lengths.
+        shape: Height and width.
+
+    Returns:
+        (H, W), uint8, 0 or 1.
+    """
+    if isinstance(segmentation, dict):
+        from pycocotools import mask as coco_mask
+
+        return coco_mask.decode(to_rle(segmentation))
+    mask = np.zeros(shape, np.uint8)
+    for polygon in segmentation:
+        points = np.array(polygon, np.float64).reshape(-1, 2).round()
+        cv2.fillPoly(mask, [points.astype(np.int32)], 1)
+    return mask
