@@ -25,9 +25,7 @@ def select_classes(data: LabeledData, names: Sequence[str]) -> None:
     label_of = {data.classes.index(n): i for i, n in enumerate(names)}
     for samples in data.splits.values():
         for sample in samples:
-            sample.objects = [
-                o for o in sample.objects if o.label in label_of
-            ]
+            sample.objects = [o for o in sample.objects if o.label in label_of]
             for item in sample.objects:
                 item.label = label_of[item.label]
     left_out = [n for n in data.classes if n not in names]

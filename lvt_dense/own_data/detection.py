@@ -100,9 +100,7 @@ def coco_content(
                 )
             )
     categories = [dict(id=i, name=n) for i, n in enumerate(classes, 1)]
-    return dict(
-        images=images, annotations=annotations, categories=categories
-    )
+    return dict(images=images, annotations=annotations, categories=categories)
 
 
 def _name(path: Path, root: Path) -> str:

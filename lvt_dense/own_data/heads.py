@@ -54,9 +54,7 @@ def _default_number(kind: Any, scope: str) -> int | None:
         default = getattr(parameters.get('num_classes'), 'default', None)
         if isinstance(default, int):
             return default if default > 1 else None
-        takes_more = any(
-            p.kind is p.VAR_KEYWORD for p in parameters.values()
-        )
+        takes_more = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
         if not takes_more:
             return None
     return None

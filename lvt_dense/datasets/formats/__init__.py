@@ -4,14 +4,14 @@ from pathlib import Path
 
 from lvt_dense.errors import UserError
 
-from . import coco, yolo
+from . import coco, labelme, voc, yolo
 from .description import ALL, Findings, LabeledData, Object, Sample
 from .tree import Tree
 
 # In the order in which they are looked for.
 _LAYOUTS = {
-    'detection': (coco, yolo),
-    'instance': (coco, yolo),
+    'detection': (coco, yolo, voc, labelme),
+    'instance': (coco, yolo, labelme, voc),
 }
 
 __all__ = [
