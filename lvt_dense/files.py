@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or not there, and the newest whole one."""
+"""Files: text of any origin, and writing whole files or none."""
 
 import os
 import re
@@ -7,6 +7,18 @@ from pathlib import Path
 
 from mmengine.fileio import LocalBackend, register_backend
 
+from lvt_dense.errors import UserError
+
+# Suffixes of image files, in lower case.
+IMAGE_SUFFIXES = (
+    '.png',
+    '.jpg',
+    '.jpeg',
+    '.bmp',
+    '.webp',
+    '.tif',
+    '.tiff',
+)
 ATOMIC = 'lvt_dense.atomic'
 _PARTIAL = '.partial'
 
@@ -22,22 +34,46 @@ class AtomicBackend(LocalBackend):
 register_backend(ATOMIC, AtomicBackend, force=True)
 
 
-def write_atomically(path: Path, content: bytes | str) -> None:
+def read_text(path: str | Path) -> str:
+    """Read a text file in UTF-8, with or without a byte order mark.
+
+    Raises:
+        UserError: The file is missing, or is not UTF-8.
+    """
+    try:
+        return Path(path).read_text(encoding='utf-8-sig')
+    except FileNotFoundError:
+        raise UserError(f'{path}: no such file') from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f'{path}: cannot be read as text: {error}') from None
+
+
+def write_atomically(
+    path: str | Path, content: bytes | str, sync: bool = True
+) -> None:
     """Write a file whole or not at all.
 
     Args:
         path: File; its folder is created, an older file is replaced.
         content: Bytes, or text that is written as UTF-8.
+        sync: Wait until the content is on the disk, so that it outlives a
+            power failure too. It takes milliseconds a file, too many for
+            thousands of small ones.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + _PARTIAL)
+    # Another process may be writing the same file.
+    partial = path.with_name(f'{path.name}.{os.getpid()}{_PARTIAL}')
     data = content.encode() if isinstance(content, str) else content
-    with open(partial, 'wb') as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    try:
+        with open(partial, 'wb') as file:
+            file.write(data)
+            file.flush()
+            if sync:
+                os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def newest_checkpoint(work_dir: str | Path) -> Path | None:

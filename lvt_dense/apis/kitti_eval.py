@@ -1,6 +1,7 @@
 """Score folders of KITTI result files."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from lvt_dense.compat import import_stack
@@ -14,6 +15,7 @@ def score_folders(
     missing_as_empty: bool = False,
     overlaps: str = 'strict',
     out: Path | None = None,
+    classes: Sequence[str] | None = None,
 ) -> str:
     """Score a folder of result files against a folder of labels.
 
@@ -25,22 +27,31 @@ def score_folders(
             detections.
         overlaps: ``'strict'`` or ``'loose'`` IoU thresholds.
         out: JSON file to write all figures to.
+        classes: Types of the label files to score; by default KITTI's Car,
+            Pedestrian and Cyclist.
 
     Returns:
         The figures as a table.
     """
     import_stack()  # before any module of ours that imports mmdet
+    from lvt_dense.datasets.kitti.results import read_folders
     from lvt_dense.evaluation.kitti.average_precision import (
+        CLASSES,
+        METRICS,
         evaluate_kitti,
         round_scores,
     )
     from lvt_dense.evaluation.kitti.metric import describe_small_counts
-    from lvt_dense.evaluation.kitti.results import format_table, read_folders
+    from lvt_dense.evaluation.kitti.table import format_table
 
+    classes = classes or CLASSES
     truth, found = read_folders(results, labels, ids, missing_as_empty)
-    scores = evaluate_kitti(truth, found, overlaps)
-    lines = [f'{len(truth)} frames, {overlaps} overlaps', format_table(scores)]
-    if note := describe_small_counts(truth):
+    scores = evaluate_kitti(truth, found, overlaps, classes)
+    lines = [
+        f'{len(truth)} frames, {overlaps} overlaps',
+        format_table(scores, METRICS, classes),
+    ]
+    if note := describe_small_counts(truth, classes):
         lines.append(note)
     if out:
         report = dict(

@@ -1,4 +1,4 @@
-"""Reads the plain folders of KITTI, and remembers what it read.
+"""Read the plain folders of KITTI, and remember what was read.
 
 The cache is a file of plain arrays in the user's cache folder, never a
 pickle. It counts only as long as the names, sizes and modification times of
@@ -6,32 +6,42 @@ all files of the frames are the same.
 """
 
 import hashlib
+import io
+import logging
 import os
-import sys
-import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 from mmengine.dist import is_main_process
-from mmengine.utils import ProgressBar
+from mmengine.logging import print_log
 from PIL import Image
+from tqdm import tqdm
 
 from lvt_dense.errors import UserError
+from lvt_dense.files import IMAGE_SUFFIXES, write_atomically
 
 from .labels import (
+    DONT_CARE,
     KittiObjects,
+    match_frame_ids,
     read_calib,
     read_frame_ids,
     read_labels,
 )
 
-# Labels may reach past the image by this share of its side. More, and the
-# image has been resized, so that neither its labels nor P2 hold for it.
+# Boxes that reach past the image by more than this share of its side are
+# clipped, and worth a word.
 EDGE_TOLERANCE = 0.02
+# A camera looks at the middle of its image. Beyond this share of a side its
+# center speaks for an image that was made smaller.
+_MAX_CENTER = 0.6
 
-_CACHE_VERSION = 1
+_CACHE_VERSION = 2
+_TEXT_SUFFIXES = ('.txt',)
 _Listing = dict[str, tuple[str, int, int]]
+_Content = tuple[np.ndarray, np.ndarray, list[KittiObjects]]
 
 
 @dataclass
@@ -39,11 +49,12 @@ class KittiFrame:
     """What is known of a frame before its image is read.
 
     Attributes:
-        sample_idx: the identifier, such as 000012.
-        img_path: path to the image.
-        image_size: width and height in pixels.
+        sample_idx: Identifier, such as 000012.
+        img_path: Path to the image.
+        image_size: Width and height in pixels; zeros for a file that is no
+            image.
         cam2img: (4, 4) projection matrix of camera 2.
-        objects: all labels including DontCare, None without label folder.
+        objects: All labels including DontCare, None without label folder.
     """
 
     sample_idx: str
@@ -59,22 +70,24 @@ def load_frames(
     calib_dir: str,
     label_dir: str | None = None,
 ) -> list[KittiFrame]:
-    """Reads the frames that a file lists.
+    """Read the frames that a file lists.
 
     Args:
-        ids_file: such as ImageSets/train.txt, one identifier a line.
-        image_dir: folder of the images, such as training/image_2.
-        calib_dir: folder of the calibration files.
-        label_dir: folder of the label files; None for a test set.
+        ids_file: Such as ImageSets/train.txt, one identifier a line; empty
+            for all frames of the folders.
+        image_dir: Folder of the images, such as training/image_2.
+        calib_dir: Folder of the calibration files.
+        label_dir: Folder of the label files; None for a test set.
 
     Raises:
-        UserError: a folder or file is missing, a file is malformed, or an
-            image has another size than its labels suggest.
+        UserError: A folder or file is missing, a file is malformed, or an
+            image has another size than its labels and camera are for.
     """
-    ids = read_frame_ids(ids_file)
     folders = [Path(image_dir), Path(calib_dir)]
     folders += [Path(label_dir)] if label_dir else []
-    listings = [_list_folder(folder) for folder in folders]
+    kinds = (IMAGE_SUFFIXES, _TEXT_SUFFIXES, _TEXT_SUFFIXES)
+    listings = [list_folder(f, kind) for f, kind in zip(folders, kinds)]
+    ids = _frame_ids(ids_file, folders, listings)
     _check_complete(ids_file, ids, folders, listings)
     digest = _digest(ids, folders, listings)
     cache = _cache_path(ids_file, folders)
@@ -83,7 +96,7 @@ def load_frames(
         content = _read_content(list(ids), folders, listings)
         _save_cache(cache, digest, content)
     sizes, cameras, objects = content
-    return [
+    frames = [
         KittiFrame(
             name,
             str(folders[0] / listings[0][name][0]),
@@ -93,18 +106,38 @@ def load_frames(
         )
         for name, size, camera, labels in zip(ids, sizes, cameras, objects)
     ]
+    if label_dir:
+        _check_boxes(frames, folders[2])
+    return frames
 
 
-def _list_folder(folder: Path) -> _Listing:
-    """File name, modification time and size under each stem."""
-    listing = {}
+def list_folder(folder: Path, suffixes: Iterable[str]) -> _Listing:
+    """List the files of a kind.
+
+    Args:
+        folder: Folder; hidden files are left out.
+        suffixes: Suffixes in lower case.
+
+    Returns:
+        File name, modification time and size under each stem.
+
+    Raises:
+        UserError: The folder cannot be read, or two files have one stem.
+    """
+    listing: _Listing = {}
     try:
         with os.scandir(folder) as entries:
-            for entry in entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
                 stem, suffix = os.path.splitext(entry.name)
-                if suffix.lower() in ('.png', '.jpg', '.jpeg', '.txt'):
-                    stat = entry.stat()
-                    listing[stem] = entry.name, stat.st_mtime_ns, stat.st_size
+                if stem.startswith('.') or suffix.lower() not in suffixes:
+                    continue
+                if stem in listing:
+                    raise UserError(
+                        f'{folder}: {listing[stem][0]} and {entry.name} are '
+                        'of one frame; remove one of the two'
+                    )
+                stat = entry.stat()
+                listing[stem] = entry.name, stat.st_mtime_ns, stat.st_size
     except OSError as error:
         raise UserError(
             f'{folder}: {error.strerror}; the data root needs the folders '
@@ -112,6 +145,36 @@ def _list_folder(folder: Path) -> _Listing:
             'ImageSets'
         ) from None
     return listing
+
+
+def image_size(path: str | Path) -> tuple[int, int] | None:
+    """Read width and height in pixels, or None from what is no image."""
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+
+
+def reach_beyond(bboxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Tell which 2D boxes (N, 4) reach far beyond an image of this size.
+
+    A few pixels are no fault: KITTI's own labels do, where an image is a
+    little smaller than most.
+    """
+    reach = np.maximum(-bboxes[:, :2], bboxes[:, 2:] - size) / size
+    return (reach > EDGE_TOLERANCE).any(1)
+
+
+def _frame_ids(
+    ids_file: str, folders: list[Path], listings: list[_Listing]
+) -> dict[str, int]:
+    if ids_file:
+        ids = read_frame_ids(ids_file)
+        return match_frame_ids(ids, listings[0], ids_file)
+    if not listings[0]:
+        raise UserError(f'{folders[0]}: holds no images')
+    return dict.fromkeys(listings[0], 0)
 
 
 def _check_complete(
@@ -124,58 +187,60 @@ def _check_complete(
         missing = [name for name in ids if name not in listing]
         if missing:
             more = f' (and {len(missing) - 1} more)' if missing[1:] else ''
+            place = f'{ids_file}:{ids[missing[0]]}' if ids_file else folders[0]
+            what = f'such as {min(listing)}' if listing else 'which is empty'
             raise UserError(
-                f'{ids_file}:{ids[missing[0]]}: frame {missing[0]}{more} has '
-                f'no file in {folder}; add the file or remove the line'
+                f'{place}: frame {missing[0]}{more} has no file in {folder}, '
+                f'{what}; add the file or remove the line'
             )
 
 
 def _read_content(
     ids: list[str], folders: list[Path], listings: list[_Listing]
-) -> tuple[np.ndarray, np.ndarray, list[KittiObjects]]:
+) -> _Content:
     sizes, cameras, objects = [], [], []
-    show = is_main_process() and sys.stderr.isatty()
-    bar = ProgressBar(len(ids), file=sys.stderr) if show else None
-    for done, name in enumerate(ids, 1):
+    # Without a terminal there is no bar.
+    hidden = None if is_main_process() else True
+    for name in tqdm(ids, 'reading KITTI', disable=hidden, leave=False):
         paths = [f / ls[name][0] for f, ls in zip(folders, listings)]
-        sizes.append(_image_size(paths[0]))
+        sizes.append(image_size(paths[0]) or (0, 0))
         cameras.append(read_calib(paths[1]))
         labels = KittiObjects.from_rows([], [])
         if len(paths) > 2:
             labels = read_labels(paths[2])
-            _check_size(paths[2], labels, paths[0], sizes[-1])
         objects.append(labels)
-        # Writing to a terminal 7,481 times takes longer than reading.
-        if bar and (done % 100 == 0 or done == len(ids)):
-            bar.update(done - bar.completed)
-    if bar:
-        sys.stderr.write('\n')
     return np.array(sizes), np.array(cameras), objects
 
 
-def _image_size(path: Path) -> tuple[int, int]:
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except OSError as error:
-        raise UserError(f'{path}: cannot be read as image: {error}') from None
-
-
-def _check_size(
-    label_path: Path,
-    labels: KittiObjects,
-    image_path: Path,
-    size: tuple[int, int],
-) -> None:
-    limit = (1 + EDGE_TOLERANCE) * np.array(size)
-    beyond = (labels.bboxes[:, 2:] > limit).any(1)
-    if beyond.any():
-        index = int(beyond.argmax())
-        x2, y2 = labels.bboxes[index, 2:]
-        raise UserError(
-            f'{label_path}:{index + 1}: a box reaches to ({x2:g}, {y2:g}), '
-            f'but {image_path} has {size[0]} x {size[1]} pixels; put back '
-            'the image at its original size'
+def _check_boxes(frames: list[KittiFrame], label_dir: Path) -> None:
+    """Refuse images of another size, and mention boxes beyond the edges."""
+    beyond: list[str] = []
+    for frame in frames:
+        if frame.objects is None or not frame.image_size[0]:
+            continue
+        boxes = frame.objects.bboxes
+        size = np.array(frame.image_size)
+        label_path = label_dir / f'{frame.sample_idx}.txt'
+        real = ~frame.objects.is_type(DONT_CARE)
+        centers = (boxes[:, :2] + boxes[:, 2:]) / 2
+        is_off = frame.cam2img[:2, 2] > _MAX_CENTER * size
+        outside = ((centers > size) & is_off).any(1) & real
+        if outside.any():
+            index = int(outside.argmax())
+            x2, y2 = boxes[index, 2:]
+            raise UserError(
+                f'{label_path}:{index + 1}: a box reaches to ({x2:g}, '
+                f'{y2:g}), but {frame.img_path} has {size[0]} x {size[1]} '
+                'pixels; put back the image at its original size'
+            )
+        far = reach_beyond(boxes, frame.image_size) & real
+        beyond += [f'{label_path}:{i + 1}' for i in np.flatnonzero(far)]
+    if beyond:
+        print_log(
+            f'{len(beyond)} boxes reach beyond their images, such as '
+            f'{beyond[0]}; training clips them',
+            logger='current',
+            level=logging.WARNING,
         )
 
 
@@ -190,48 +255,34 @@ def _digest(
 
 
 def _cache_path(ids_file: str, folders: list[Path]) -> Path:
-    """One file for each list of frames and set of folders."""
-    places = [str(Path(ids_file).resolve())]
+    """Name one file for each list of frames and set of folders."""
+    places = [str(Path(ids_file).resolve()) if ids_file else '']
     places += [str(folder.resolve()) for folder in folders]
     name = hashlib.sha256('\n'.join(places).encode()).hexdigest()[:16]
     base = os.environ.get('XDG_CACHE_HOME') or '~/.cache'
     return Path(base).expanduser() / 'lvt_dense' / f'kitti_{name}.npz'
 
 
-def _save_cache(
-    path: Path,
-    digest: str,
-    content: tuple[np.ndarray, np.ndarray, list[KittiObjects]],
-) -> None:
-    """Writes the cache as a whole or, where nothing can be written, not."""
+def _save_cache(path: Path, digest: str, content: _Content) -> None:
+    """Write the cache as a whole or, where nothing can be written, not."""
     sizes, cameras, objects = content
     together = KittiObjects.concatenate(objects)
-    arrays = {f.name: getattr(together, f.name) for f in fields(together)}
-    counts = np.array([len(labels) for labels in objects])
-    temporary = None
+    buffer = io.BytesIO()
+    np.savez(
+        buffer,
+        digest=np.array(digest),
+        sizes=sizes,
+        cameras=cameras,
+        counts=np.array([len(labels) for labels in objects]),
+        **{f.name: getattr(together, f.name) for f in fields(together)},
+    )
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            dir=path.parent, suffix='.tmp', delete=False
-        ) as file:
-            temporary = file.name
-            np.savez(
-                file,
-                digest=np.array(digest),
-                sizes=sizes,
-                cameras=cameras,
-                counts=counts,
-                **arrays,
-            )
-        os.replace(temporary, path)
+        write_atomically(path, buffer.getvalue())
     except OSError:
-        if temporary and os.path.exists(temporary):
-            os.unlink(temporary)
+        return
 
 
-def _load_cache(
-    path: Path, digest: str
-) -> tuple[np.ndarray, np.ndarray, list[KittiObjects]] | None:
+def _load_cache(path: Path, digest: str) -> _Content | None:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             if arrays['digest'].item() != digest:

@@ -1,51 +1,34 @@
-"""Reads MMDetection3D's info files of KITTI (kitti_infos_*.pkl, format v2).
+"""Read MMDetection3D's info files of KITTI (kitti_infos_*.pkl, format v2).
 
 A pickle can run any code when it is read. These files hold dicts, lists,
 numbers and arrays alone, so nothing else is admitted.
 """
 
-import pickle
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from lvt_dense.errors import UserError
+from lvt_dense.unpickling import DataUnpickler
 
 from .frames import KittiFrame
-from .labels import KittiObjects
-
-# What NumPy writes for arrays, scalars and their types; the module was
-# renamed in NumPy 2.
-_ARRAY_MODULES = ('numpy.core.multiarray', 'numpy._core.multiarray')
-_ALLOWED = {(name, f) for name in _ARRAY_MODULES
-            for f in ('_reconstruct', 'scalar')} | {
-    ('numpy', 'ndarray'), ('numpy', 'dtype')}  # fmt: skip
-
-
-class _DataUnpickler(pickle.Unpickler):
-    """An unpickler that builds plain data and arrays, and calls no code."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) in _ALLOWED:
-            return super().find_class(module, name)
-        raise pickle.UnpicklingError(f'it asks for {module}.{name}')
+from .labels import DONT_CARE, KittiObjects
 
 
 def load_infos(path: str, image_dir: str) -> list[KittiFrame]:
-    """Reads the frames of an info file.
+    """Read the frames of an info file.
 
     Args:
-        path: a kitti_infos_*.pkl of MMDetection3D 1.1 or later.
-        image_dir: folder of the images it names.
+        path: A kitti_infos_*.pkl of MMDetection3D 1.1 or later.
+        image_dir: Folder of the images it names.
 
     Raises:
-        UserError: the file is missing, holds anything but plain data, or
+        UserError: The file is missing, holds anything but plain data, or
             is of another format.
     """
     try:
         with open(path, 'rb') as file:
-            infos = _DataUnpickler(file).load()
+            infos = DataUnpickler(file).load()
     except OSError as error:
         raise UserError(f'{path}: {error.strerror}') from None
     except Exception as error:
@@ -70,17 +53,16 @@ def load_infos(path: str, image_dir: str) -> list[KittiFrame]:
         ) from None
 
 
-def _to_frame(info: dict, names: dict, image_dir: Path) -> KittiFrame:
+def _to_frame(
+    info: dict, names: dict[int, str], image_dir: Path
+) -> KittiFrame:
     camera = info['images']['CAM2']
     cam2img = np.eye(4)
     matrix = np.asarray(camera['cam2img'], dtype=np.float64)
     cam2img[: len(matrix)] = matrix
     objects = None
     if 'instances' in info:
-        rows = [_to_row(item, names) for item in info['instances']]
-        objects = KittiObjects.from_rows(
-            [name for name, _ in rows], [values for _, values in rows]
-        )
+        objects = _to_objects(info['instances'], names)
     return KittiFrame(
         f'{int(info["sample_idx"]):06d}',
         str(image_dir / Path(camera['img_path']).name),
@@ -90,9 +72,20 @@ def _to_frame(info: dict, names: dict, image_dir: Path) -> KittiFrame:
     )
 
 
-def _to_row(item: dict, names: dict) -> tuple[str, list[float]]:
-    """The name and the 14 numbers of a line of a label file."""
-    x, y, z, length, height, width, yaw = item['bbox_3d']
-    row = [item['truncated'], item['occluded'], item['alpha'], *item['bbox']]
-    row += [height, width, length, x, y, z, yaw]
-    return names.get(item['bbox_label'], 'DontCare'), row
+def _to_objects(items: list[dict], names: dict[int, str]) -> KittiObjects:
+    def gather(key: str, *shape: int) -> np.ndarray:
+        values = [item[key] for item in items]
+        return np.array(values, dtype=np.float64).reshape(-1, *shape)
+
+    return KittiObjects(
+        types=np.array(
+            [names.get(item['bbox_label'], DONT_CARE) for item in items],
+            dtype=np.str_,
+        ),
+        truncated=gather('truncated'),
+        occluded=gather('occluded').astype(np.int64),
+        alphas=gather('alpha'),
+        bboxes=gather('bbox', 4),
+        boxes_3d=gather('bbox_3d', 7),
+        scores=np.ones(len(items)),
+    )

@@ -11,7 +11,7 @@ reach 100; and detections too small for a difficulty are set aside whatever
 their class.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,22 +24,30 @@ CLASSES = ('Car', 'Pedestrian', 'Cyclist')
 METRICS = ('2d', 'bev', '3d', 'aos')
 DIFFICULTIES = ('easy', 'moderate', 'hard')
 
-# Overlap that a match must exceed: class -> metric -> IoU.
-OVERLAPS = {
-    'strict': {
-        'Car': {'2d': 0.7, 'bev': 0.7, '3d': 0.7},
-        'Pedestrian': {'2d': 0.5, 'bev': 0.5, '3d': 0.5},
-        'Cyclist': {'2d': 0.5, 'bev': 0.5, '3d': 0.5},
-    },
-    'loose': {
-        'Car': {'2d': 0.7, 'bev': 0.5, '3d': 0.5},
-        'Pedestrian': {'2d': 0.5, 'bev': 0.25, '3d': 0.25},
-        'Cyclist': {'2d': 0.5, 'bev': 0.25, '3d': 0.25},
-    },
-}
+# IoU that a match must exceed, for vehicles and for everything else: in all
+# metrics, and 'loose' in those seen from above and in space.
+_STRICT = (0.7, 0.5)
+_LOOSE = (0.5, 0.25)
+_VEHICLES = frozenset(
+    {
+        'bus',
+        'car',
+        'caravan',
+        'lorry',
+        'pickup',
+        'suv',
+        'taxi',
+        'trailer',
+        'train',
+        'tram',
+        'truck',
+        'van',
+        'vehicle',
+    }
+)
 
 # Classes so alike that detecting them is neither right nor wrong.
-_NEIGHBOURS = {'Car': ('Van',), 'Pedestrian': ('Person_sitting',)}
+_NEIGHBORS = {'Car': ('Van',), 'Pedestrian': ('Person_sitting',)}
 _MIN_HEIGHT = {'easy': 40, 'moderate': 25, 'hard': 25}
 _MAX_OCCLUSION = {'easy': 0, 'moderate': 1, 'hard': 2}
 _MAX_TRUNCATION = {'easy': 0.15, 'moderate': 0.3, 'hard': 0.5}
@@ -66,14 +74,18 @@ def evaluate_kitti(
     labels: Sequence[KittiObjects],
     results: Sequence[KittiObjects],
     overlaps: str = 'strict',
+    classes: Sequence[str] = CLASSES,
+    own_overlaps: Mapping[str, float] | None = None,
 ) -> Scores:
-    """Average precision in percent after KITTI's protocol.
+    """Compute average precision in percent after KITTI's protocol.
 
     Args:
-        labels: all labels of each frame, DontCare included.
-        results: the detections of the same frames, in the same order.
-        overlaps: 'strict' (IoU 0.7 for Car, 0.5 for Pedestrian and Cyclist)
-            or 'loose' (for BEV and 3D 0.5, 0.25, 0.25).
+        labels: All labels of each frame, DontCare included.
+        results: Detections of the same frames, in the same order.
+        overlaps: ``'strict'`` or ``'loose'``, see :func:`required_overlap`.
+        classes: Types of the label files, in any letter case.
+        own_overlaps: Strict overlaps by class, in (0, 1), other than those
+            of the protocol.
 
     Returns:
         ``scores['car_3d']['moderate']['R40']``, and likewise for all
@@ -86,26 +98,55 @@ def evaluate_kitti(
             f'{len(labels)} frames of labels and {len(results)} of results; '
             'both must be of the same frames'
         )
-    thresholds = OVERLAPS[overlaps]
     frames = _prepare(labels, results)
     scores: Scores = {}
-    for name in CLASSES:
+    for name in classes:
         for metric in METRICS[:3]:
-            threshold = thresholds[name][metric]
-            entry = scores[f'{name.lower()}_{metric}'] = {}
+            own = (own_overlaps or {}).get(name)
+            threshold = required_overlap(name, metric, overlaps, own)
+            entry = scores[score_key(name, metric)] = {}
             for difficulty in DIFFICULTIES:
                 precision, orientation = _curves(
                     frames, name, metric, difficulty, threshold
                 )
                 entry[difficulty] = _average(precision)
                 if metric == '2d':
-                    aos = scores.setdefault(f'{name.lower()}_aos', {})
+                    aos = scores.setdefault(score_key(name, 'aos'), {})
                     aos[difficulty] = _average(orientation)
     return scores
 
 
+def score_key(name: str, metric: str) -> str:
+    """Return the key of a class and metric in the scores."""
+    return f'{name.lower()}_{metric}'
+
+
+def required_overlap(
+    name: str, metric: str, overlaps: str, strict: float | None = None
+) -> float:
+    """Return the IoU that a match of a class must exceed.
+
+    Strict, it is 0.7 for vehicles and 0.5 for all other classes: KITTI's
+    values for Car, and for Pedestrian and Cyclist. Loose, it is 0.5 and 0.25
+    in the metrics 'bev' and '3d'.
+
+    Args:
+        name: The class.
+        metric: '2d', 'bev' or '3d'.
+        overlaps: 'strict' or 'loose'.
+        strict: The strict one, if it is another; the loose one then is
+            smaller in the same proportion.
+    """
+    index = 0 if name.lower() in _VEHICLES else 1
+    usual = _STRICT[index]
+    value = usual if strict is None else strict
+    if overlaps == 'loose' and metric != '2d':
+        return value * _LOOSE[index] / usual if strict else _LOOSE[index]
+    return value
+
+
 def round_scores(scores: Scores, digits: int = 4) -> Scores:
-    """The same figures with a number of decimals."""
+    """Round all figures to a number of decimals."""
     return {
         key: {
             level: {
@@ -121,7 +162,7 @@ def round_scores(scores: Scores, digits: int = 4) -> Scores:
 def count_valid(
     labels: Sequence[KittiObjects], name: str, difficulty: str
 ) -> int:
-    """Number of ground truths of a class that count at a difficulty."""
+    """Count the ground truths of a class that count at a difficulty."""
     truths = KittiObjects.concatenate(labels)
     return int((_truth_flags(truths, name, difficulty) == 0).sum())
 
@@ -152,7 +193,7 @@ def _frame_numbers(parts: Sequence[KittiObjects]) -> np.ndarray:
 def _truth_flags(
     truths: KittiObjects, name: str, difficulty: str
 ) -> np.ndarray:
-    """For each ground truth 0 counted, 1 ignored, -1 of another class."""
+    """Flag ground truths: 0 counted, 1 ignored, -1 of another class."""
     height = truths.bboxes[:, 3] - truths.bboxes[:, 1]
     hard = (
         (truths.occluded > _MAX_OCCLUSION[difficulty])
@@ -160,14 +201,14 @@ def _truth_flags(
         | (np.abs(height) <= _MIN_HEIGHT[difficulty])
     )
     own = truths.is_type(name)
-    neighbour = truths.is_type(*_NEIGHBOURS.get(name, ()))
-    return np.where(own, hard.astype(int), np.where(neighbour, 1, -1))
+    neighbor = truths.is_type(*_NEIGHBORS.get(name, ()))
+    return np.where(own, hard.astype(int), np.where(neighbor, 1, -1))
 
 
 def _detection_flags(
     detections: KittiObjects, name: str, difficulty: str
 ) -> np.ndarray:
-    """For each detection 0 counted, 1 too small, -1 of another class."""
+    """Flag detections: 0 counted, 1 too small, -1 of another class."""
     height = detections.bboxes[:, 3] - detections.bboxes[:, 1]
     small = np.abs(height) < _MIN_HEIGHT[difficulty]
     return np.where(small, 1, np.where(detections.is_type(name), 0, -1))
@@ -180,7 +221,7 @@ def _curves(
     difficulty: str,
     threshold: float,
 ) -> list[np.ndarray | None]:
-    """Precision and orientation similarity (41,) over recall, or None."""
+    """Compute precision and orientation (41,) over recall, or None."""
     truth_flags = _truth_flags(frames.truths, name, difficulty)
     flags = _detection_flags(frames.detections, name, difficulty)
     num_truths = int((truth_flags == 0).sum())
@@ -222,7 +263,7 @@ def _curves(
 
 
 def _score_levels(hits: np.ndarray, num_truths: int) -> np.ndarray:
-    """Scores at which recall comes closest to 0, 1/40, 2/40 ..."""
+    """Find the scores at which recall is closest to 0, 1/40, 2/40 ..."""
     hits = np.sort(hits)[::-1]
     levels, recall = [], 0.0
     for index, score in enumerate(hits):
@@ -245,7 +286,7 @@ def _false_positives(
     metric: str,
     threshold: float,
 ) -> np.ndarray:
-    """Number of false positives at each score level."""
+    """Count the false positives at each score level."""
     counted = flags == 0
     if metric == '2d':
         # DontCare regions have no place in space.
@@ -258,7 +299,7 @@ def _false_positives(
 
 
 def _similarity(frames: _Frames, pairs: Pairs) -> np.ndarray:
-    """Agreement (P,) of the observation angles, 0 to 1."""
+    """Compute how well the angles of pairs (P,) agree, 0 to 1."""
     difference = (
         frames.truths.alphas[pairs.truth]
         - frames.detections.alphas[pairs.detection]
@@ -267,7 +308,7 @@ def _similarity(frames: _Frames, pairs: Pairs) -> np.ndarray:
 
 
 def _envelope(values: np.ndarray) -> np.ndarray:
-    """Largest value at this or any later level, filled up with zeros."""
+    """Take the largest value at this or a later level, else zero."""
     curve = np.zeros(_NUM_RECALLS)
     curve[: len(values)] = values[:_NUM_RECALLS]
     return np.maximum.accumulate(curve[::-1])[::-1]

@@ -30,7 +30,7 @@ def root(tmp_path):
     return write_kitti(tmp_path / 'kitti')
 
 
-def load(root, split='train', **kwargs):
+def load(root, split='train', **kwargs) -> KittiMonoDataset:
     return KittiMonoDataset(
         data_root=str(root), ann_file=f'ImageSets/{split}.txt', **kwargs
     )
@@ -162,16 +162,109 @@ def test_missing_folder(root):
 def test_image_of_another_size_than_its_labels(root):
     path = root / 'training' / 'image_2' / '000000.png'
     Image.new('RGB', (240, 80)).save(path)
-    message = r'000000.txt:1: a box reaches to \(.*000000.png has 240 x 80'
+    message = r'000000.txt:2: a box reaches to \(.*000000.png has 240 x 80'
     with pytest.raises(UserError, match=message):
         load(root)
 
 
-def test_image_that_is_none(root):
+def test_boxes_may_reach_beyond_every_edge(root) -> None:
+    path = root / 'training' / 'label_2' / '000001.txt'
+    words = path.read_text().split()
+    lines = []
+    for box in ((-300, 5, 90, 60), (400, 5, 520, 60), (9, 100, 60, 190)):
+        lines.append(' '.join([*words[:4], *map(str, box), *words[8:]]))
+    path.write_text('\n'.join(lines))
+    boxes = [item['bbox'] for item in load(root).get_data_info(1)['instances']]
+    assert boxes == [[0, 5, 90, 60], [400, 5, 479, 60], [9, 100, 60, 159]]
+    labels = load(root, test_mode=True).get_data_info(1)['eval_labels']
+    assert labels.bboxes[0].tolist() == [-300, 5, 90, 60]
+
+
+def test_image_that_is_none(root) -> None:
     path = root / 'training' / 'image_2' / '000000.png'
     path.write_text('not found')
-    with pytest.raises(UserError, match='000000.png: cannot be read as image'):
+    message = '000000.png: cannot be read as image'
+    with pytest.raises(UserError, match=message):
+        load(root, test_mode=True)
+    # Training can do without it.
+    data = load(root)
+    assert [data.get_data_info(i)['img_id'] for i in range(len(data))] == [
+        '000001'
+    ]
+    path.with_name('000001.png').write_text('')
+    with pytest.raises(UserError, match=message):
         load(root)
+
+
+@pytest.mark.parametrize('suffix', ['.bmp', '.webp', '.JPG', '.tif'])
+def test_image_formats_and_text_beside_images(root, suffix) -> None:
+    folder = root / 'training' / 'image_2'
+    for path in list(folder.glob('*.png')):
+        Image.open(path).save(path.with_suffix(suffix))
+        path.unlink()
+        path.with_suffix('.txt').write_text('a note')
+        (folder / f'._{path.name}').write_text('of another system')
+    data = load(root, 'trainval')
+    assert len(data) == 4
+    assert data.get_data_info(3)['img_path'].endswith(suffix)
+
+
+def test_two_images_of_one_frame(root) -> None:
+    path = root / 'training' / 'image_2' / '000001.png'
+    Image.open(path).save(path.with_suffix('.jpg'))
+    with pytest.raises(UserError, match='000001.jpg and 000001.png are of'):
+        load(root)
+
+
+def test_identifiers_in_short(root) -> None:
+    (root / 'ImageSets' / 'short.txt').write_text('0\n000001.png\n')
+    data = load(root, 'short')
+    names = [data.get_data_info(i)['sample_idx'] for i in range(2)]
+    assert names == ['000000', '000001']
+
+
+@pytest.mark.parametrize(
+    'prefix',
+    [
+        None,
+        {},
+        dict(img='training/image_2'),
+        dict(calib='training/calib'),
+        dict(img='training/image_2', label='training/label_2'),
+        dict(img=None, label='training/label_2'),
+    ],
+)
+def test_folders_that_are_not_named(root, prefix) -> None:
+    assert load(root, data_prefix=prefix).get_cat_ids(0) == [2, 0]
+    data = load(root, data_prefix=dict(img='training/image_2'), test_mode=True)
+    assert data.get_data_info(0)['eval_labels'] is None
+
+
+def test_training_without_labels(root) -> None:
+    prefix = dict(img='training/image_2', label=None)
+    with pytest.raises(UserError, match='no labels to train on'):
+        load(root, data_prefix=prefix)
+
+
+def test_all_frames_without_a_list(root) -> None:
+    data = KittiMonoDataset(data_root=str(root), ann_file='')
+    assert len(data) == 4
+    (root / 'training' / 'label_2' / '000002.txt').unlink()
+    with pytest.raises(UserError, match='frame 000002 has no file in .*label'):
+        KittiMonoDataset(data_root=str(root), ann_file='')
+
+
+def test_no_object_of_the_classes(root) -> None:
+    message = 'train.txt: no object of the class Truck, Tram in 2 frames; '
+    with pytest.raises(UserError, match=message + '.*1 Van, 1 Cyclist'):
+        load(root, metainfo=dict(classes=('Truck', 'Tram')))
+    classes = dict(metainfo=dict(classes=('Truck',)))
+    assert len(load(root, test_mode=True, **classes)) == 2
+
+
+def test_mean_sizes_of_the_classes(root) -> None:
+    data = load(root, 'trainval', metainfo=dict(classes=('Car', 'Tram')))
+    assert data.mean_sizes == [(3.9667, 1.5333, 1.6333), None]
 
 
 def test_camera_of_an_image_alone(root, tmp_path):

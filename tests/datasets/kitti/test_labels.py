@@ -5,6 +5,9 @@ import pytest
 
 from lvt_dense.datasets.kitti.labels import (
     KittiObjects,
+    format_calib,
+    format_objects,
+    match_frame_ids,
     read_calib,
     read_frame_ids,
     read_labels,
@@ -61,6 +64,39 @@ def test_concatenate_keeps_the_order():
     assert KittiObjects.concatenate([]).bboxes.shape == (0, 4)
 
 
+def test_written_labels_are_those_that_were_read(tmp_path) -> None:
+    path = tmp_path / '000001.txt'
+    path.write_text(f'{CAR}\n{DONT_CARE}\n')
+    assert format_objects(read_labels(path)) == path.read_text()
+    regions = KittiObjects.dont_care([[503.89, 169.71, 590.61, 190.13]])
+    assert format_objects(regions) == f'{DONT_CARE}\n'
+    assert format_objects(KittiObjects.dont_care(np.zeros((0, 4)))) == ''
+
+
+@pytest.mark.parametrize('mark', [b'', b'\xef\xbb\xbf'])
+def test_byte_order_mark_and_windows_line_ends(tmp_path, mark) -> None:
+    path = tmp_path / '000001.txt'
+
+    def write(text: str) -> None:
+        path.write_bytes(mark + text.replace('\n', '\r\n').encode())
+
+    write(f'{CAR}\n{DONT_CARE}\n')
+    assert read_labels(path).types.tolist() == ['Car', 'DontCare']
+    write(f'{CAR} 0.75\n')
+    assert read_results(path).types.tolist() == ['Car']
+    write('P2: 9 0 1 0 0 9 1 0 0 0 1 0\n')
+    assert read_calib(path)[0, 0] == 9
+    write('000004\n000001\n')
+    assert list(read_frame_ids(path)) == ['000004', '000001']
+
+
+def test_written_calibration_is_read_back(tmp_path) -> None:
+    matrix = np.array([[7, 0, 6, 0.1], [0, 7, 1, 0.25], [0, 0, 1, 1e-3]])
+    path = tmp_path / '000001.txt'
+    path.write_text(format_calib(dict(P0=matrix * 2, P2=matrix)))
+    assert np.array_equal(read_calib(path)[:3], matrix)
+
+
 @pytest.mark.parametrize(
     'text, message',
     [
@@ -95,10 +131,11 @@ def test_files_that_are_missing_or_not_text(tmp_path):
 
 def test_calib(tmp_path):
     path = tmp_path / '000001.txt'
-    numbers = ' '.join(str(n) for n in range(12))
-    path.write_text(f'P0: 1 2\nP2: {numbers}\nP3: 1\n')
+    numbers = [700, 0, 600, 45, 0, 700, 170, 0.2, 0, 0, 1, 0.003]
+    text = ' '.join(map(str, numbers))
+    path.write_text(f'P0: 1 2\nP2: {text}\nP3: 1\n')
     matrix = read_calib(path)
-    assert matrix[:3].reshape(-1).tolist() == list(range(12))
+    assert matrix[:3].reshape(-1).tolist() == numbers
     assert matrix[3].tolist() == [0, 0, 0, 1]
 
 
@@ -108,6 +145,8 @@ def test_calib(tmp_path):
         ('P0: 1\nP3: 2\n', 'no line starts with "P2:"'),
         ('P0: 1\nP2: 1 2 3\n', ':2: P2 has 3 numbers'),
         ('P2: ' + 'nan ' * 12, ':1: "nan" is not a finite number'),
+        ('P2: ' + '0 ' * 12, ':1: P2 is the matrix of no camera'),
+        ('P2: 7 0 6 4 0 7 1 0 7 0 6 0', ':1: P2 is the matrix of no camera'),
     ],
 )
 def test_bad_calib_names_the_file(tmp_path, text, message):
@@ -121,6 +160,20 @@ def test_frame_ids(tmp_path):
     path = tmp_path / 'val.txt'
     path.write_text('000004\n\n000001\n')
     assert read_frame_ids(path) == {'000004': 1, '000001': 3}
+
+
+def test_frame_ids_with_suffix_or_without_zeros(tmp_path) -> None:
+    path = tmp_path / 'val.txt'
+    path.write_text('000004.png\n7\n000001.TXT\n12a\n')
+    ids = read_frame_ids(path)
+    assert list(ids) == ['000004', '7', '000001', '12a']
+    known = ['000004', '000007', '000001']
+    matched = match_frame_ids(ids, known, path)
+    assert matched == {'000004': 1, '000007': 2, '000001': 3, '12a': 4}
+    assert list(match_frame_ids({'7': 1}, ['7', '000007'], path)) == ['7']
+    path.write_text('7\n000007\n')
+    with pytest.raises(UserError, match=':2: frame 000007 .* line 1'):
+        match_frame_ids(read_frame_ids(path), known, path)
 
 
 @pytest.mark.parametrize(

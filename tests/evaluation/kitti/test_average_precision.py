@@ -14,9 +14,9 @@ from lvt_dense.evaluation.kitti.average_precision import (
     CLASSES,
     DIFFICULTIES,
     METRICS,
-    OVERLAPS,
     count_valid,
     evaluate_kitti,
+    required_overlap,
 )
 
 NONE = KittiObjects.from_rows([], [])
@@ -273,7 +273,7 @@ def test_arrays_agree_with_plain_loops(seed):
     seen = 0
     for name in CLASSES:
         for metric in METRICS[:3]:
-            minimum = OVERLAPS['loose'][name][metric]
+            minimum = required_overlap(name, metric, 'loose')
             for level in DIFFICULTIES:
                 r40, r11 = average_precision(
                     labels, results, name, metric, level, minimum
@@ -313,3 +313,26 @@ def test_official_figures(reference_dir):
                 assert found == pytest.approx(value, abs=1e-3)
                 checked += 1
     assert checked == 72
+
+
+@pytest.mark.parametrize(
+    'name, metric, overlaps, own, expected',
+    [
+        ('Car', '3d', 'strict', None, 0.7),
+        ('Car', '2d', 'loose', None, 0.7),
+        ('Car', 'bev', 'loose', None, 0.5),
+        ('Pedestrian', '3d', 'strict', None, 0.5),
+        ('Cyclist', '3d', 'loose', None, 0.25),
+        ('truck', '3d', 'strict', None, 0.7),
+        ('Van', 'bev', 'loose', None, 0.5),
+        ('Cow', '2d', 'strict', None, 0.5),
+        ('Cow', '3d', 'strict', 0.4, 0.4),
+        ('Cow', '3d', 'loose', 0.4, 0.2),
+        ('Cow', '2d', 'loose', 0.4, 0.4),
+    ],
+)
+def test_overlaps_by_class(
+    name: str, metric: str, overlaps: str, own: float | None, expected: float
+) -> None:
+    found = required_overlap(name, metric, overlaps, own)
+    assert found == pytest.approx(expected)

@@ -14,21 +14,21 @@ from mmdet.structures import DetDataSample
 from mmengine.evaluator import Evaluator
 from mmengine.structures import InstanceData
 
+from lvt_dense.datasets.kitti import results as kitti_results
 from lvt_dense.datasets.kitti.dataset import KittiMonoDataset
 from lvt_dense.datasets.kitti.labels import (
     KittiObjects,
     read_labels,
     read_results,
 )
-from lvt_dense.errors import UserError
-from lvt_dense.evaluation import kitti_results
-from lvt_dense.evaluation.kitti.metric import describe_small_counts
-from lvt_dense.evaluation.kitti.results import (
+from lvt_dense.datasets.kitti.results import (
     format_results,
-    format_table,
     read_folders,
     write_results,
 )
+from lvt_dense.errors import UserError
+from lvt_dense.evaluation.kitti.metric import describe_small_counts
+from lvt_dense.evaluation.kitti.table import format_table
 
 TOOL = Path(__file__).resolve().parents[3] / 'tools' / 'kitti_eval.py'
 ROW = [0.0, 0, 1.85, 387.63, 181.54, 423.81, 203.12, 1.67, 1.87, 3.69,
@@ -144,10 +144,13 @@ def test_table():
 # ------------------------------------------------------------------ metric
 
 
-def make_samples(root, **changes):
+def make_samples(root, classes=None, **changes):
     """Data samples of all frames, with the ground truth as predictions."""
     data = KittiMonoDataset(
-        data_root=str(root), ann_file='ImageSets/trainval.txt', test_mode=True
+        data_root=str(root),
+        ann_file='ImageSets/trainval.txt',
+        test_mode=True,
+        metainfo=dict(classes=classes) if classes else None,
     )
     samples = []
     for i in range(len(data)):
@@ -191,7 +194,7 @@ def test_metric_names_and_figures(tmp_path):
     figures = run_metric(*make_samples(root))
     strict = [key for key in figures if key.endswith('_strict')]
     loose = [key for key in figures if key.endswith('_loose')]
-    assert (len(strict), len(loose)) == (72, 36)
+    assert (len(strict), len(loose)) == (73, 36)
     # Three cars are three thresholds, the first of them at recall 0.
     assert figures['KITTI/Car_3D_AP40_moderate_strict'] == 2 / 40 * 100
     assert figures['KITTI/Car_AOS_AP40_hard_strict'] == pytest.approx(
@@ -200,6 +203,8 @@ def test_metric_names_and_figures(tmp_path):
     assert figures['KITTI/Cyclist_BEV_AP11_hard_loose'] == pytest.approx(
         100 / 11, abs=0.01
     )
+    # That of Car, by which checkpoints are selected.
+    assert figures['KITTI/3D_AP40_moderate_strict'] == 2 / 40 * 100
     # The only pedestrian is partly occluded, too hard for easy.
     assert math.isnan(figures['KITTI/Pedestrian_2D_AP40_easy_strict'])
 
@@ -243,6 +248,46 @@ def test_nan_in_predictions_names_the_frame(tmp_path):
     samples[3].pred_instances_3d.bboxes_3d[1, 2] = math.nan
     with pytest.raises(UserError, match='frame 000003: .*boxes_3d.*NaN'):
         run_metric(samples, meta)
+
+
+def test_classes_of_ones_own_have_their_metrics(tmp_path) -> None:
+    root = write_kitti(tmp_path / 'kitti')
+    samples, meta = make_samples(root, ('Van', 'cyclist'))
+    # A little too long for 0.7 in space, not for 0.6.
+    samples[0].pred_instances_3d.bboxes_3d[:, 3] *= 1.5
+    metrics = run_metric(samples, meta)
+    assert metrics['KITTI/Van_2D_AP40_hard_strict'] == 0
+    assert metrics['KITTI/Van_3D_AP11_hard_strict'] == 0
+    loose = run_metric(samples, meta, overlaps=dict(Van=0.6))
+    assert loose['KITTI/Van_3D_AP11_hard_strict'] == pytest.approx(
+        100 / 11, abs=0.01
+    )
+    assert loose['KITTI/cyclist_3D_AP11_hard_strict'] == pytest.approx(
+        100 / 11, abs=0.01
+    )
+    assert not any(key.startswith('KITTI/Car') for key in metrics)
+    # The van is largely occluded, so that the mean is the cyclist's alone.
+    assert math.isnan(metrics['KITTI/Van_3D_AP40_moderate_strict'])
+    assert metrics['KITTI/3D_AP40_moderate_strict'] == 0
+
+
+@pytest.mark.parametrize(
+    'overlaps, message',
+    [
+        (dict(Car=1.5), 'IoU of Car is 1.5; give a number between 0 and 1'),
+        (dict(Bus=0.5), 'Bus is no class.*Car, Pedestrian, Cyclist'),
+    ],
+)
+def test_overlaps_that_are_none(tmp_path, overlaps, message) -> None:
+    samples, meta = make_samples(write_kitti(tmp_path / 'kitti'))
+    with pytest.raises(UserError, match=message):
+        run_metric(samples, meta, overlaps=overlaps)
+
+
+def test_more_classes_predicted_than_there_are(tmp_path) -> None:
+    samples, meta = make_samples(write_kitti(tmp_path / 'kitti'))
+    with pytest.raises(UserError, match='predicts class 2, .* has 1 classes'):
+        run_metric(samples, dict(meta, classes=('Car',)))
 
 
 # ------------------------------------------------------------------ script
@@ -337,4 +382,6 @@ def test_small_counts_are_named():
     # 68 px high and without any occlusion: it counts for all three.
     assert 'Car easy 21 (50.0)' in text and 'Car hard 21 (50.0)' in text
     assert 'Pedestrian' not in text
+    low = [KittiObjects.from_rows(['Van'] * 2, [ROW] * 2)]
+    assert 'Van 0 of 2' in describe_small_counts(low, ['Van', 'Car'])
     assert describe_small_counts(labels * 2) == ''
