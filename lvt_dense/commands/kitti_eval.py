@@ -18,6 +18,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--ids', help='list of the frames to score, such as val.txt'
     )
     parser.add_argument(
+        '--classes',
+        nargs='+',
+        metavar='NAME',
+        help='types of the label files to score (default: Car Pedestrian '
+        'Cyclist); vehicles need IoU 0.7, others 0.5',
+    )
+    parser.add_argument(
         '--missing-as-empty',
         action='store_true',
         help='count frames without result file as without detections',
@@ -42,5 +49,6 @@ def run(args: argparse.Namespace) -> None:
         missing_as_empty=args.missing_as_empty,
         overlaps=args.overlaps,
         out=args.out,
+        classes=args.classes,
     )
     print(table)

@@ -162,7 +162,7 @@ def test_missing_folder(root):
 def test_image_of_another_size_than_its_labels(root):
     path = root / 'training' / 'image_2' / '000000.png'
     Image.new('RGB', (240, 80)).save(path)
-    message = r'000000.txt:2: a box reaches to \(.*000000.png has 240 x 80'
+    message = r'000000.txt:1: a box reaches to \(.*000000.png has 240 x 80'
     with pytest.raises(UserError, match=message):
         load(root)
 
@@ -183,7 +183,7 @@ def test_boxes_may_reach_beyond_every_edge(root) -> None:
 def test_image_that_is_none(root) -> None:
     path = root / 'training' / 'image_2' / '000000.png'
     path.write_text('not found')
-    message = '000000.png: cannot be read as image'
+    message = '000000.png.*: cannot be read as image'
     with pytest.raises(UserError, match=message):
         load(root, test_mode=True)
     # Training can do without it.

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from kitti_folders import write_kitti
+from helpers.kitti import write_kitti
 from mmdet.registry import DATASETS
 
 from lvt_dense.datasets.kitti.folder import is_kitti_folder, scan_kitti_folder

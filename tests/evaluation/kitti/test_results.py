@@ -1,10 +1,7 @@
 """Result folders, the metric, and the script that scores a folder."""
 
-import importlib.util
 import json
 import math
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +11,7 @@ from mmdet.structures import DetDataSample
 from mmengine.evaluator import Evaluator
 from mmengine.structures import InstanceData
 
+from lvt_dense.commands.main import main
 from lvt_dense.datasets.kitti import results as kitti_results
 from lvt_dense.datasets.kitti.dataset import KittiMonoDataset
 from lvt_dense.datasets.kitti.labels import (
@@ -30,7 +28,6 @@ from lvt_dense.errors import UserError
 from lvt_dense.evaluation.kitti.metric import describe_small_counts
 from lvt_dense.evaluation.kitti.table import format_table
 
-TOOL = Path(__file__).resolve().parents[3] / 'tools' / 'kitti_eval.py'
 ROW = [0.0, 0, 1.85, 387.63, 181.54, 423.81, 203.12, 1.67, 1.87, 3.69,
        -16.53, 2.39, 58.49, 1.57, 0.625]  # fmt: skip
 NONE = KittiObjects.from_rows([], [])
@@ -293,15 +290,8 @@ def test_more_classes_predicted_than_there_are(tmp_path) -> None:
 # ------------------------------------------------------------------ script
 
 
-def call_tool(*args):
-    spec = importlib.util.spec_from_file_location('kitti_eval_tool', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    argv, sys.argv = sys.argv, [str(TOOL), *map(str, args)]
-    try:
-        module.main()
-    finally:
-        sys.argv = argv
+def call_tool(*args: object) -> None:
+    main('kitti-eval', list(map(str, args)))
 
 
 def run_tool(results, labels, tmp_path, *args):
@@ -324,6 +314,12 @@ def test_script_writes_all_figures(folders, tmp_path, capsys):
     assert set(values) == {None}
     table = capsys.readouterr().out
     assert 'Car 3D' in table and 'Cyclist AOS' in table
+
+
+def test_script_scores_other_classes(folders, tmp_path, capsys) -> None:
+    report = run_tool(*folders, tmp_path, '--classes', 'Truck', 'Car')
+    assert {key.split('_')[0] for key in report['ap']} == {'truck', 'car'}
+    assert 'Truck AOS' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
