@@ -1,8 +1,8 @@
 """Training, for detection, segmentation and monocular 3D alike."""
 
 from pathlib import Path
+from typing import Any
 
-import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
@@ -19,6 +19,7 @@ from .runs import (
     use_launcher,
     work_dir_of,
 )
+from .train_options import apply_options
 
 KEPT = 2  # checkpoints at least: the old one goes before the new one is there
 
@@ -27,9 +28,8 @@ def train(
     cfg: Config,
     work_dir: str | None = None,
     resume: bool | str = False,
-    amp: bool = False,
-    auto_scale_lr: bool = False,
     launcher: str = 'none',
+    **options: Any,
 ) -> Runner:
     """Train the model of a config.
 
@@ -39,10 +39,10 @@ def train(
             ``work_dirs/<name of the config>``.
         resume: True continues from the newest complete checkpoint in
             ``work_dir``, a path from that one.
-        amp: Mixed precision; needs an accelerator.
-        auto_scale_lr: Scale the learning rate by total batch size over the
-            config's ``auto_scale_lr.base_batch_size``.
         launcher: How the processes were started, as in MMEngine.
+        **options: ``epochs``, ``batch_size``, ``workers``, ``seed``,
+            ``device``, ``amp``, ``auto_scale_lr``, ``log``, ``per_class`` and
+            ``patience``, see :func:`.train_options.apply_options`.
 
     Returns:
         The runner, after training.
@@ -55,47 +55,19 @@ def train(
     use_launcher(cfg, launcher)
     cfg.work_dir = str(work_dir_of(cfg, work_dir))
     check_data(cfg, [s for s in ('train', 'val') if f'{s}_cfg' in cfg])
-    if amp:
-        _use_amp(cfg)
-    if auto_scale_lr:
-        _use_scaled_lr(cfg)
+    changes = apply_options(cfg, **options)
     if resume:
         _resume(cfg, resume)
     _save_safely(cfg)
     with explained(cfg):
         runner = build_runner(cfg)
+        for line in changes:
+            runner.logger.info(line)
         if resume:
             state = read_state_dict(cfg.load_from)
             check_fit(runner.model, state, cfg.load_from)
         runner.train()
     return runner
-
-
-def _use_amp(cfg: Config) -> None:
-    if not torch.cuda.is_available():
-        raise UserError(
-            '--amp needs a GPU, and this machine has none: leave it out'
-        )
-    wrapper = cfg.optim_wrapper
-    if wrapper.get('type', 'OptimWrapper') not in (
-        'OptimWrapper',
-        'AmpOptimWrapper',
-    ):
-        raise UserError(
-            f'--amp does not work with optim_wrapper.type={wrapper.type!r}'
-        )
-    wrapper.type = 'AmpOptimWrapper'
-    wrapper.setdefault('loss_scale', 'dynamic')
-
-
-def _use_scaled_lr(cfg: Config) -> None:
-    scaling = cfg.get('auto_scale_lr')
-    if not scaling or 'base_batch_size' not in scaling:
-        raise UserError(
-            '--auto-scale-lr: the config lacks auto_scale_lr.base_batch_size; '
-            'set it with --cfg-options auto_scale_lr.base_batch_size=N'
-        )
-    scaling.enable = True
 
 
 def _resume(cfg: Config, resume: bool | str) -> None:

@@ -17,6 +17,7 @@ from lvt_dense.commands.arguments import (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add_config(parser)
+    _add_size(parser)
     parser.add_argument('--work-dir', help='folder of logs and checkpoints')
     parser.add_argument(
         '--resume',
@@ -27,6 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='continue from CKPT, or from the newest one in the work dir',
     )
     parser.add_argument('--amp', action='store_true', help='mixed precision')
+    parser.add_argument('--device', help='cpu, cuda or cuda:N')
+    parser.add_argument('--seed', type=int, help='of all random numbers')
+    _add_figures(parser)
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',
@@ -34,6 +38,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--backbone', help='swap this backbone in first')
     add_launcher(parser)
+
+
+def _add_size(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--epochs',
+        type=int,
+        help='passes through the data; schedule, warm-up and averaged weights '
+        'follow',
+    )
+    parser.add_argument(
+        '--batch-size',
+        type=int,
+        help='images a GPU and iteration; the learning rate follows',
+    )
+    parser.add_argument(
+        '--workers', type=int, help='processes a GPU that load data'
+    )
+
+
+def _add_figures(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--log',
+        choices=['tensorboard', 'wandb'],
+        help='send figures there as well',
+    )
+    parser.add_argument(
+        '--per-class',
+        action='store_true',
+        help='log the figures of every class',
+    )
+    parser.add_argument(
+        '--patience',
+        type=int,
+        help='stop after so many validations without a better figure',
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -49,4 +88,12 @@ def run(args: argparse.Namespace) -> None:
         amp=args.amp,
         auto_scale_lr=args.auto_scale_lr,
         launcher=args.launcher,
+        epochs=args.epochs,
+        batch_size=args.batch_size,
+        workers=args.workers,
+        seed=args.seed,
+        device=args.device,
+        log=args.log,
+        per_class=args.per_class,
+        patience=args.patience,
     )
