@@ -5,22 +5,25 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.dist import is_main_process
+from mmengine.hooks import EMAHook
+from mmengine.registry import HOOKS, METRICS, init_default_scope
 
 from lvt_dense.checkpoints import read_state_dict
 from lvt_dense.compat import allow_own_checkpoints, import_stack
 from lvt_dense.config import dataset_cfgs, evaluators
 from lvt_dense.errors import UserError
 from lvt_dense.files import write_atomically
+from lvt_dense.registry import find_class
 
 from .checks import check_data
 from .runs import (
     build_runner,
     check_fit,
-    explained,
+    explain_errors,
+    find_work_dir,
     use_launcher,
-    work_dir_of,
 )
 
 
@@ -46,12 +49,12 @@ def test(
             format, or a ``.pkl`` file with all data samples.
         show_dir: Folder of pictures, ground truth beside prediction.
         score_thr: Lowest score of an object that is drawn.
-        opacity: Weight of the colour in overlays, in [0, 1].
+        opacity: Weight of the color in overlays, in [0, 1].
         tta: Test-time augmentation, as the config's ``tta_pipeline`` says.
         launcher: How the processes were started, as in MMEngine.
 
     Returns:
-        The figures by name.
+        The metrics by name.
 
     Raises:
         UserError: Data, checkpoint or output cannot be used.
@@ -59,7 +62,8 @@ def test(
     allow_own_checkpoints()
     import_stack()
     use_launcher(cfg, launcher)
-    cfg.work_dir = str(work_dir_of(cfg, work_dir))
+    init_default_scope(cfg.get('default_scope') or 'mmdet')
+    cfg.work_dir = str(find_work_dir(cfg, work_dir))
     cfg.load_from = str(checkpoint)
     cfg.resume = False
     state = read_state_dict(checkpoint)
@@ -69,7 +73,7 @@ def test(
     if tta:
         _use_tta(cfg)
     _leave_out_averaging(cfg)
-    with tempfile.TemporaryDirectory() as folder, explained(cfg):
+    with tempfile.TemporaryDirectory() as folder, explain_errors(cfg):
         if out:
             _write_predictions(cfg, Path(out), Path(folder))
         runner = build_runner(cfg)
@@ -78,11 +82,11 @@ def test(
         metrics = runner.test()
         if out:
             _collect(Path(out), Path(folder))
-    figures = {name: float(value) for name, value in metrics.items()}
+    metrics = {name: float(value) for name, value in metrics.items()}
     if is_main_process():
         target = Path(cfg.work_dir, 'metrics.json')
-        write_atomically(target, json.dumps(figures, indent=2) + '\n')
-    return figures
+        write_atomically(target, json.dumps(metrics, indent=2) + '\n')
+    return metrics
 
 
 def _draw(cfg: Config, **options: Any) -> None:
@@ -96,7 +100,7 @@ def _leave_out_averaging(cfg: Config) -> None:
     cfg.custom_hooks = [
         hook
         for hook in cfg.get('custom_hooks') or []
-        if 'EMAHook' not in str(hook.get('type'))
+        if not issubclass(find_class(HOOKS, hook), EMAHook)
     ]
 
 
@@ -119,7 +123,7 @@ def _write_predictions(cfg: Config, out: Path, folder: Path) -> None:
             dict(type='DumpResults', out_file_path=str(folder / 'all.pkl')),
         ]
         return
-    coco = [e for e in evaluators(cfg, 'test') if 'Coco' in str(e.type)]
+    coco = [e for e in evaluators(cfg, 'test') if _writes_coco_results(e)]
     if out.suffix != '.json' or not coco:
         raise UserError(
             f'--out {out}: give a .pkl file'
@@ -127,6 +131,14 @@ def _write_predictions(cfg: Config, out: Path, folder: Path) -> None:
             + '; .json is for data sets with a COCO evaluator'
         )
     coco[0].outfile_prefix = str(folder / 'result')
+
+
+def _writes_coco_results(evaluator: ConfigDict) -> bool:
+    try:
+        from mmdet.evaluation import CocoMetric
+    except ImportError:
+        return False
+    return issubclass(find_class(METRICS, evaluator), CocoMetric)
 
 
 def _collect(out: Path, folder: Path) -> None:

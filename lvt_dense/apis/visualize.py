@@ -1,7 +1,8 @@
 """Predictions on images of any kind as pictures and JSON."""
 
 import json
-from glob import glob
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,25 +10,26 @@ import mmcv
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.dataset import Compose, pseudo_collate
+from mmengine.dataset import pseudo_collate
+from mmengine.logging import print_log
 from mmengine.model.utils import revert_sync_batchnorm
-from mmengine.registry import DATASETS, MODELS, VISUALIZERS, init_default_scope
+from mmengine.registry import MODELS, VISUALIZERS, init_default_scope
 from mmengine.structures import BaseDataElement
-from mmengine.utils import track_iter_progress
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from lvt_dense.checkpoints import read_state_dict
 from lvt_dense.compat import import_stack
-from lvt_dense.config import dataset_cfgs
 from lvt_dense.errors import UserError
 from lvt_dense.files import write_atomically
+from lvt_dense.metainfo import Metainfo, find_metainfo, merge_metainfo
 from lvt_dense.visualization.draw import save_picture
+from lvt_dense.visualization.pictures import check_targets
 
-from .checks import check_data
+from .inputs import Inputs, find_inputs
 from .runs import check_fit
 
-IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
-SPLITS = ('train', 'val', 'test')
+NAMED = 5  # files that an error message names; the log has all
 
 
 def visualize(
@@ -44,6 +46,9 @@ def visualize(
 ) -> list[dict]:
     """Predict, and write pictures and ``predictions.json``.
 
+    The pictures lie in ``out`` as their images do in ``source``. Images that
+    cannot be read are left out and named at the end.
+
     Args:
         cfg: Config of any task.
         checkpoint: Its checkpoint.
@@ -53,9 +58,10 @@ def visualize(
         out: Folder for the results.
         annotations: Ground truth of the images of ``source``: a COCO
             annotation file, or a folder of label maps.
-        batch_size: Images that are predicted together.
+        batch_size: Images that are read together; those of one size are
+            predicted together.
         score_thr: Lowest score of an object that is drawn or written.
-        opacity: Weight of the colour in overlays, in [0, 1].
+        opacity: Weight of the color in overlays, in [0, 1].
         limit: Number of images at most.
         device: As in PyTorch; by default a GPU if there is one.
 
@@ -63,41 +69,49 @@ def visualize(
         One record an image, as they are in ``predictions.json``.
 
     Raises:
-        UserError: No image is found, or an input cannot be used.
+        UserError: No image is found, an input cannot be used, or a file in
+            ``out`` is in the way. Where only some images cannot be read, the
+            results of all others are written before.
     """
     import_stack()
     init_default_scope(cfg.get('default_scope', 'mmdet'))
+    inputs = find_inputs(cfg, source, out, annotations, limit)
+    check_targets(out, inputs.names, '--out', inputs.paths)
     device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
     model = load_model(cfg, checkpoint, device)
-    infos, pipeline, metainfo = _inputs(cfg, source, annotations)
-    infos = infos[:limit]
-    has_truth = annotations is not None or _is_split(source)
+    metainfo = merge_metainfo(inputs.metainfo, find_metainfo(cfg, checkpoint))
     visualizer = VISUALIZERS.build(dict(cfg.visualizer, vis_backends=None))
     visualizer.dataset_meta = metainfo
     if opacity is not None:
         visualizer.alpha = opacity
-    records, names = [], _names([info['img_path'] for info in infos])
-    batches = [
-        range(start, min(start + batch_size, len(infos)))
-        for start in range(0, len(infos), batch_size)
-    ]
-    for batch in track_iter_progress(batches):
-        data = pseudo_collate([pipeline(dict(infos[i])) for i in batch])
-        with torch.no_grad():
-            samples = model.test_step(data)
-        for index, sample in zip(batch, samples):
-            path = infos[index]['img_path']
-            image = mmcv.imread(path, channel_order='rgb')
-            target = Path(out, f'{names[index]}.png')
+    records: dict[int, dict] = {}
+    failures = []
+    try:
+        for found in tqdm(
+            _predict(model, inputs, max(batch_size, 1)), total=len(inputs)
+        ):
+            path, name = inputs.paths[found.index], inputs.names[found.index]
+            if found.error is not None:
+                failures.append((path, found.error))
+                continue
+            picture = Path(out, f'{name}.png')
             save_picture(
-                visualizer, image, sample, target, score_thr, has_truth
+                visualizer,
+                mmcv.imread(path, channel_order='rgb'),
+                found.sample,
+                picture,
+                score_thr,
+                inputs.has_truth,
             )
-            record = dict(image=path, picture=str(target))
-            record.update(_plain(sample, score_thr, metainfo))
-            records.append(record)
-    text = json.dumps(records, indent=1)
-    write_atomically(Path(out, 'predictions.json'), text + '\n')
-    return records
+            record = dict(image=path, picture=str(picture))
+            record.update(to_record(found.sample, score_thr, metainfo))
+            records[found.index] = record
+    finally:  # also what an interrupted run has done
+        results = [records[index] for index in sorted(records)]
+        text = json.dumps(results, indent=1)
+        write_atomically(Path(out, 'predictions.json'), text + '\n')
+    _report(failures, len(inputs), out)
+    return results
 
 
 def load_model(cfg: Config, checkpoint: str, device: str = 'cpu') -> nn.Module:
@@ -113,116 +127,101 @@ def load_model(cfg: Config, checkpoint: str, device: str = 'cpu') -> nn.Module:
     return revert_sync_batchnorm(model).to(device).eval()
 
 
-def _inputs(
-    cfg: Config, source: str, annotations: str | None
-) -> tuple[list[dict], Compose, dict]:
-    """Infos of the images, the pipeline for them, and the data's classes."""
-    if _is_split(source):
-        check_data(cfg, [source])
-        dataset = _build_dataset(next(dataset_cfgs(cfg, source)), cfg)
-        infos = [dataset.get_data_info(i) for i in range(len(dataset))]
-        return infos, dataset.pipeline, dataset.metainfo
-    paths = find_images(source)
-    if annotations is not None:
-        return _annotated(cfg, paths, annotations)
-    dataset = next(dataset_cfgs(cfg, 'test'))
-    steps = [t for t in dataset.pipeline if not _needs_annotations(t)]
-    dataset_cls = DATASETS.get(dataset.type)
-    describe = getattr(dataset_cls, 'image_info', _image_info)
-    infos = [
-        dict(describe(str(path)), img_id=i) for i, path in enumerate(paths)
-    ]
-    return infos, Compose(steps), _metainfo(cfg, dataset, dataset_cls)
+@dataclass
+class _Found:
+    """What came of an image: a sample with predictions, or an error."""
+
+    index: int
+    sample: BaseDataElement | None = None
+    error: Exception | None = None
 
 
-def _is_split(source: str) -> bool:
-    return source in SPLITS and not Path(source).exists()
+def _predict(
+    model: nn.Module, inputs: Inputs, batch_size: int
+) -> Iterator[_Found]:
+    """Predict on all images, those of a batch that have one size at once."""
+    for start in range(0, len(inputs), batch_size):
+        groups: dict[tuple, list[tuple[int, Any]]] = {}
+        for index in range(start, min(start + batch_size, len(inputs))):
+            try:
+                data = inputs.load(index)
+            except Exception as error:  # each decoder has its own
+                yield _Found(index, error=error)
+            else:
+                size = tuple(data['inputs'].shape)
+                groups.setdefault(size, []).append((index, data))
+        for group in groups.values():
+            yield from _predict_together(model, group)
 
 
-def find_images(source: str) -> list[Path]:
-    """Images of a path, a folder or a glob pattern, in order.
+@torch.no_grad()
+def _run(model: nn.Module, data: Sequence[Any]) -> list[BaseDataElement]:
+    return model.test_step(pseudo_collate(list(data)))
+
+
+def _predict_together(
+    model: nn.Module, group: list[tuple[int, Any]]
+) -> Iterator[_Found]:
+    try:
+        samples = _run(model, [data for _, data in group])
+    except Exception as error:
+        if len(group) == 1:
+            yield _Found(group[0][0], error=error)
+            return
+        for each in group:
+            yield from _predict_together(model, [each])
+        return
+    for (index, _), sample in zip(group, samples):
+        yield _Found(index, sample)
+
+
+def _report(
+    failures: list[tuple[str, Exception]], count: int, out: str
+) -> None:
+    """Name the images that were left out.
 
     Raises:
-        UserError: There is none.
+        UserError: There are some.
+        Exception: All images failed in one way, which is no fault of theirs.
     """
-    path = Path(source).expanduser()
-    if path.is_dir():
-        found = [p for p in path.rglob('*') if p.suffix.lower() in IMAGES]
-    elif path.is_file():
-        found = [path]
-    else:
-        found = [Path(p) for p in glob(str(path), recursive=True)]
-    if not found:
-        raise UserError(
-            f'{source}: no image; give an image, a folder or a pattern of '
-            f'{", ".join(IMAGES)} files, or one of {", ".join(SPLITS)}'
-        )
-    return sorted(found)
+    if not failures:
+        return
+    for path, error in failures:
+        print_log(f'{path} is left out: {_describe(error)}', level='WARNING')
+    first = failures[0][1]
+    if len(failures) == count and not isinstance(first, UserError):
+        raise first
+    shown = '; '.join(
+        f'{path} ({_describe(error)})' for path, error in failures[:NAMED]
+    )
+    more = '; ...' if len(failures) > NAMED else ''
+    raise UserError(
+        f'{len(failures)} of {count} images cannot be used: {shown}{more}. '
+        f'The results of the others are in {out}'
+    )
 
 
-def _image_info(path: str) -> dict:
-    return dict(img_path=path)
+def _describe(error: Exception) -> str:
+    text = ' '.join(str(error).split())[:200]
+    if isinstance(error, UserError):
+        return text
+    return f'{type(error).__name__}: {text}'
 
 
-def _needs_annotations(transform: dict) -> bool:
-    return 'Annotations' in str(transform['type'])
-
-
-def _metainfo(cfg: Config, dataset: dict, dataset_cls: type) -> dict:
-    metainfo = dict(getattr(dataset_cls, 'METAINFO', {}))
-    metainfo.update(dataset.get('metainfo') or {})
-    return metainfo
-
-
-def _build_dataset(dataset: dict, cfg: Config) -> Any:
-    pipeline = next(dataset_cfgs(cfg, 'test')).pipeline
-    dataset = dict(dataset, pipeline=pipeline, test_mode=True)
-    return DATASETS.build(dataset)
-
-
-def _annotated(
-    cfg: Config, paths: list[Path], annotations: str
-) -> tuple[list[dict], Compose, dict]:
-    given = Path(annotations)
-    folder = paths[0].parent
-    dataset = dict(next(dataset_cfgs(cfg, 'test')), data_root='')
-    dataset.pop('indices', None)
-    if given.suffix == '.json':
-        dataset.update(ann_file=annotations, data_prefix=dict(img=str(folder)))
-    elif given.is_dir() and 'Seg' in str(cfg.model.data_preprocessor.type):
-        prefix = dict(img_path=str(folder), seg_map_path=annotations)
-        dataset.update(ann_file='', data_prefix=prefix)
-    else:
-        raise UserError(
-            f'--annotations {annotations}: give a COCO .json file, or for '
-            'segmentation a folder of label maps; for other ground truth '
-            'name a split of the config (train, val, test) as the source'
-        )
-    if not given.exists():
-        raise UserError(f'--annotations {annotations} is not there')
-    built = _build_dataset(dataset, cfg)
-    wanted = {path.resolve() for path in paths}
-    infos = [built.get_data_info(i) for i in range(len(built))]
-    infos = [i for i in infos if Path(i['img_path']).resolve() in wanted]
-    if not infos:
-        raise UserError(
-            f'--annotations {annotations} knows none of the images'
-        )
-    return infos, built.pipeline, built.metainfo
-
-
-def _names(paths: list[str]) -> list[str]:
-    """Names for the pictures: the stems, made unique by their folders."""
-    stems = [Path(path).stem for path in paths]
-    if len(set(stems)) == len(stems):
-        return stems
-    return ['_'.join(Path(p).with_suffix('').parts[-3:]) for p in paths]
-
-
-def _plain(
-    sample: BaseDataElement, score_thr: float, metainfo: dict
+def to_record(
+    sample: BaseDataElement, score_thr: float, metainfo: Metainfo
 ) -> dict[str, Any]:
-    """Predicted instances as lists; label maps are in the pictures."""
+    """Convert predicted instances to plain lists.
+
+    Args:
+        sample: Predictions of any task; label maps are in the pictures.
+        score_thr: Lowest score of an object that is kept.
+        metainfo: With the ``classes`` that name the labels.
+
+    Returns:
+        ``pred_instances`` or ``pred_instances_3d`` with boxes, scores,
+        labels, ``names``, and masks in COCO's run-length code.
+    """
     record: dict[str, Any] = {}
     classes = metainfo.get('classes', ())
     for field in ('pred_instances', 'pred_instances_3d'):
@@ -235,8 +234,10 @@ def _plain(
             continue
         kept = scores >= score_thr
         record[field] = {
-            key: _listed(
-                value[kept.numpy()] if _is_array(value) else value[kept]
+            key: _to_list(
+                value[kept.numpy()]
+                if isinstance(value, np.ndarray)
+                else value[kept]
             )
             for key, value in found.items()
         }
@@ -247,11 +248,7 @@ def _plain(
     return record
 
 
-def _is_array(value: Any) -> bool:
-    return isinstance(value, np.ndarray)
-
-
-def _listed(value: Any) -> Any:
+def _to_list(value: Any) -> Any:
     if getattr(value, 'ndim', 0) == 3:  # masks
         from pycocotools import mask as coco_mask
 

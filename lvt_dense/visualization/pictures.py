@@ -90,7 +90,10 @@ def _reserve(name: str, taken: set[str]) -> str:
 
 
 def check_targets(
-    folder: str | Path, names: Iterable[str], option: str
+    folder: str | Path,
+    names: Iterable[str],
+    option: str,
+    inputs: Iterable[str | Path] = (),
 ) -> None:
     """Check that pictures replace nothing but pictures of an earlier run.
 
@@ -98,6 +101,7 @@ def check_targets(
         folder: Folder of the pictures.
         names: Their names, without suffix.
         option: How the user gave the folder, for the message.
+        inputs: Files that are read, and not replaced in any case.
 
     Raises:
         UserError: Names a file that is in the way.
@@ -106,10 +110,13 @@ def check_targets(
         if Path(folder).exists():
             raise UserError(f'{option} {folder} is a file; give a folder')
         return
+    read = {os.path.realpath(path) for path in inputs}
     for name in names:
         for side in SIDES:
             path = Path(folder, f'{name}{side}.png')
-            if path.exists() and not is_own_picture(path):
+            if not path.exists():
+                continue
+            if os.path.realpath(path) in read or not is_own_picture(path):
                 raise UserError(
                     f'{option} {folder}: {path} is there already and is no '
                     'picture of an earlier run, so it is not replaced; give '

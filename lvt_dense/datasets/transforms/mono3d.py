@@ -47,6 +47,8 @@ class LoadAnnotations3D(BaseTransform):
         UserError: the image has another size than its annotations are for.
     """
 
+    needs_annotations = True
+
     def transform(self, results: dict) -> dict:
         height, width = results['img'].shape[:2]
         if (height, width) != (results['height'], results['width']):
