@@ -130,18 +130,17 @@ def find_images(source: str, skipped: str | Path | None = None) -> list[Path]:
         return [path]
     else:
         found = [Path(p) for p in glob(str(path), recursive=True)]
-        found = [p for p in found if p.is_file()]
     if skipped is not None:
         folder, root = Path(skipped).resolve(), path.resolve()
         if folder != root:
             found = [p for p in found if folder not in p.resolve().parents]
-    found = sorted(p for p in found if not is_own_picture(p))
+    found = [p for p in found if p.is_file() and not is_own_picture(p)]
     if not found:
         raise UserError(
             f'{source}: no image; give an image, a folder or a pattern of '
             f'{", ".join(IMAGES)} files, or one of {", ".join(SPLITS)}'
         )
-    return found
+    return sorted(found)
 
 
 def _root(source: str) -> Path | None:

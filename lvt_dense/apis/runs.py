@@ -1,9 +1,12 @@
 """What training and testing share."""
 
+import errno
+import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch.distributed
 from mmengine.config import Config
@@ -12,19 +15,16 @@ from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from lvt_dense.errors import UserError
+from lvt_dense.files import newest_checkpoint
 from lvt_dense.models.backbones import families
 from lvt_dense.models.backbones.pretrained import LoadReport, identify
 
 from .checks import annotation_fault
 
-BATCH_OF_ONE = (
-    'batch norm after a pooling of the whole image, as in DeepLabv3 and '
-    'PSPNet, cannot train on a batch of one image: set '
-    'train_dataloader.batch_size to 2 or more, and '
-    'train_dataloader.drop_last=True so that no last batch is smaller'
-)
+FULL = (errno.ENOSPC, errno.EDQUOT)  # the disk, or one's share of it
 
 # What each launcher tells a process it starts.
 _RANKS = dict(pytorch='RANK', slurm='SLURM_PROCID', mpi='OMPI_COMM_WORLD_RANK')
@@ -65,36 +65,118 @@ def use_launcher(cfg: Config, launcher: str) -> None:
 
 
 def build_runner(cfg: Config) -> Runner:
-    """The runner that a config asks for."""
-    if 'runner_type' in cfg:
-        return RUNNERS.build(cfg)
-    return Runner.from_cfg(cfg)
+    """Build the runner that a config asks for.
+
+    Its segmenters take batches of images of different sizes in validation
+    and testing.
+    """
+    custom = 'runner_type' in cfg
+    runner = RUNNERS.build(cfg) if custom else Runner.from_cfg(cfg)
+    _predict_by_size(_unwrap(runner.model))
+    return runner
 
 
-def work_dir_of(cfg: Config, work_dir: str | None) -> Path:
-    """The given folder, else the config's own, else one named after it."""
+def find_work_dir(cfg: Config, work_dir: str | None) -> Path:
+    """Choose the given folder, else the config's, else one named after it."""
     default = Path('work_dirs', Path(cfg.filename or 'config').stem)
     return Path(work_dir or cfg.get('work_dir') or default)
 
 
+def _unwrap(model: nn.Module) -> nn.Module:
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.module
+    return model
+
+
+def _predict_by_size(model: nn.Module) -> None:
+    """Let a segmenter predict on images of different sizes one by one.
+
+    MMSegmentation stacks the images of a test batch without padding, which
+    would change what is predicted near the padding.
+    """
+    try:
+        from mmseg.models import SegDataPreProcessor
+    except ImportError:
+        return
+    if not isinstance(model.data_preprocessor, SegDataPreProcessor):
+        return
+    for name in ('val_step', 'test_step'):
+        step = getattr(model, name)
+        setattr(model, name, functools.partial(_step_by_size, step))
+
+
+def _step_by_size(step: Callable[[Any], list], data: Any) -> list:
+    images = data.get('inputs') if isinstance(data, dict) else None
+    if not isinstance(images, (list, tuple)):
+        return step(data)
+    groups: dict[tuple, list[int]] = {}
+    for index, image in enumerate(images):
+        groups.setdefault(tuple(image.shape), []).append(index)
+    if len(groups) == 1:
+        return step(data)
+    samples: dict[int, Any] = {}
+    for indices in groups.values():
+        part = {key: [data[key][i] for i in indices] for key in data}
+        samples.update(zip(indices, step(part)))
+    return [samples[index] for index in range(len(images))]
+
+
 @contextmanager
-def explained(cfg: Config) -> Iterator[None]:
-    """Replace an error by its cause: a broken annotation file, a lone image.
+def explain_errors(cfg: Config) -> Iterator[None]:
+    """Replace an error by its cause where the error itself does not tell.
 
     Raises:
-        UserError: Names the file and what is wrong in it, or the setting.
+        UserError: Names a broken annotation file and what is wrong in it, the
+            layer that a batch is too small for, or the full disk.
     """
     try:
         yield
     except UserError:
         raise
     except Exception as error:
-        if 'Expected more than 1 value per channel' in str(error):
-            raise UserError(BATCH_OF_ONE) from error
-        fault = annotation_fault(cfg)
-        if fault:
-            raise UserError(fault) from error
+        cause = (
+            _small_batch(error)
+            or _full_disk(error, cfg)
+            or annotation_fault(cfg)
+        )
+        if cause:
+            raise UserError(cause) from error
         raise
+
+
+def _small_batch(error: Exception) -> str | None:
+    """Name the batch norm that saw a single value a channel, if one did."""
+    model = layer = values = None
+    trace = error.__traceback__
+    while trace is not None:
+        found = trace.tb_frame.f_locals
+        owner = found.get('self')
+        if isinstance(owner, nn.Module):
+            model = model or owner
+        if isinstance(owner, _BatchNorm):
+            layer, values = owner, found.get('input', values)
+        trace = trace.tb_next
+    if values is None or values.numel() != values.shape[1]:
+        return None
+    names = [name for name, each in model.named_modules() if each is layer]
+    return (
+        f'the batch norm {names[0]} sees one pixel of one image, and has '
+        'nothing to take a mean of: set train_dataloader.batch_size to 2 or '
+        'more, and train_dataloader.drop_last=True so that no last batch is '
+        'smaller'
+    )
+
+
+def _full_disk(error: Exception, cfg: Config) -> str | None:
+    if not isinstance(error, OSError) or error.errno not in FULL:
+        return None
+    path = error.filename or cfg.get('work_dir')
+    newest = newest_checkpoint(cfg.get('work_dir') or '.')
+    kept = f'; {newest} is whole' if newest else ''
+    return (
+        f'{path} cannot be written: {os.strerror(error.errno)}{kept}. Free '
+        'some space, then go on with --resume'
+    )
 
 
 def check_fit(model: nn.Module, state: dict, source: str) -> None:
@@ -103,8 +185,7 @@ def check_fit(model: nn.Module, state: dict, source: str) -> None:
     Raises:
         UserError: It does not; the report says what is wrong.
     """
-    if is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-        model = model.module
+    model = _unwrap(model)
     report = LoadReport(str(source), type(model).__name__, 'lvt_dense')
     report.compare(state, model.state_dict())
     if report.is_complete:

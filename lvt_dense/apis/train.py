@@ -15,9 +15,9 @@ from .checks import check_data
 from .runs import (
     build_runner,
     check_fit,
-    explained,
+    explain_errors,
+    find_work_dir,
     use_launcher,
-    work_dir_of,
 )
 from .train_options import apply_options
 
@@ -53,13 +53,13 @@ def train(
     allow_own_checkpoints()
     import_stack()
     use_launcher(cfg, launcher)
-    cfg.work_dir = str(work_dir_of(cfg, work_dir))
+    cfg.work_dir = str(find_work_dir(cfg, work_dir))
     check_data(cfg, [s for s in ('train', 'val') if f'{s}_cfg' in cfg])
     changes = apply_options(cfg, **options)
     if resume:
         _resume(cfg, resume)
     _save_safely(cfg)
-    with explained(cfg):
+    with explain_errors(cfg):
         runner = build_runner(cfg)
         for line in changes:
             runner.logger.info(line)

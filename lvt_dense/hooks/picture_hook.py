@@ -11,6 +11,11 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from lvt_dense.metainfo import (
+    Metainfo,
+    merge_metainfo,
+    metainfo_of_checkpoint,
+)
 from lvt_dense.registry import HOOKS
 from lvt_dense.visualization.draw import add_sample, save_picture
 from lvt_dense.visualization.pictures import check_targets, name_pictures
@@ -65,7 +70,12 @@ class PictureHook(Hook):
         self.test_out_dir = test_out_dir
         self.backend_args = backend_args
         self._names: dict[str, str] = {}
+        self._trained: Metainfo = {}
         self._count = 0
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Note which classes the model was trained for."""
+        self._trained = metainfo_of_checkpoint(checkpoint)
 
     def before_test(self, runner: Runner) -> None:
         """Name the pictures, and say so when only a part will be drawn.
@@ -77,6 +87,7 @@ class PictureHook(Hook):
             self.show_dir = Path(
                 runner.work_dir, runner.timestamp, self.test_out_dir
             )
+        self._name_classes(runner)
         if not self.show_dir:
             return
         if runner.world_size > 1:
@@ -86,12 +97,12 @@ class PictureHook(Hook):
                 'lvt-dense visualize, to draw all'
             )
         dataset = runner.test_dataloader.dataset
-        paths = [
-            dataset.get_data_info(i)['img_path'] for i in range(len(dataset))
-        ]
-        self._names = dict(zip(paths, name_pictures(paths)))
+        infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+        paths = [info['img_path'] for info in infos]
+        names = name_pictures(paths)
+        self._names = dict(zip(paths, names))
         if is_main_process():
-            check_targets(self.show_dir, self._names.values(), '--show-dir')
+            check_targets(self.show_dir, names, '--show-dir', paths)
 
     def after_val_iter(
         self,
@@ -119,6 +130,19 @@ class PictureHook(Hook):
                 self._add(runner, sample, 'test', self._count)
             if self.show_dir:
                 self._save(runner, sample)
+
+    def _name_classes(self, runner: Runner) -> None:
+        """Draw with the checkpoint's classes, and say where they differ."""
+        known = dict(runner.visualizer.dataset_meta or {})
+        merged = merge_metainfo(known, self._trained)
+        runner.visualizer.dataset_meta = merged
+        ours, theirs = merged.get('classes'), known.get('classes')
+        if theirs and tuple(ours) != tuple(theirs):
+            runner.logger.warning(
+                f'the checkpoint was trained for the classes {list(ours)}, '
+                f'and the test data have {list(theirs)}: metrics compare '
+                'labels by their numbers'
+            )
 
     def _save(self, runner: Runner, sample: Any) -> None:
         name = self._names.get(sample.img_path) or Path(sample.img_path).stem
