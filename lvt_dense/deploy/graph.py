@@ -1,0 +1,62 @@
+"""Choose the exported graph of a model."""
+
+from mmengine.config import Config
+from torch import nn
+
+from lvt_dense.deploy.inputs import ImageInput, preprocessor_of
+from lvt_dense.errors import UserError
+
+
+def build_graph(
+    model: nn.Module, cfg: Config, color: str = 'rgb', raw: bool = False
+) -> nn.Module:
+    """Wrap a model into a module whose forward is the exported graph.
+
+    Args:
+        model: Detector or segmenter in eval mode.
+        cfg: Its config.
+        color: Channel order of the graph's input: ``'rgb'`` or ``'bgr'``.
+        raw: Stop at the heads' maps.
+
+    Raises:
+        UserError: The model is of a kind that has no exported graph.
+    """
+    image_input = ImageInput(preprocessor_of(cfg), color)
+    for build in (_detector, _segmenter):
+        graph = build(model, image_input, raw)
+        if graph is not None:
+            return graph.eval()
+    raise UserError(
+        f'a {type(model).__name__} cannot be exported: there are graphs for '
+        'single-stage detectors, Faster and Mask R-CNN, encoder-decoder '
+        'segmenters and monocular 3D detectors'
+    )
+
+
+def _detector(
+    model: nn.Module, image_input: ImageInput, raw: bool
+) -> nn.Module | None:
+    from mmdet.models.detectors import SingleStageDetector, TwoStageDetector
+    from mmdet.models.roi_heads import CascadeRoIHead
+
+    from lvt_dense.deploy.detectors import OneStage, TwoStage
+
+    if isinstance(model, SingleStageDetector):
+        return OneStage(model, image_input, raw)
+    if isinstance(model, TwoStageDetector):
+        if isinstance(model.roi_head, CascadeRoIHead):
+            return None
+        return TwoStage(model, image_input)
+    return None
+
+
+def _segmenter(
+    model: nn.Module, image_input: ImageInput, raw: bool
+) -> nn.Module | None:
+    from mmseg.models.segmentors import EncoderDecoder
+
+    from lvt_dense.deploy.segmenters import Segmenter
+
+    if isinstance(model, EncoderDecoder):
+        return Segmenter(model, image_input, raw)
+    return None
