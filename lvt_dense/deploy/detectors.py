@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from lvt_dense.deploy.inputs import ImageInput
 from lvt_dense.errors import UserError
+from lvt_dense.models.dense_heads import SSDLiteHead
 
 # Import registers the operators.
 from . import operators  # noqa: F401
@@ -98,7 +99,9 @@ class OneStage(nn.Module):
         if self.raw:
             return tuple(m for level in maps for m in level)
         shape = image_shape(x, size)
-        found = dense_candidates(head, maps, shape, head.test_cfg)
+        found = dense_candidates(
+            head, maps, shape, x.shape[-2:], head.test_cfg
+        )
         found = suppress(found, head.test_cfg)
         return found.boxes, found.scores, found.labels
 
@@ -140,19 +143,15 @@ class TwoStage(nn.Module):
         shape = image_shape(x, size)
         features = self.detector.extract_feat(x)
         rpn = self.detector.rpn_head
-        proposals = self._proposals(rpn, rpn(features), shape)
+        found = dense_candidates(
+            rpn, rpn(features), shape, x.shape[-2:], rpn.test_cfg, True
+        )
+        proposals = suppress(found, rpn.test_cfg)
         found = self._classify(features, proposals, shape)
         out = (found.boxes, found.scores, found.labels)
         if self.detector.roi_head.with_mask:
             out = (*out, self._masks(features, found))
         return out
-
-    def _proposals(
-        self, rpn: RPNHead, maps: Sequence, shape: Tensor
-    ) -> Candidates:
-        cfg = rpn.test_cfg
-        found = dense_candidates(rpn, maps, shape, cfg, label_levels=True)
-        return suppress(found, cfg)
 
     def _classify(
         self, features: Sequence[Tensor], proposals: Candidates, shape: Tensor
@@ -210,11 +209,17 @@ def check_dense_head(head: nn.Module) -> None:
     Raises:
         UserError: The head decodes in a way of its own.
     """
-    usual = BaseDenseHead.predict_by_feat
     kind = type(head)
-    inherited = kind.predict_by_feat is usual or any(
-        'predict_by_feat' in vars(base) and getattr(base, 'decodes_as_usual', False)
-        for base in kind.__mro__
+    own = {
+        name
+        for name in ('_predict_by_feat_single', '_bbox_post_process')
+        if getattr(kind, name, None) is not getattr(BaseDenseHead, name)
+    }
+    usual = kind.predict_by_feat is BaseDenseHead.predict_by_feat
+    inherited = (
+        isinstance(head, RPNHead)
+        or (usual and not own)
+        or (isinstance(head, SSDLiteHead) and not own)
     )
     nms = (head.test_cfg or {}).get('nms') or {}
     if not inherited or nms.get('type') != 'nms':
@@ -228,6 +233,7 @@ def dense_candidates(
     head: BaseDenseHead,
     maps: Sequence,
     shape: Tensor,
+    input_shape: Sequence[int],
     cfg: dict,
     label_levels: bool = False,
 ) -> Candidates:
@@ -238,6 +244,7 @@ def dense_candidates(
         maps: What its ``forward`` returns: scores, boxes, and perhaps score
             factors, a list of levels each.
         shape: Height and width of each image, (N, 2).
+        input_shape: Height and width of the network's input.
         cfg: ``nms_pre``, ``score_thr`` and ``min_bbox_size``.
         label_levels: Label the boxes with their level, as the RPN does.
     """
@@ -245,7 +252,7 @@ def dense_candidates(
     factors_of = factors[0] if factors else [None] * len(scores_of)
     sizes = [level.shape[-2:] for level in scores_of]
     if hasattr(head.prior_generator, 'input_shape'):
-        head.prior_generator.input_shape = tuple(head.export_shape)
+        head.prior_generator.input_shape = tuple(map(int, input_shape))
     priors = head.prior_generator.grid_priors(
         sizes, dtype=scores_of[0].dtype, device=scores_of[0].device
     )
