@@ -1,0 +1,489 @@
+"""Predict with an exported model, without PyTorch and OpenMMLab.
+
+This file stands alone: copied beside a model it needs numpy, Pillow, and
+onnxruntime or openvino. ::
+
+    from predictor import Predictor
+
+    model = Predictor('ssdlite.onnx')
+    for found in model.predict('street.jpg'):
+        print(found.label, found.score, found.box)
+
+or, from a shell: ``python predictor.py ssdlite.onnx street.jpg --out DIR``.
+"""
+
+import argparse
+import colorsys
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageOps
+
+KEY = 'lvt_dense'
+SUFFIXES = {'.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff'}
+_OPACITY = 0.5
+# Corners of a 3D box that its edges join; 0 to 3 are the bottom.
+_EDGES = (
+    *((i, (i + 1) % 4) for i in range(4)),
+    *((i + 4, (i + 1) % 4 + 4) for i in range(4)),
+    *((i, i + 4) for i in range(4)),
+)
+
+
+@dataclass
+class Detection:
+    """One object.
+
+    Attributes:
+        label: Name of its class.
+        index: Index of its class.
+        score: Confidence.
+        box: x1, y1, x2, y2 in pixels of the image.
+        mask: Pixels of the object, (H, W) bool, from models with masks.
+        box_3d: x, y, z of the center of the bottom face in meters in camera
+            coordinates, length, height, width in meters, and yaw in radians,
+            from monocular 3D models.
+    """
+
+    label: str
+    index: int
+    score: float
+    box: np.ndarray
+    mask: np.ndarray | None = None
+    box_3d: np.ndarray | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what JSON can hold; of a mask its area in pixels."""
+        out: dict[str, Any] = dict(
+            label=self.label,
+            score=round(self.score, 5),
+            box=[round(float(v), 2) for v in self.box],
+        )
+        if self.mask is not None:
+            out['mask_area'] = int(self.mask.sum())
+        if self.box_3d is not None:
+            out['box_3d'] = [round(float(v), 4) for v in self.box_3d]
+        return out
+
+
+class Predictor:
+    """A model in a file.
+
+    Args:
+        path: ``.onnx`` file, or ``.xml`` file of OpenVINO.
+        threads: Threads of the runtime; 0 leaves the choice to it.
+
+    Raises:
+        ValueError: The file is of no exported model.
+    """
+
+    def __init__(self, path: str | Path, threads: int = 0) -> None:
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise ValueError(f'{path} does not exist')
+        if self.path.suffix == '.xml':
+            self._run, self.info = _open_openvino(self.path, threads)
+        else:
+            self._run, self.info = _open_onnx(self.path, threads)
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes."""
+        return self.info['classes']
+
+    @property
+    def palette(self) -> np.ndarray:
+        """Color of each class, (C, 3) uint8."""
+        colors = self.info.get('palette') or []
+        count = max(len(self.classes), 1)
+        if len(colors) < count:
+            colors = [
+                [int(255 * v) for v in colorsys.hsv_to_rgb(i / count, 0.8, 1)]
+                for i in range(count)
+            ]
+        return np.array(colors, np.uint8)
+
+    def predict(
+        self,
+        image: str | Path | Image.Image | np.ndarray,
+        camera: np.ndarray | None = None,
+        score_thr: float | None = None,
+    ) -> list[Detection] | np.ndarray:
+        """Predict on one image.
+
+        Args:
+            image: A file, a picture, or an array (H, W, 3) uint8 in RGB.
+            camera: Projection matrix of the image, (3, 4) or (4, 4), which
+                monocular 3D models need: KITTI's P2.
+            score_thr: Lowest score of a detection; by default the model's.
+
+        Returns:
+            Detections by falling score; from semantic models the class of
+            each pixel, (H, W) uint8 or int32.
+
+        Raises:
+            ValueError: The camera is missing or of another shape.
+        """
+        array = to_array(image)
+        network_input, scale = prepare(array, self.info)
+        feed = {'image': network_input[None]}
+        if 'size' in self.info.get('inputs', ()):
+            feed['size'] = np.array([scale.size], np.int64)
+        if 'camera' in self.info.get('inputs', ()):
+            feed['camera'] = _camera(camera, scale)[None]
+        outputs = {k: v[0] for k, v in self._run(feed).items()}
+        if self.info['task'] == 'semantic':
+            return _label_map(outputs['labels'], scale)
+        if score_thr is None:
+            score_thr = float(self.info.get('score_thr', 0.3))
+        return list(self._detections(outputs, scale, score_thr))
+
+    def _detections(
+        self, outputs: dict[str, np.ndarray], scale: 'Scale', score_thr: float
+    ) -> Iterator[Detection]:
+        for i in np.flatnonzero(outputs['scores'] >= max(score_thr, 1e-6)):
+            box = outputs['boxes'][i] / np.tile(scale.factor, 2)
+            index = int(outputs['labels'][i])
+            found = Detection(
+                self.classes[index] if self.classes else str(index),
+                index,
+                float(outputs['scores'][i]),
+                box,
+            )
+            if 'masks' in outputs:
+                found.mask = paste_mask(
+                    outputs['masks'][i], box, scale.original
+                )
+            if 'boxes_3d' in outputs:
+                found.box_3d = outputs['boxes_3d'][i]
+            yield found
+
+    def draw(
+        self,
+        image: str | Path | Image.Image | np.ndarray,
+        found: list[Detection] | np.ndarray,
+        camera: np.ndarray | None = None,
+    ) -> Image.Image:
+        """Draw a prediction over its image."""
+        array = to_array(image)
+        if isinstance(found, np.ndarray):
+            return Image.fromarray(self._overlay(array, found))
+        for item in found:
+            if item.mask is not None:
+                color = self.palette[item.index % len(self.palette)]
+                blend = _OPACITY * array[item.mask] + (1 - _OPACITY) * color
+                array = array.copy()
+                array[item.mask] = blend.astype(np.uint8)
+        picture = Image.fromarray(array)
+        pen = ImageDraw.Draw(picture)
+        for item in reversed(found):
+            color = tuple(self.palette[item.index % len(self.palette)])
+            _draw_item(pen, item, color, camera)
+        return picture
+
+    def _overlay(self, array: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        known = labels < len(self.palette)
+        colors = self.palette[np.where(known, labels, 0)]
+        mixed = _OPACITY * array + (1 - _OPACITY) * colors
+        return np.where(known[..., None], mixed, array).astype(np.uint8)
+
+
+@dataclass
+class Scale:
+    """How an image became the network's.
+
+    Attributes:
+        original: Height and width of the image.
+        size: Height and width of the image's content in the network's input.
+        factor: Ratio of the widths and of the heights.
+    """
+
+    original: tuple[int, int]
+    size: tuple[int, int]
+
+    @property
+    def factor(self) -> np.ndarray:
+        """Ratios of width and height, network over image."""
+        return np.array(self.size[::-1]) / np.array(self.original[::-1])
+
+
+def to_array(image: str | Path | Image.Image | np.ndarray) -> np.ndarray:
+    """Return an image as (H, W, 3) uint8 in RGB, turned as its EXIF says."""
+    if isinstance(image, np.ndarray):
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+            raise ValueError(
+                f'an array of shape {image.shape} and type {image.dtype}; '
+                'give (H, W, 3) uint8 in RGB'
+            )
+        return image
+    if isinstance(image, (str, Path)):
+        with Image.open(image) as opened:
+            return to_array(opened)
+    return np.asarray(ImageOps.exif_transpose(image).convert('RGB'))
+
+
+def prepare(array: np.ndarray, info: dict) -> tuple[np.ndarray, Scale]:
+    """Resize and pad an image as the model's metadata say.
+
+    Args:
+        array: Image, (H, W, 3) uint8 in RGB.
+        info: Metadata of the model.
+
+    Returns:
+        The network's input, (H', W', 3) uint8 in its channel order, and how
+        it relates to the image.
+    """
+    original = array.shape[:2]
+    size = content_size(original, info)
+    content = resize_bilinear(array, size)
+    if info['color'] == 'bgr':
+        content = content[..., ::-1]
+    divisor = int(info.get('divisor') or 1)
+    canvas = info['size'] or [-(-s // divisor) * divisor for s in size]
+    padded = np.zeros((*canvas, 3), np.uint8)
+    padded[: size[0], : size[1]] = content
+    return padded, Scale(original, size)
+
+
+def content_size(original: Sequence[int], info: dict) -> tuple[int, int]:
+    """Return height and width that an image is resized to."""
+    fixed = info['size']
+    if info['resize'] == 'stretch':
+        return tuple(fixed or info['scale'][::-1])
+    height, width = original
+    factor = 1.0
+    if info['resize'] == 'fit':
+        longer, shorter = max(info['scale']), min(info['scale'])
+        factor = min(
+            longer / max(original), shorter / min(original)
+        )
+    if fixed:
+        factor = min(factor, fixed[0] / height, fixed[1] / width)
+    return int(height * factor + 0.5), int(width * factor + 0.5)
+
+
+def resize_bilinear(array: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """Resize an image bilinearly without smoothing, as the training does.
+
+    Args:
+        array: Image, (H, W, C) uint8.
+        size: Height and width of the result.
+    """
+    if tuple(array.shape[:2]) == tuple(size):
+        return array
+    out = array.astype(np.float32)
+    for axis in (0, 1):
+        low, high, weight = _taps(array.shape[axis], size[axis])
+        weight = weight.reshape(-1, *([1] * (out.ndim - 1 - axis)))
+        below, above = out.take(low, axis), out.take(high, axis)
+        out = below + (above - below) * weight
+    return (out + 0.5).astype(np.uint8)
+
+
+def _taps(old: int, new: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    position = (np.arange(new, dtype=np.float64) + 0.5) * old / new - 0.5
+    position = position.clip(0, old - 1)
+    low = np.floor(position).astype(np.int64)
+    weight = (position - low).astype(np.float32)
+    return low, np.minimum(low + 1, old - 1), weight
+
+
+def paste_mask(
+    mask: np.ndarray, box: np.ndarray, shape: Sequence[int]
+) -> np.ndarray:
+    """Sample the mask of a box at the pixels of an image.
+
+    Args:
+        mask: Probabilities in the cells of the box, (S, S).
+        box: x1, y1, x2, y2 in pixels.
+        shape: Height and width of the image.
+
+    Returns:
+        Pixels with a probability of at least 0.5, (H, W) bool.
+    """
+    out = np.zeros(shape, bool)
+    x1, y1, x2, y2 = box
+    left, top = max(int(np.floor(x1)), 0), max(int(np.floor(y1)), 0)
+    right = min(int(np.ceil(x2)), shape[1])
+    bottom = min(int(np.ceil(y2)), shape[0])
+    if right <= left or bottom <= top:
+        return out
+    padded = np.pad(mask, 1)
+    rows = (np.arange(top, bottom) + 0.5 - y1) / max(y2 - y1, 1e-6)
+    columns = (np.arange(left, right) + 0.5 - x1) / max(x2 - x1, 1e-6)
+    rows, columns = rows * len(mask) + 0.5, columns * len(mask) + 0.5
+    value = _sample(_sample(padded, rows).T, columns).T
+    out[top:bottom, left:right] = value >= 0.5
+    return out
+
+
+def _sample(values: np.ndarray, position: np.ndarray) -> np.ndarray:
+    """Interpolate rows of (R, C) at positions."""
+    position = position.clip(0, len(values) - 1)
+    low = np.floor(position).astype(np.int64)
+    high = np.minimum(low + 1, len(values) - 1)
+    weight = (position - low)[:, None]
+    return values[low] * (1 - weight) + values[high] * weight
+
+
+def _label_map(labels: np.ndarray, scale: Scale) -> np.ndarray:
+    """Cut the padding off, and give each pixel its nearest label."""
+    labels = labels[: scale.size[0], : scale.size[1]]
+    rows = _nearest(scale.size[0], scale.original[0])
+    columns = _nearest(scale.size[1], scale.original[1])
+    out = labels[rows][:, columns]
+    return out.astype(np.uint8) if out.max(initial=0) < 256 else out
+
+
+def _nearest(old: int, new: int) -> np.ndarray:
+    return ((np.arange(new) + 0.5) * old / new).astype(np.int64)
+
+
+def _camera(camera: np.ndarray | None, scale: Scale) -> np.ndarray:
+    """Fit a projection matrix to the network's image, (4, 4) float32."""
+    if camera is None:
+        raise ValueError(
+            'a monocular 3D model needs the projection matrix of the image: '
+            "give camera, (3, 4), as KITTI's P2"
+        )
+    camera = np.asarray(camera, np.float64)
+    if camera.shape not in ((3, 4), (4, 4)):
+        raise ValueError(f'camera has shape {camera.shape}; give (3, 4)')
+    full = np.eye(4)
+    full[: len(camera)] = camera
+    fx, fy = scale.factor
+    # Pixel i covers [i - 1/2, i + 1/2].
+    fit = np.eye(4)
+    fit[0, 0], fit[0, 2] = fx, (fx - 1) / 2
+    fit[1, 1], fit[1, 2] = fy, (fy - 1) / 2
+    return (fit @ full).astype(np.float32)
+
+
+def _draw_item(
+    pen: ImageDraw.ImageDraw,
+    item: Detection,
+    color: tuple[int, ...],
+    camera: np.ndarray | None,
+) -> None:
+    if item.box_3d is not None and camera is not None:
+        corners = project_corners(item.box_3d, np.asarray(camera))
+        if corners is not None:
+            for i, j in _EDGES:
+                pen.line([*corners[i], *corners[j]], fill=color, width=2)
+    else:
+        pen.rectangle([float(v) for v in item.box], outline=color, width=2)
+    text = f'{item.label} {item.score:.2f}'
+    x, y = float(item.box[0]) + 2, max(float(item.box[1]) - 12, 0)
+    pen.rectangle(pen.textbbox((x, y), text), fill=color)
+    pen.text((x, y), text, fill=(0, 0, 0))
+
+
+def project_corners(
+    box: np.ndarray, camera: np.ndarray
+) -> np.ndarray | None:
+    """Project the corners of a 3D box, (8, 2) pixels.
+
+    Returns:
+        None where a corner lies behind the camera.
+    """
+    x, y, z, length, height, width, yaw = map(float, box)
+    along = np.array([1, 1, -1, -1] * 2) * length / 2
+    across = np.array([1, -1, -1, 1] * 2) * width / 2
+    up = np.repeat([0.0, -height], 4)
+    cos, sin = np.cos(yaw), np.sin(yaw)
+    points = np.stack(
+        [
+            x + cos * along + sin * across,
+            y + up,
+            z - sin * along + cos * across,
+            np.ones(8),
+        ]
+    )
+    u, v, depth = (camera[:3] @ points)[:3]
+    if (depth <= 0.1).any():
+        return None
+    return np.stack([u / depth, v / depth], 1)
+
+
+def _open_onnx(path: Path, threads: int) -> tuple[Any, dict]:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ValueError(
+            f'{path} needs onnxruntime: pip install onnxruntime'
+        ) from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(
+            str(path), options, providers=onnxruntime.get_available_providers()
+        )
+    except Exception as error:  # the runtime's own classes
+        raise ValueError(f'{path} is no readable ONNX model') from error
+    text = session.get_modelmeta().custom_metadata_map.get(KEY)
+    info = _parse(text, path)
+    info['inputs'] = [i.name for i in session.get_inputs()]
+    names = [o.name for o in session.get_outputs()]
+
+    def run(feed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return dict(zip(names, session.run(names, feed)))
+
+    return run, info
+
+
+def _open_openvino(path: Path, threads: int) -> tuple[Any, dict]:
+    try:
+        import openvino
+    except ImportError as error:
+        raise ValueError(
+            f'{path} needs openvino: pip install openvino'
+        ) from error
+    core = openvino.Core()
+    model = core.read_model(path)
+    text = None
+    if model.has_rt_info(KEY):
+        text = model.get_rt_info(KEY).astype(str)
+    info = _parse(text, path)
+    config = {'INFERENCE_NUM_THREADS': threads} if threads else {}
+    compiled = core.compile_model(model, 'CPU', config)
+    info['inputs'] = [i.any_name for i in compiled.inputs]
+
+    def run(feed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        found = compiled(feed)
+        return {o.any_name: found[o] for o in compiled.outputs}
+
+    return run, info
+
+
+def _parse(text: str | None, path: Path) -> dict:
+    if not text:
+        raise ValueError(
+            f'{path} has no metadata of lvt_dense: export it with '
+            '`lvt-dense export`'
+        )
+    return json.loads(text)
+
+
+def list_images(source: str | Path) -> list[Path]:
+    """Return the images of a folder and below, or the one file.
+
+    Raises:
+        ValueError: There is none.
+    """
+    source = Path(source)
+    if source.is_file():
+        return [source]
+    found = sorted(
+        p
+        for p in source.rglob('*')
+        if p.suffix.lower() in SUFFIXES and not p.name.startswith('.')
+    )
+    if not found:
+        raise ValueError(f'{source} holds no image')
+    return found
