@@ -25,6 +25,8 @@ COMMANDS = (
     Command('kitti-eval', 'score a folder of KITTI results', 'kitti_eval'),
     Command('make-demo-data', 'render a small data set', 'make_demo_data'),
     Command('learning-curve', 'draw a training log', 'learning_curve'),
+    Command('export', 'export a model to ONNX', 'export'),
+    Command('predict', 'predict with an exported model', 'predict'),
     Command('zoo', 'list the backbones with size and cost', 'zoo'),
 )
 

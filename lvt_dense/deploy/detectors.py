@@ -73,6 +73,7 @@ class OneStage(nn.Module):
     ) -> None:
         super().__init__()
         self.input = image_input
+        self.inputs = image_input.names
         self.detector = detector
         self.raw = raw
         head = detector.bbox_head
@@ -119,6 +120,7 @@ class TwoStage(nn.Module):
     ) -> None:
         super().__init__()
         self.input = image_input
+        self.inputs = image_input.names
         self.detector = detector
         check_dense_head(detector.rpn_head)
         self.outputs = OneStage.outputs + (
@@ -187,9 +189,7 @@ class TwoStage(nn.Module):
         )
         return suppress(found, cfg)
 
-    def _masks(
-        self, features: Sequence[Tensor], found: Candidates
-    ) -> Tensor:
+    def _masks(self, features: Sequence[Tensor], found: Candidates) -> Tensor:
         roi_head = self.detector.roi_head
         head = roi_head.mask_head
         batch, count = found.scores.shape
@@ -311,9 +311,7 @@ def _level_candidates(
     decoded = head.bbox_coder.decode(
         priors[cell].flatten(0, 1), boxes.flatten(0, 1)
     )
-    return Candidates(
-        decoded.view(batch, -1, 4), top, index - cell * classes
-    )
+    return Candidates(decoded.view(batch, -1, 4), top, index - cell * classes)
 
 
 def suppress(found: Candidates, cfg: dict) -> Candidates:

@@ -8,7 +8,11 @@ from lvt_dense.errors import UserError
 
 
 def build_graph(
-    model: nn.Module, cfg: Config, color: str = 'rgb', raw: bool = False
+    model: nn.Module,
+    cfg: Config,
+    color: str = 'rgb',
+    raw: bool = False,
+    padded: bool = False,
 ) -> nn.Module:
     """Wrap a model into a module whose forward is the exported graph.
 
@@ -17,12 +21,13 @@ def build_graph(
         cfg: Its config.
         color: Channel order of the graph's input: ``'rgb'`` or ``'bgr'``.
         raw: Stop at the heads' maps.
+        padded: Whether images may be smaller than the input.
 
     Raises:
         UserError: The model is of a kind that has no exported graph.
     """
-    image_input = ImageInput(preprocessor_of(cfg), color)
-    for build in (_detector, _segmenter):
+    image_input = ImageInput(preprocessor_of(cfg), color, padded)
+    for build in (_mono3d, _detector, _segmenter):
         graph = build(model, image_input, raw)
         if graph is not None:
             return graph.eval()
@@ -31,6 +36,20 @@ def build_graph(
         'single-stage detectors, Faster and Mask R-CNN, encoder-decoder '
         'segmenters and monocular 3D detectors'
     )
+
+
+def _mono3d(
+    model: nn.Module, image_input: ImageInput, raw: bool
+) -> nn.Module | None:
+    from lvt_dense.models.mono3d import Mono3DDetector
+
+    from .mono3d import Mono3D
+
+    if not isinstance(model, Mono3DDetector):
+        return None
+    if raw:
+        raise UserError('--raw is not for monocular 3D models')
+    return Mono3D(model, image_input)
 
 
 def _detector(

@@ -11,10 +11,18 @@ class ImageInput(nn.Module):
     Args:
         preprocessor: Config of the model's data preprocessor.
         color: Channel order of the graph's input: ``'rgb'`` or ``'bgr'``.
+        padded: Whether images may be smaller than the input; the graph then
+            has ``size`` as a second input.
+
+    Attributes:
+        names: Names of the graph's inputs.
     """
 
-    def __init__(self, preprocessor: dict, color: str = 'rgb') -> None:
+    def __init__(
+        self, preprocessor: dict, color: str = 'rgb', padded: bool = False
+    ) -> None:
         super().__init__()
+        self.names = ('image', 'size') if padded else ('image',)
         # Images come from the loaders as BGR.
         takes_rgb = bool(preprocessor.get('bgr_to_rgb'))
         takes_rgb ^= bool(preprocessor.get('rgb_to_bgr'))

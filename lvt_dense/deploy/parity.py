@@ -102,9 +102,7 @@ def _match(
     full = len(wanted) == len(ours['scores'])
     pairs = []
     for i in wanted:
-        rivals = [
-            j for j in free if theirs['labels'][j] == ours['labels'][i]
-        ]
+        rivals = [j for j in free if theirs['labels'][j] == ours['labels'][i]]
         gaps = [
             np.abs(theirs[key][j] - ours[key][i]).max()
             + abs(theirs['scores'][j] - ours['scores'][i])

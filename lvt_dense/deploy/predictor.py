@@ -259,9 +259,7 @@ def content_size(original: Sequence[int], info: dict) -> tuple[int, int]:
     factor = 1.0
     if info['resize'] == 'fit':
         longer, shorter = max(info['scale']), min(info['scale'])
-        factor = min(
-            longer / max(original), shorter / min(original)
-        )
+        factor = min(longer / max(original), shorter / min(original))
     if fixed:
         factor = min(factor, fixed[0] / height, fixed[1] / width)
     return int(height * factor + 0.5), int(width * factor + 0.5)
@@ -383,9 +381,7 @@ def _draw_item(
     pen.text((x, y), text, fill=(0, 0, 0))
 
 
-def project_corners(
-    box: np.ndarray, camera: np.ndarray
-) -> np.ndarray | None:
+def project_corners(box: np.ndarray, camera: np.ndarray) -> np.ndarray | None:
     """Project the corners of a 3D box, (8, 2) pixels.
 
     Returns:
@@ -487,3 +483,91 @@ def list_images(source: str | Path) -> list[Path]:
     if not found:
         raise ValueError(f'{source} holds no image')
     return found
+
+
+def read_camera(path: str | Path) -> np.ndarray:
+    """Read P2 from a calibration file of KITTI, (3, 4).
+
+    Raises:
+        ValueError: The file has no line P2 of twelve numbers.
+    """
+    for line in Path(path).read_text('utf-8-sig').splitlines():
+        name, _, values = line.partition(':')
+        numbers = values.split()
+        if name.strip() == 'P2' and len(numbers) == 12:
+            return np.array(numbers, np.float64).reshape(3, 4)
+    raise ValueError(f'{path} has no line "P2:" with twelve numbers')
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.add_argument('model', help='.onnx file, or .xml file of OpenVINO')
+    parser.add_argument('images', help='an image, or a folder of images')
+    parser.add_argument('--out', default='predictions', help='output folder')
+    parser.add_argument(
+        '--camera', help="calibration file with KITTI's P2, for 3D models"
+    )
+    parser.add_argument('--score-thr', type=float, help='lowest score')
+    parser.add_argument('--threads', type=int, default=0)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Predict on images, and write pictures and ``predictions.json``.
+
+    Returns:
+        0, or 2 where an input cannot be used.
+    """
+    out = Path(args.out)
+    try:
+        model = Predictor(args.model, args.threads)
+        camera = read_camera(args.camera) if args.camera else None
+        paths = list_images(args.images)
+        base = Path(args.images)
+        out.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    records, failures = [], 0
+    for path in paths:
+        try:
+            found = model.predict(path, camera, args.score_thr)
+            picture = model.draw(path, found, camera)
+        except (OSError, ValueError) as error:
+            print(f'error: {path}: {error}', file=sys.stderr)
+            failures += 1
+            continue
+        name = path.relative_to(base) if base.is_dir() else Path(path.name)
+        target = out / name.with_name(f'{name.name}.png')
+        target.parent.mkdir(parents=True, exist_ok=True)
+        picture.save(target)
+        records.append(_record(path, target, found, model.classes))
+    text = json.dumps(records, indent=1)
+    (out / 'predictions.json').write_text(text + '\n')
+    print(f'{len(records)} of {len(paths)} images: pictures in {out}')
+    return 2 if failures else 0
+
+
+def _record(
+    path: Path, picture: Path, found: Any, classes: Sequence[str]
+) -> dict[str, Any]:
+    record: dict[str, Any] = dict(image=str(path), picture=str(picture))
+    if isinstance(found, np.ndarray):
+        values, counts = np.unique(found, return_counts=True)
+        record['pixels'] = {
+            classes[v] if v < len(classes) else str(v): int(n)
+            for v, n in zip(values, counts)
+        }
+    else:
+        record['objects'] = [item.as_dict() for item in found]
+    return record
+
+
+def main() -> int:
+    """Run the command line of this file."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_arguments(parser)
+    return run(parser.parse_args())
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,7 +1,7 @@
 """Graph of semantic segmenters: from an image to a label map."""
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor, nn
 
@@ -35,6 +35,7 @@ class Segmenter(nn.Module):
                 "whole image can be exported; set model.test_cfg.mode='whole'"
             )
         self.input = image_input
+        self.inputs = image_input.names
         self.segmenter = segmenter
         self.raw = raw
         self.outputs = ('logits',) if raw else ('labels',)

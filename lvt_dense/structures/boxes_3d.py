@@ -121,7 +121,7 @@ def unproject_points(uvd: Tensor, cam2img: Camera) -> Tensor:
     """The points (..., 3) seen at uvd (..., 3): inverse of project_points."""
     matrix = _as_matrix(cam2img, uvd)
     scaled = torch.cat((uvd[..., :2] * uvd[..., 2:], uvd[..., 2:]), -1)
-    inverse = torch.linalg.inv(matrix[..., :3, :3].double()).to(uvd.dtype)
+    inverse = _inverse(matrix[..., :3, :3].double()).to(uvd.dtype)
     offset = scaled - matrix[..., :3, 3]
     return (inverse * offset[..., None, :]).sum(-1)
 
@@ -217,3 +217,17 @@ def _apply_camera(points: Tensor, cam2img: Camera) -> Tensor:
     matrix = _as_matrix(cam2img, points)[..., :3, :]
     turned = (matrix[..., :3] * points[..., None, :]).sum(-1)
     return turned + matrix[..., 3]
+
+
+def _inverse(matrix: Tensor) -> Tensor:
+    """Invert (..., 3, 3) in closed form, which every exporter knows."""
+    a, b, c = matrix.unbind(-2)
+    cofactors = torch.stack(
+        (
+            torch.linalg.cross(b, c),
+            torch.linalg.cross(c, a),
+            torch.linalg.cross(a, b),
+        ),
+        -1,
+    )
+    return cofactors / (a * cofactors[..., 0]).sum(-1)[..., None, None]

@@ -329,6 +329,52 @@ class FCOS3DHead(Mono3DHead):
             results.append(finish_boxes(found[kept], meta, rescale))
         return results
 
+    def decode_candidates(
+        self, maps: Sequence[dict[str, Tensor]], cameras: Tensor
+    ) -> dict[str, Tensor]:
+        """Decode the best points of every level, in static shapes.
+
+        Args:
+            maps: What :meth:`forward` returns.
+            cameras: Projection matrices, (N, 4, 4).
+
+        Returns:
+            ``bboxes_3d`` (N, K, 7), ``scores_3d`` (N, K), 0 below the
+            threshold, ``labels_3d`` (N, K), ``bboxes`` (N, K, 4) and
+            ``alphas`` (N, K).
+        """
+        points, flat = self._flatten(maps)
+        scores, labels = flat['cls'].sigmoid().max(-1)
+        scores = scores * flat['centerness'].sigmoid().squeeze(-1)
+        threshold = self.test_cfg.get('score_thr', 0.001)
+        scores = torch.where(scores >= threshold, scores, 0.0)
+        limit = self.test_cfg.get('nms_pre', 100)
+        best, first = [], 0
+        for level in maps:
+            count = level['cls'].shape[-2] * level['cls'].shape[-1]
+            top = scores[:, first : first + count].topk(min(limit, count))
+            best.append(top.indices + first)
+            first += count
+        index = torch.cat(best, 1)
+        images, picked = index.shape
+        pred = {
+            name: value.gather(
+                1, index[..., None].expand(-1, -1, value.shape[-1])
+            ).flatten(0, 1)
+            for name, value in flat.items()
+        }
+        found = self._decode(
+            points.pick(index.flatten()),
+            pred,
+            labels.gather(1, index).flatten(),
+            cameras.repeat_interleave(picked, 0),
+        )
+        out = {
+            name: value.unflatten(0, (images, picked))
+            for name, value in found.items()
+        }
+        return dict(out, scores_3d=scores.gather(1, index))
+
     def _decode(
         self,
         points: Points,

@@ -14,13 +14,14 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import nn
 
+from lvt_dense.apis.visualize import load_model
 from lvt_dense.compat import import_stack
+from lvt_dense.deploy.graph import build_graph
+from lvt_dense.deploy.metadata import KEY, describe, test_resize
+from lvt_dense.deploy.parity import check_differences, compare_outputs
 from lvt_dense.errors import UserError
 from lvt_dense.files import write_atomically
-
-from .graph import build_graph
-from .metadata import KEY, describe, test_resize
-from .parity import check_differences, compare_outputs
+from lvt_dense.metainfo import find_metainfo
 
 OPSET = 18
 TOLERANCE = 1e-4
@@ -62,45 +63,21 @@ def export(
     if Path(out).suffix != '.onnx':
         raise UserError(f'--out {out}: give a file that ends in .onnx')
     import_stack()
-    model, meta = load_model(cfg, checkpoint)
-    graph = build_graph(model, cfg, color, raw)
+    init_default_scope(cfg.get('default_scope') or 'mmengine')
+    model = load_model(cfg, checkpoint)
+    meta = find_metainfo(cfg, checkpoint)
+    padded = test_resize(cfg)['resize'] == 'fit'
+    graph = build_graph(model, cfg, color, raw, padded)
     size = tuple(size or default_size(cfg))
     check_size(size, cfg)
     inputs = example_inputs(graph, size, images, color)
     program = _export_program(graph, inputs, OPSET)
-    info = describe(
-        cfg, checkpoint, task_of(model), meta, color, size, OPSET
-    )
+    info = describe(cfg, checkpoint, task_of(model), meta, color, size, OPSET)
     content = _with_metadata(program, info)
     differences = _differences(graph, content, inputs)
     check_differences(differences, tolerance)
     write_atomically(Path(out), content)
     return differences
-
-
-def load_model(
-    cfg: Config, checkpoint: str
-) -> tuple[nn.Module, dict[str, Any]]:
-    """Build a model, fill it, and tell its classes.
-
-    Returns:
-        The model in eval mode on the CPU, and ``classes`` and ``palette``.
-
-    Raises:
-        UserError: The checkpoint does not fit.
-    """
-    from mmengine.registry import MODELS
-
-    from lvt_dense.apis.runs import check_fit
-    from lvt_dense.apis.visualize import class_names
-    from lvt_dense.checkpoints import read_state_dict
-
-    init_default_scope(cfg.get('default_scope') or 'mmengine')
-    model = MODELS.build(cfg.model)
-    state = read_state_dict(checkpoint)
-    check_fit(model, state, checkpoint)
-    model.load_state_dict(state, strict=False)
-    return model.eval(), class_names(cfg, checkpoint)
 
 
 def task_of(model: nn.Module) -> str:
@@ -161,7 +138,7 @@ def example_inputs(
         if color == 'bgr':
             picture = picture[..., ::-1]
         image = torch.from_numpy(np.ascontiguousarray(picture))[None]
-        inputs.append((image, *graph.extra_inputs(size)))
+        inputs.append((image, *_other_inputs(graph, size)))
     return inputs
 
 
@@ -183,7 +160,7 @@ def require(*packages: str) -> None:
 def _export_program(
     graph: nn.Module, inputs: Sequence[tuple[torch.Tensor, ...]], opset: int
 ) -> Any:
-    from .translations import onnx_translations
+    from lvt_dense.deploy.translations import onnx_translations
 
     chatter = io.StringIO()
     with (
@@ -249,13 +226,24 @@ def _read(path: str) -> np.ndarray:
         return np.asarray(ImageOps.exif_transpose(image).convert('RGB'))
 
 
-def _rendered(size: Sequence[int]) -> list[np.ndarray]:
-    from lvt_dense.scenes import render_frame
-
+def _other_inputs(graph: nn.Module, size: Sequence[int]) -> list[torch.Tensor]:
+    """Return a plausible camera, and the size, where the graph wants them."""
     height, width = size
-    return [
-        render_frame(seed, size=(width, height)).image for seed in range(2)
-    ]
+    camera = torch.eye(4)
+    camera[0, 0] = camera[1, 1] = 0.58 * width
+    camera[0, 2], camera[1, 2] = width / 2, height / 2
+    known = dict(camera=camera[None], size=torch.tensor([[height, width]]))
+    return [known[name] for name in graph.inputs[1:]]
+
+
+def _rendered(size: Sequence[int]) -> list[np.ndarray]:
+    from lvt_dense.scenes.camera import Camera
+    from lvt_dense.scenes.frame import render
+    from lvt_dense.scenes.layout import NEAR_PROFILE
+
+    camera = Camera.for_size(max(size[1], 96), max(size[0], 64))
+    frames = (render(0, index, camera, NEAR_PROFILE) for index in range(2))
+    return [frame.image[..., ::-1] for frame in frames]
 
 
 def _resized(picture: np.ndarray, size: Sequence[int]) -> np.ndarray:

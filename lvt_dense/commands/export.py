@@ -1,0 +1,74 @@
+"""Export a trained model to ONNX, checked against PyTorch.
+
+Example:
+    lvt-dense export configs/ssdlite_mobilevit_320_coco.py ssdlite.pth \\
+        --out ssdlite.onnx
+"""
+
+import argparse
+
+from lvt_dense.commands.arguments import add_config, read_config
+from lvt_dense.errors import UserError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    add_config(parser)
+    parser.add_argument('checkpoint', help='weights of the model')
+    parser.add_argument('--out', required=True, help='file to write, .onnx')
+    parser.add_argument(
+        '--size',
+        type=_size,
+        metavar='HxW',
+        help='height and width of the input; by default as the config tests',
+    )
+    parser.add_argument(
+        '--color',
+        choices=['rgb', 'bgr'],
+        default='rgb',
+        help='channel order of the input',
+    )
+    parser.add_argument(
+        '--raw',
+        action='store_true',
+        help="stop at the heads' maps, before decoding and suppression",
+    )
+    parser.add_argument(
+        '--images',
+        nargs='+',
+        default=[],
+        metavar='IMAGE',
+        help='images to compare with PyTorch on; by default rendered ones',
+    )
+    parser.add_argument(
+        '--tolerance',
+        type=float,
+        default=1e-4,
+        help='largest difference from PyTorch',
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Export."""
+    cfg = read_config(args)
+    from lvt_dense.apis.export import export
+
+    differences = export(
+        cfg,
+        args.checkpoint,
+        args.out,
+        size=args.size,
+        color=args.color,
+        raw=args.raw,
+        images=args.images,
+        tolerance=args.tolerance,
+    )
+    gaps = ', '.join(f'{k} {v:.2g}' for k, v in differences.items())
+    print(f'{args.out}: differences from PyTorch: {gaps}')
+
+
+def _size(text: str) -> tuple[int, int]:
+    parts = text.lower().split('x')
+    if len(parts) != 2 or not all(p.isdigit() for p in parts):
+        raise UserError(f'--size {text}: give HxW, such as 320x320')
+    return int(parts[0]), int(parts[1])
