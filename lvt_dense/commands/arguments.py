@@ -90,12 +90,12 @@ def _use_data(
             '--data DIR reads data of your own, --data-root DIR another copy '
             "of the recipe's data set: give one of them"
         )
-    from lvt_dense.apis.runs import work_dir_of
+    from lvt_dense.apis.runs import find_work_dir
     from lvt_dense.own_data import use_data
 
     folder = None
     if report_dir is not None:
-        folder = work_dir_of(cfg, args.work_dir) / report_dir
+        folder = find_work_dir(cfg, args.work_dir) / report_dir
     names = args.classes and [n.strip() for n in args.classes.split(',')]
     use_data(cfg, args.data, names or None, folder)
 
