@@ -137,7 +137,7 @@ def example_inputs(
         picture = _resized(picture, size)
         if color == 'bgr':
             picture = picture[..., ::-1]
-        image = torch.from_numpy(np.ascontiguousarray(picture))[None]
+        image = torch.from_numpy(np.array(picture))[None]
         inputs.append((image, *_other_inputs(graph, size)))
     return inputs
 
