@@ -6,7 +6,7 @@ the source states, and none was measured here. Nothing is shipped: files are
 fetched from where their authors put them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from .records import IMAGENET_NORM, UNIT_BGR, UNIT_RGB, WeightFile
@@ -251,25 +251,31 @@ def _whole(
     return replace(fixed, **facts)  # type: ignore[arg-type]
 
 
-def _whole_files() -> Iterator[WeightFile]:
-    for arch, bbox_map, miou in (
-        ('xxs', 19.9, 72.8),
-        ('xs', 24.8, 77.1),
-        ('s', 27.9, 79.3),
-    ):
-        size = '' if arch == 's' else f'_{arch}'
-        yield _whole(
+WHOLE_MODELS: tuple[WeightFile, ...] = (
+    *(
+        _whole(
             f'ssdlite_mobilevit{size}_320_coco',
             f'detection/ssd_mobilevit_{arch}_320',
             'bbox_mAP',
             bbox_map,
         )
-        yield _whole(
+        for arch, size, bbox_map in (
+            ('xxs', '_xxs', 19.9),
+            ('xs', '_xs', 24.8),
+            ('s', '', 27.9),
+        )
+    ),
+    *(
+        _whole(
             f'deeplabv3_mobilevit{size}_512_voc12aug',
             f'segmentation/deeplabv3_mobilevit_{arch}',
             'mIoU',
             miou,
         )
-
-
-WHOLE_MODELS: tuple[WeightFile, ...] = tuple(_whole_files())
+        for arch, size, miou in (
+            ('xxs', '_xxs', 72.8),
+            ('xs', '_xs', 77.1),
+            ('s', '', 79.3),
+        )
+    ),
+)

@@ -21,6 +21,7 @@ COMMANDS = (
     Command('test', 'evaluate a checkpoint', 'test'),
     Command('visualize', 'draw predictions on images', 'visualize'),
     Command('swap', 'put a backbone into an existing config', 'swap'),
+    Command('weights', 'list and fetch the published weights', 'weights'),
     Command('convert', 'convert an official checkpoint', 'convert'),
     Command('kitti-eval', 'score a folder of KITTI results', 'kitti_eval'),
     Command('make-demo-data', 'render a small data set', 'make_demo_data'),

@@ -1,0 +1,396 @@
+"""Which weights a training starts from, and the published ones there are."""
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS
+
+from lvt_dense.checkpoints.cache import fetch, path_of
+from lvt_dense.checkpoints.locate import locate
+from lvt_dense.checkpoints.published import WHOLE_MODELS
+from lvt_dense.checkpoints.records import WeightFile
+from lvt_dense.errors import UserError
+from lvt_dense.models.backbones import PyramidBackbone, families
+from lvt_dense.models.backbones.pretrained import (
+    OFFICIAL,
+    SWITCH,
+    official_record,
+    resolve,
+    title_of,
+)
+from lvt_dense.swap.parts import trained_parts
+
+NONE = 'none'
+# What the data preprocessors call the images that a network takes.
+NORM_KEYS = ('mean', 'std', 'bgr_to_rgb')
+
+
+# ------------------------------------------------------------ published files
+class Entry(NamedTuple):
+    """A published file, and the backbones that it fills."""
+
+    file: WeightFile
+    backbones: tuple[str, ...]
+
+
+def published_files() -> dict[str, Entry]:
+    """Every published file by name, those of backbones first."""
+    entries: dict[str, Entry] = {}
+    for family, cls in families().items():
+        for arch, files in cls.weights.items():
+            if arch not in cls.arch_settings:
+                continue
+            for file in files:
+                known = entries.get(file.name)
+                names = (
+                    *(known.backbones if known else ()),
+                    f'{family}_{arch}',
+                )
+                entries[file.name] = Entry(file, names)
+    for file in WHOLE_MODELS:
+        entries[file.name] = Entry(file, ())
+    return entries
+
+
+def find_file(name: str) -> WeightFile:
+    """The published file of a name.
+
+    Args:
+        name: Name of a file, or of a backbone for its official one.
+
+    Raises:
+        UserError: There is none; the message offers near names.
+    """
+    entries = published_files()
+    if name in entries:
+        return entries[name].file
+    for family, cls in families().items():
+        for arch, files in cls.weights.items():
+            if name == f'{family}_{arch}' and files:
+                return files[0]
+    near = difflib.get_close_matches(name, entries, cutoff=0.5)
+    hint = f'did you mean {" or ".join(near)}? ' if near else ''
+    raise UserError(
+        f'there are no published weights {name!r}; {hint}"lvt-dense weights '
+        f'list" names all {len(entries)}'
+    )
+
+
+def fetch_files(files: Iterable[WeightFile]) -> Iterator[Path]:
+    """Download files, and go on after one that cannot be had.
+
+    Yields:
+        The path of each in the cache.
+
+    Raises:
+        UserError: At the end, names those that could not be had.
+    """
+    faults = []
+    for file in files:
+        try:
+            yield fetch(file)
+        except UserError as error:
+            faults.append(str(error))
+    if faults:
+        raise UserError('; '.join(faults))
+
+
+def table_of_files() -> str:
+    """Text with one line a published file."""
+    rows = [('name', 'figure', 'license', 'layout', 'cached')]
+    for name, (file, backbones) in published_files().items():
+        shared = len(backbones) > 1
+        figure = (
+            f'for {len(backbones)} backbones' if shared else figure_of(file)
+        )
+        is_cached = path_of(file).is_file()
+        rows.append(
+            (
+                name,
+                figure,
+                file.license or 'none stated',
+                file.layout,
+                'yes' if is_cached else '-',
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    lines = [
+        '  '.join(cell.ljust(width) for cell, width in zip(row, widths))
+        for row in rows
+    ]
+    return '\n'.join(line.rstrip() for line in lines)
+
+
+def figure_of(file: WeightFile) -> str:
+    """The published figure of a file, such as ``top-1 78.3``."""
+    figures = dict(file.metrics or {})
+    if file.top1 is not None:
+        figures['top-1'] = file.top1
+    return ', '.join(f'{k} {v:g}' for k, v in figures.items()) or '-'
+
+
+def describe_file(file: WeightFile) -> str:
+    """Text of several lines with all that is known of a file."""
+    path = path_of(file)
+    norm = file.input_norm
+    facts = {
+        'file': f'{path}{"" if path.is_file() else " (not there yet)"}',
+        'url': file.url,
+        'page': file.page,
+        'source': file.source,
+        'figure, as published': figure_of(file),
+        'license': file.license or 'none stated',
+        'layout': file.layout,
+        'images': _describe_norm(norm) if norm else 'not known',
+        'bytes': file.size,
+        'sha256': file.sha256 and f'{file.sha256}...',
+    }
+    lines = [f'{file.name}']
+    lines += [f'  {key}: {value}' for key, value in facts.items() if value]
+    return '\n'.join(lines)
+
+
+def _describe_norm(norm: Mapping[str, Any]) -> str:
+    order = 'RGB' if norm['bgr_to_rgb'] else 'BGR'
+    return f'{order}, mean {_list(norm["mean"])}, std {_list(norm["std"])}'
+
+
+def _list(numbers: Any) -> str:
+    return ' '.join(f'{number:g}' for number in numbers)
+
+
+# --------------------------------------------------- the weights of a training
+class Part(NamedTuple):
+    """A backbone in a config that is to be trained."""
+
+    cfg: dict[str, Any]
+    owner: dict[str, Any]
+    path: str
+    cls: type
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is a pyramid of this package."""
+        return issubclass(self.cls, PyramidBackbone)
+
+    @property
+    def title(self) -> str:
+        """What it is called in messages."""
+        if not self.is_ours:
+            return f'{self.path} ({self.cls.__name__})'
+        return f'{self.path} ({title_of(self.lightly_built())})'
+
+    def lightly_built(self) -> PyramidBackbone:
+        """The backbone without tensors, to ask it what it is."""
+        settings = {
+            key: value
+            for key, value in self.cfg.items()
+            if key not in ('type', 'init_cfg', 'pretrained')
+        }
+        try:
+            with torch.device('meta'):
+                return self.cls(**settings)
+        except (TypeError, ValueError) as error:
+            raise UserError(f'{self.path}: {error}') from error
+
+
+def backbones_of(cfg: Config) -> Iterator[Part]:
+    """The backbones of a config that are to be trained.
+
+    Raises:
+        UserError: The type of one is not known.
+    """
+    scope = cfg.get('default_scope') or 'mmengine'
+    for owner, path in trained_parts(cfg.get('model') or {}):
+        backbone = owner['backbone']
+        kind = backbone['type']
+        with MODELS.switch_scope_and_registry(scope) as registry:
+            cls = registry.get(kind) if isinstance(kind, str) else kind
+        if cls is None:
+            raise UserError(f'{path}.backbone: there is no model {kind!r}')
+        yield Part(backbone, owner, f'{path}.backbone', cls)
+
+
+def use_pretrained(cfg: Config, source: str) -> None:
+    """Choose the weights that the backbones of a config start from.
+
+    Args:
+        cfg: Config; changed in place.
+        source: ``'official'`` for the published weights, ``'none'`` for
+            random ones, otherwise a file, URL or the like, see
+            :func:`lvt_dense.checkpoints.locate.locate`. Without weights
+            nothing is frozen.
+
+    Raises:
+        UserError: A backbone has no official weights, or there is none.
+    """
+    parts = list(backbones_of(cfg))
+    if not parts:
+        raise UserError(f'--pretrained {source}: the model has no backbone')
+    for part in parts:
+        if source == NONE:
+            _forget(part.cfg)
+            part.cfg['init_cfg'] = None
+            for node in (part.owner, cfg.model):
+                if node.get('pretrained'):
+                    node['pretrained'] = None
+            if part.cfg.get('frozen_stages', -1) >= 0:
+                part.cfg['frozen_stages'] = -1
+            if part.cfg.get('norm_eval'):
+                part.cfg['norm_eval'] = False
+        elif source == OFFICIAL:
+            _use_official(part)
+        else:
+            _forget(part.cfg)
+            part.cfg['init_cfg'] = dict(type='Pretrained', checkpoint=source)
+
+
+def _use_official(part: Part) -> None:
+    if not part.is_ours:
+        if _pretrained_of(part.cfg) or part.cfg.get('pretrained'):
+            return
+        raise UserError(
+            f'--pretrained official: {part.title} is no backbone of '
+            'lvt_dense, and its config names no weights: name a file or URL'
+        )
+    init = _pretrained_of(part.cfg)
+    if init and _record_of(part, init['checkpoint']):
+        return
+    # raises where there are none
+    resolve(part.lightly_built(), OFFICIAL)
+    part.cfg['init_cfg'] = dict(type='Pretrained', checkpoint=OFFICIAL)
+
+
+def prepare_weights(cfg: Config) -> list[str]:
+    """Fetch the weights of a training before anything slow begins.
+
+    Args:
+        cfg: Config of a training that starts afresh.
+
+    Returns:
+        What each backbone starts from, a line each, and warnings.
+
+    Raises:
+        UserError: A file cannot be had.
+    """
+    lines = []
+    for part in backbones_of(cfg):
+        init = _pretrained_of(part.cfg)
+        if init is None:
+            lines += _random_start(part)
+        elif not part.is_ours:
+            lines.append(f'{part.title} starts from {init["checkpoint"]}')
+        else:
+            lines += _prepared(part, init, cfg)
+    return lines
+
+
+def _prepared(part: Part, init: dict[str, Any], cfg: Config) -> list[str]:
+    source = _record_of(part, init['checkpoint'])
+    if source is None:
+        source = resolve(part.lightly_built(), init['checkpoint'])
+    if source is None:
+        return [
+            f'{part.title} starts from random weights: {SWITCH} is none',
+            *_frozen_at_random(part),
+        ]
+    try:
+        path = locate(source)
+    except UserError as error:
+        raise UserError(
+            f'{error}; --pretrained none starts from random weights'
+        ) from error
+    if not isinstance(source, WeightFile):
+        return [f'{part.title} starts from {source} ({path})']
+    line = (
+        f'{part.title} starts from {source.name} of {source.source} '
+        f'({figure_of(source)} as published; license: '
+        f'{source.license or "none stated"}), {path}, from {source.url}'
+    )
+    return [line, *_other_images(part, init, source, cfg)]
+
+
+def _random_start(part: Part) -> list[str]:
+    if not part.is_ours:
+        if part.cfg.get('pretrained'):
+            return [f'{part.title} starts from {part.cfg["pretrained"]}']
+        return [f'{part.title} starts from random weights']
+    record = official_record(part.lightly_built())
+    hint = (
+        f'; --pretrained official would load {record.name}' if record else ''
+    )
+    return [
+        f'{part.title} starts from random weights{hint}',
+        *_frozen_at_random(part),
+    ]
+
+
+def _frozen_at_random(part: Part) -> list[str]:
+    frozen = part.cfg.get('frozen_stages', -1)
+    if frozen < 0:
+        return []
+    return [
+        f'WARNING: frozen_stages={frozen} of {part.path} keeps random weights '
+        'as they are; --pretrained none frees them'
+    ]
+
+
+def _other_images(
+    part: Part, init: dict[str, Any], record: WeightFile, cfg: Config
+) -> list[str]:
+    """A warning if the weights were trained on images of another kind."""
+    given = cfg.model.get('data_preprocessor') or {}
+    if not record.input_norm or any(key not in given for key in NORM_KEYS):
+        return []
+    expected = dict(record.input_norm)
+    if init.get('flip_stem'):
+        expected['bgr_to_rgb'] = not expected['bgr_to_rgb']
+    same = all(
+        _numbers(given[key]) == _numbers(expected[key]) for key in NORM_KEYS
+    )
+    if same:
+        return []
+    return [
+        f'WARNING: {record.name} expects images in {_describe_norm(expected)};'
+        f' data_preprocessor gives {_describe_norm(given)}'
+    ]
+
+
+def _numbers(value: Any) -> Any:
+    return list(map(float, value)) if not isinstance(value, bool) else value
+
+
+def _record_of(part: Part, checkpoint: str) -> WeightFile | None:
+    """The record that a checkpoint names, unless it is no name of one."""
+    if not part.is_ours:
+        return None
+    found = resolve(part.lightly_built(), checkpoint, families().values())
+    return found if isinstance(found, WeightFile) else None
+
+
+def _pretrained_of(node: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The entry of ``init_cfg`` that loads a checkpoint, if there is one."""
+    init = node.get('init_cfg') or []
+    for item in [init] if isinstance(init, dict) else init:
+        if item.get('type') == 'Pretrained':
+            return item
+    return None
+
+
+def _forget(node: dict[str, Any]) -> None:
+    """Drop the checkpoints of a config and of all that is in it."""
+    init = node.get('init_cfg')
+    if isinstance(init, dict) and init.get('type') == 'Pretrained':
+        node['init_cfg'] = None
+    elif isinstance(init, (list, tuple)):
+        node['init_cfg'] = [x for x in init if x.get('type') != 'Pretrained']
+    if node.get('pretrained'):
+        node['pretrained'] = None
+    for value in node.values():
+        for item in value if isinstance(value, (list, tuple)) else [value]:
+            if isinstance(item, dict):
+                _forget(item)
