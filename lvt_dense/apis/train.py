@@ -6,7 +6,6 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from lvt_dense.checkpoints import read_state_dict
 from lvt_dense.compat import allow_own_checkpoints, import_stack
 from lvt_dense.errors import UserError
 from lvt_dense.files import ATOMIC, is_complete, newest_checkpoint
@@ -14,11 +13,11 @@ from lvt_dense.files import ATOMIC, is_complete, newest_checkpoint
 from .checks import check_data
 from .runs import (
     build_runner,
-    check_fit,
     explain_errors,
     find_work_dir,
     use_launcher,
 )
+from .start import check_start, prepare_start
 from .train_options import apply_options
 
 KEPT = 2  # checkpoints at least: the old one goes before the new one is there
@@ -29,6 +28,7 @@ def train(
     work_dir: str | None = None,
     resume: bool | str = False,
     launcher: str = 'none',
+    pretrained: str | None = None,
     **options: Any,
 ) -> Runner:
     """Train the model of a config.
@@ -40,6 +40,8 @@ def train(
         resume: True continues from the newest complete checkpoint in
             ``work_dir``, a path from that one.
         launcher: How the processes were started, as in MMEngine.
+        pretrained: Weights of the backbone: ``official``, ``none``, a file or
+            a URL; by default those that the config names.
         **options: ``epochs``, ``batch_size``, ``workers``, ``seed``,
             ``device``, ``amp``, ``auto_scale_lr``, ``log``, ``per_class`` and
             ``patience``, see :func:`.train_options.apply_options`.
@@ -59,13 +61,10 @@ def train(
     if resume:
         _resume(cfg, resume)
     _save_safely(cfg)
+    lines = prepare_start(cfg, pretrained, bool(resume))
     with explain_errors(cfg):
         runner = build_runner(cfg)
-        for line in changes:
-            runner.logger.info(line)
-        if resume:
-            state = read_state_dict(cfg.load_from)
-            check_fit(runner.model, state, cfg.load_from)
+        check_start(runner, [*lines, *changes], bool(resume))
         runner.train()
     return runner
 

@@ -1,7 +1,7 @@
 """Which weights a training starts from, and the published ones there are."""
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -265,6 +265,28 @@ def _use_official(part: Part) -> None:
     part.cfg['init_cfg'] = dict(type='Pretrained', checkpoint=OFFICIAL)
 
 
+def forget_weights(
+    cfg: Config, unless: Callable[[Part], bool] = lambda part: False
+) -> list[Part]:
+    """Leave out weights that something else replaces; nothing is thawed.
+
+    Args:
+        cfg: Config; changed in place.
+        unless: Says which backbones keep theirs.
+
+    Returns:
+        The backbones that had some.
+    """
+    parts = [
+        part
+        for part in backbones_of(cfg)
+        if _pretrained_of(part.cfg) and not unless(part)
+    ]
+    for part in parts:
+        _forget(part.cfg)
+    return parts
+
+
 def prepare_weights(cfg: Config) -> list[str]:
     """Fetch the weights of a training before anything slow begins.
 
@@ -309,7 +331,8 @@ def _prepared(part: Part, init: dict[str, Any], cfg: Config) -> list[str]:
     line = (
         f'{part.title} starts from {source.name} of {source.source} '
         f'({figure_of(source)} as published; license: '
-        f'{source.license or "none stated"}), {path}, from {source.url}'
+        f'{source.license or "none stated"}), {path}, published at '
+        f'{source.url}'
     )
     return [line, *_other_images(part, init, source, cfg)]
 

@@ -70,7 +70,8 @@ def read_config(
     if getattr(args, 'backbone', None):
         from lvt_dense.swap import swap_backbone
 
-        cfg = swap_backbone(cfg, args.backbone)
+        pretrained = getattr(args, 'pretrained', None)
+        cfg = swap_backbone(cfg, args.backbone, pretrained=pretrained)
     cfg = load_config(cfg, args.cfg_options)
     if args.data_root:
         set_data_root(cfg, args.data_root)

@@ -12,7 +12,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument('config', help='path, or package::name')
     parser.add_argument('--backbone', required=True, help='such as emo_5m')
-    parser.add_argument('--pretrained', help='checkpoint of the backbone')
+    parser.add_argument(
+        '--pretrained',
+        metavar='WEIGHTS',
+        help='what the backbone starts from: "official" for the published '
+        'weights, a file or a URL; without, or with "none", random weights',
+    )
     parser.add_argument(
         '--out', help='write a short config; by default it is printed in full'
     )

@@ -37,6 +37,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='scale the learning rate to the total batch size',
     )
     parser.add_argument('--backbone', help='swap this backbone in first')
+    parser.add_argument(
+        '--pretrained',
+        metavar='WEIGHTS',
+        help='what the backbone starts from: "official" for the published '
+        'weights, "none" for random ones (then nothing is frozen), a file, a '
+        'URL, or a name of "lvt-dense weights list"; by default what the '
+        'config says',
+    )
     add_launcher(parser)
 
 
@@ -88,6 +96,7 @@ def run(args: argparse.Namespace) -> None:
         amp=args.amp,
         auto_scale_lr=args.auto_scale_lr,
         launcher=args.launcher,
+        pretrained=args.pretrained,
         epochs=args.epochs,
         batch_size=args.batch_size,
         workers=args.workers,

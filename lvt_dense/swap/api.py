@@ -36,8 +36,9 @@ def swap_backbone(
         cfg: A path, an ``'mmdet::'`` or ``'mmseg::'`` name, or a config,
             which is left as it is.
         name: One of :func:`lvt_dense.list_backbones`.
-        pretrained: Checkpoint of the new backbone, a file or URL in any
-            layout that it reads. Without one nothing is frozen.
+        pretrained: Weights of the new backbone: ``'official'`` for the
+            published ones, or a file or URL in any layout that it reads.
+            Without them (None or ``'none'``) nothing is frozen.
 
     Returns:
         A new config.
@@ -50,6 +51,13 @@ def swap_backbone(
         cls, arch = parse_backbone(name)
     except ValueError as error:
         raise UserError(str(error)) from error
+    if pretrained == 'none':
+        pretrained = None
+    if pretrained == 'official' and not cls.weights.get(arch):
+        raise UserError(
+            f'{name} has no official weights: name a file or URL, or leave '
+            '--pretrained out'
+        )
     cfg = load_config(cfg, import_custom_modules=False)
     model = cfg.get('model')
     if not isinstance(model, dict):

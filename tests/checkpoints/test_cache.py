@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from weight_server import File, Server, serving
+from helpers.weight_server import File, Server, serving
 
 from lvt_dense.checkpoints import cache, read_state_dict
 from lvt_dense.checkpoints.cache import (

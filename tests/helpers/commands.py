@@ -17,7 +17,7 @@ TOOLS = Path(__file__).parents[2] / 'tools'
 
 def run_command(name: str, *args: Any) -> int:
     """Run ``lvt-dense NAME ARGS``; return its exit status."""
-    _forget_runs()
+    forget_runs()
     try:
         main(name, [str(arg) for arg in args])
     except SystemExit as stop:
@@ -32,7 +32,7 @@ def run_tool(name: str, *args: Any) -> int:
 
 def run_script(path: Path, *args: Any) -> int:
     """Run a script with arguments; return its exit status."""
-    _forget_runs()
+    forget_runs()
     with mock.patch.object(sys, 'argv', [str(path), *map(str, args)]):
         try:
             runpy.run_path(str(path), run_name='__main__')
@@ -41,7 +41,7 @@ def run_script(path: Path, *args: Any) -> int:
     return 0
 
 
-def _forget_runs() -> None:
+def forget_runs() -> None:
     # Runs that start in the same second share a name, by which MMEngine would
     # hand the second one the first one's log file.
     for kept in (DefaultScope, MessageHub, MMLogger, *_family(Visualizer)):

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.weight_server import File, Server, serving
 from torch import Tensor
-from weight_server import File, Server, serving
 
 from lvt_dense import build_backbone
 from lvt_dense.checkpoints import cache

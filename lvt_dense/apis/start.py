@@ -1,7 +1,8 @@
-"""What a training goes on from: ``load_from`` and ``--resume``."""
+"""What a training starts from: official weights, ``load_from``, a resume."""
 
 import ast
 import io
+import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from lvt_dense.files import write_atomically
 from lvt_dense.models.backbones.pretrained import LoadReport
 
 from .runs import check_fit
+from .weights import Part, forget_weights, prepare_weights, use_pretrained
 
 SHOWN = 5  # names that a message lists
 # Settings that only some optimizers have, by which they can be told apart.
@@ -27,32 +29,97 @@ _TELLING = ('betas', 'momentum', 'alpha', 'rho', 'lambd', 'etas', 'lr_decay')
 _PLAIN = ('', 'state_dict')
 
 
+def prepare_start(
+    cfg: Config, pretrained: str | None = None, is_resumed: bool = False
+) -> list[str]:
+    """Make sure of the weights of a training before anything slow begins.
+
+    Args:
+        cfg: Config; changed in place.
+        pretrained: See :func:`lvt_dense.apis.weights.use_pretrained`.
+        is_resumed: Whether ``load_from`` is a training that goes on.
+
+    Returns:
+        What the training starts from, for the log.
+
+    Raises:
+        UserError: A file cannot be had, read or used.
+    """
+    if pretrained:
+        use_pretrained(cfg, pretrained)
+    if is_resumed:
+        forget_weights(cfg)
+        return [f'the training goes on from {cfg.load_from}']
+    lines = []
+    if cfg.get('load_from'):
+        lines = _prepare_load_from(cfg)
+    return [*lines, *prepare_weights(cfg)]
+
+
+def check_start(
+    runner: Runner, lines: Iterable[str], is_resumed: bool = False
+) -> None:
+    """Compare what a training starts from with its model, and log it.
+
+    Args:
+        runner: The runner, before training.
+        lines: Result of :func:`prepare_start`.
+        is_resumed: See above.
+
+    Raises:
+        UserError: ``load_from`` or the checkpoint to go on from does not fit.
+    """
+    lines = list(lines)
+    source = runner.cfg.get('load_from')
+    if is_resumed:
+        check_resume(runner, source)
+    elif source:
+        lines += check_load_from(runner, source)
+    for line in lines:
+        level = logging.WARNING if line.startswith('WARNING') else logging.INFO
+        runner.logger.log(level, line.removeprefix('WARNING: '))
+
+
 # ------------------------------------------------------------------- load_from
-def prepare_load_from(cfg: Config, work_dir: str | Path) -> None:
+def _prepare_load_from(cfg: Config) -> list[str]:
     """Bring the file of ``load_from`` into the form that MMEngine reads.
 
     A URL is fetched into this package's cache, where two files of one name do
     not meet. A file with wrappings that MMEngine does not know, or in the
-    official layout of a whole model, is rewritten into ``work_dir``.
-
-    Args:
-        cfg: Config with ``load_from``; changed in place.
-        work_dir: Folder of the run.
-
-    Raises:
-        UserError: The file cannot be had or read.
+    official layout of a whole model, is rewritten into the work directory.
     """
     found = read_checkpoint(cfg.load_from)
     layout = identify_whole(found.state)
+    state = layout.to_own(found.state)[0] if layout else found.state
+    lines = [
+        f'{part.path} is filled by load_from'
+        for part in forget_weights(cfg, unless=lambda p: not _fills(state, p))
+    ]
     if layout is None and found.wrapper in _PLAIN and not found.prefix:
         cfg.load_from = str(found.path)
-        return
-    state = layout.to_own(found.state)[0] if layout else found.state
+        return lines
     content = io.BytesIO()
     torch.save(dict(meta=dict(source=str(found)), state_dict=state), content)
-    path = Path(work_dir, 'load_from.pth')
+    path = Path(cfg.get('work_dir') or '.', 'load_from.pth')
     write_atomically(path, content.getvalue())
     cfg.load_from = str(path)
+    name = f' ({layout.name} layout)' if layout else ''
+    return [f'load_from: {found}{name}, rewritten as {path}', *lines]
+
+
+def _fills(state: Mapping[str, Tensor], part: Part) -> bool:
+    """Whether a checkpoint has every tensor of a backbone."""
+    if not part.is_ours:
+        return False
+    prefix = part.path.removeprefix('model.')
+    report = LoadReport('', '', '')
+    given = {
+        key.removeprefix(f'{prefix}.'): value
+        for key, value in state.items()
+        if key.startswith(f'{prefix}.')
+    }
+    report.compare(given, part.lightly_built().state_dict())
+    return report.is_complete
 
 
 def check_load_from(runner: Runner, source: str) -> list[str]:
