@@ -35,17 +35,24 @@ register_backend(ATOMIC, AtomicBackend, force=True)
 
 
 def read_text(path: str | Path) -> str:
-    """Read a text file in UTF-8, with or without a byte order mark.
+    """Read a text file in UTF-8, or in UTF-16 with a byte order mark.
+
+    A byte order mark of UTF-8 is left out.
 
     Raises:
-        UserError: The file is missing, or is not UTF-8.
+        UserError: The file is missing, or is in another encoding.
     """
     try:
-        return Path(path).read_text(encoding='utf-8-sig')
+        data = Path(path).read_bytes()
+        if data.startswith((b'\xff\xfe', b'\xfe\xff')):
+            return data.decode('utf-16')
+        return data.decode('utf-8-sig')
     except FileNotFoundError:
         raise UserError(f'{path}: no such file') from None
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f'{path}: cannot be read as text: {error}') from None
+        raise UserError(
+            f'{path}: cannot be read as text: {error}; save it as UTF-8'
+        ) from None
 
 
 def write_atomically(

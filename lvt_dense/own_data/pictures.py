@@ -1,5 +1,6 @@
 """Pictures of labeled images, as they will be learned."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -7,9 +8,10 @@ import numpy as np
 import torch
 from mmcv import imread
 from mmengine.config import Config
-from mmengine.registry import VISUALIZERS, init_default_scope
-from mmengine.structures import InstanceData
+from mmengine.registry import DATASETS, VISUALIZERS, init_default_scope
+from mmengine.structures import InstanceData, PixelData
 
+from lvt_dense.config import dataset_cfgs
 from lvt_dense.datasets.formats.description import LabeledData, Sample
 from lvt_dense.visualization.draw import save_picture
 
@@ -17,13 +19,18 @@ from .cleaning import to_rle
 
 
 def draw_samples(
-    cfg: Config, data: LabeledData, folder: Path, count: int = 10
+    cfg: Config,
+    data: LabeledData,
+    task: str,
+    folder: Path,
+    count: int = 10,
 ) -> list[Path]:
     """Draw labeled training images with the config's visualizer.
 
     Args:
         cfg: Config that was adapted to the data.
         data: Labels with all splits.
+        task: As :func:`lvt_dense.own_data.task.task_of` names it.
         folder: Where the pictures go.
         count: Number of pictures at most, spread over the split.
 
@@ -37,6 +44,7 @@ def draw_samples(
     )
     samples = data.splits['train']
     samples = [s for s in samples if s.objects or s.mask] or samples
+    make = _makers(cfg, task)
     step = max(1, len(samples) // count)
     paths = []
     for number, sample in enumerate(samples[::step][:count]):
@@ -47,13 +55,55 @@ def draw_samples(
         save_picture(
             visualizer,
             image,
-            to_data_sample(sample, image.shape[:2]),
+            make(sample, image.shape[:2]),
             target,
             draw_gt=True,
             draw_pred=False,
         )
         paths.append(target)
     return paths
+
+
+def _makers(cfg: Config, task: str) -> Callable[[Sample, tuple], object]:
+    """What turns a sample into the form that the visualizer takes."""
+    if task == 'semantic':
+        return to_seg_sample
+    if task == 'mono3d':
+        return _Frames(cfg)
+    return to_data_sample
+
+
+class _Frames:
+    """Data samples of KITTI's frames."""
+
+    def __init__(self, cfg: Config) -> None:
+        dataset = dict(
+            next(dataset_cfgs(cfg, 'train')),
+            test_mode=False,
+            filter_cfg=None,
+            pipeline=[
+                dict(type='lvt_dense.LoadImageFromFile'),
+                dict(type='lvt_dense.LoadAnnotations3D'),
+                dict(type='lvt_dense.Pack3DInputs'),
+            ],
+        )
+        self.frames = DATASETS.build(dataset)
+        infos = (self.frames.get_data_info(i) for i in range(len(self.frames)))
+        self.index = {Path(x['img_path']).stem: i for i, x in enumerate(infos)}
+
+    def __call__(self, sample: Sample, shape: tuple[int, int]) -> object:
+        return self.frames[self.index[sample.path.stem]]['data_samples']
+
+
+def to_seg_sample(sample: Sample, shape: tuple[int, int]) -> object:
+    """Turn a sample into mmseg's form, the label map in ``gt_sem_seg``."""
+    from mmseg.structures import SegDataSample
+
+    labels = imread(str(sample.mask), flag='unchanged').astype(np.int64)
+    return SegDataSample(
+        gt_sem_seg=PixelData(data=torch.from_numpy(labels)[None]),
+        metainfo=dict(img_path=str(sample.path), ori_shape=shape),
+    )
 
 
 def to_data_sample(sample: Sample, shape: tuple[int, int]) -> object:

@@ -29,20 +29,34 @@ def make_table(data: LabeledData) -> str:
     row('images', [len(splits[s]) for s in shown])
     row('size, median', [_median_size(splits[s]) for s in shown])
     row('size, range', [_size_range(splits[s]) for s in shown])
-    if any(s.mask is not None for s in splits['train']):
-        return f'{_head(data)}\n{_aligned(rows)}'
-    counts = {s: count_objects(splits[s]) for s in shown}
-    empty = [sum(not x.objects for x in splits[s]) for s in shown]
-    row('without objects', empty)
-    row('objects', [sum(counts[s].values()) for s in shown])
+    counts = {s: count_labels(splits[s]) for s in shown}
+    totals = {s: sum(counts[s].values()) or 1 for s in shown}
+    masks = has_masks(data)
+    if masks:
+        row('pixels', [f'{totals[s] / 1e6:.1f} M' for s in shown])
+    else:
+        empty = [sum(not x.objects for x in splits[s]) for s in shown]
+        row('without objects', empty)
+        row('objects', [sum(counts[s].values()) for s in shown])
     order = range(len(data.classes))
     if len(data.classes) > _SHOWN_CLASSES:
         by_number = sorted(order, key=lambda i: -counts['train'][i])
         order = by_number[:_SHOWN_CLASSES]
     for label in order:
-        row(f'  {data.classes[label]}', [counts[s][label] for s in shown])
+        row(
+            f'  {data.classes[label]}',
+            [
+                f'{counts[s][label] / totals[s]:.2%}'
+                if masks
+                else counts[s][label]
+                for s in shown
+            ],
+        )
     if len(data.classes) > _SHOWN_CLASSES:
         row(f'  {len(data.classes) - _SHOWN_CLASSES} more classes', [])
+    if masks:
+        share = [f'{counts[s][-1] / totals[s]:.2%}' for s in shown]
+        row('  (does not count)', share)
     return f'{_head(data)}\n{_aligned(rows)}'
 
 
@@ -89,6 +103,19 @@ def count_objects(samples: list[Sample]) -> Counter:
     return Counter(o.label for s in samples for o in s.objects)
 
 
+def count_labels(samples: list[Sample]) -> Counter:
+    """Count objects, or pixels of masks, of every label."""
+    found = count_objects(samples)
+    for sample in samples:
+        found.update(sample.pixels)
+    return found
+
+
+def has_masks(data: LabeledData) -> bool:
+    """Whether the labels are semantic masks."""
+    return any(s.mask is not None for s in data.splits['train'])
+
+
 def find_warnings(cfg: Config, data: LabeledData) -> list[str]:
     """Collect what may spoil a training or its metrics, one line each.
 
@@ -97,17 +124,14 @@ def find_warnings(cfg: Config, data: LabeledData) -> list[str]:
         data: Labels with all splits.
     """
     lines = data.findings.lines()
-    if not any(s.mask is not None for s in data.splits['train']):
-        for split in ('train', 'val'):
-            counts = count_objects(data.splits[split])
-            absent = [
-                name for i, name in enumerate(data.classes) if not counts[i]
-            ]
-            if absent:
-                lines.append(
-                    f'{len(absent)} of {len(data.classes)} classes never '
-                    f'occur in {split}: {shorten(absent)}'
-                )
+    for split in ('train', 'val'):
+        counts = count_labels(data.splits[split])
+        absent = [n for i, n in enumerate(data.classes) if not counts[i]]
+        if absent:
+            lines.append(
+                f'{len(absent)} of {len(data.classes)} classes never occur '
+                f'in {split}: {shorten(absent)}'
+            )
     shared = shared_images(data)
     if shared:
         lines.append(

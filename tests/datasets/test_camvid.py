@@ -1,6 +1,9 @@
 """CamVid's data set class on rendered and on the real images."""
 
+from pathlib import Path
+
 import numpy as np
+from PIL import Image
 
 from lvt_dense.datasets.camvid import CamVidDataset
 from lvt_dense.datasets.transforms import (
@@ -65,3 +68,18 @@ def test_real_splits(real_data):
 
 
 SPLITS = dict(train=367, val=101, test=233)
+
+
+def test_segnets_copy_with_png_images_and_label_11(tmp_path: Path) -> None:
+    labels = np.full((60, 80), 3, np.uint8)
+    labels[:5] = 11
+    labels[5:9] = 255
+    labels[9:20] = 10
+    for kind, content in (('images', labels * 9), ('labels', labels)):
+        folder = tmp_path / kind / 'train'
+        folder.mkdir(parents=True)
+        Image.fromarray(content).save(folder / '0001TP_006690.png')
+    dataset = camvid(tmp_path, 'train')
+    assert len(dataset) == 1
+    mask = dataset[0]['gt_seg_map']
+    np.testing.assert_array_equal(mask, np.where(labels == 11, 255, labels))

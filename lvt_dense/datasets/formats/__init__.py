@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lvt_dense.errors import UserError
 
-from . import coco, labelme, voc, yolo
+from . import coco, kitti, labelme, masks, voc, yolo
 from .description import ALL, Findings, LabeledData, Object, Sample
 from .tree import Tree
 
@@ -12,6 +12,8 @@ from .tree import Tree
 _LAYOUTS = {
     'detection': (coco, yolo, voc, labelme),
     'instance': (coco, yolo, labelme, voc),
+    'semantic': (masks, coco, labelme, yolo),
+    'mono3d': (kitti,),
 }
 
 __all__ = [
@@ -40,7 +42,8 @@ def read_data(root: str | Path, task: str) -> LabeledData:
     there = [layout for layout in layouts if found[layout] is not None]
     if not there:
         raise UserError(
-            f'--data {root}: no labels for {task} are recognized; looked for '
+            f'--data {root}: no labels for {task} are recognized'
+            f'{_other_task(tree, task)}; looked for '
             f'{"; ".join(layout.LOOKED_FOR for layout in layouts)}; there is '
             f'{tree.describe()}'
         )
@@ -55,8 +58,18 @@ def read_data(root: str | Path, task: str) -> LabeledData:
     return data
 
 
+def _other_task(tree: Tree, task: str) -> str:
+    """Say which other task the folder would do for."""
+    known = {layout for kind in _LAYOUTS.values() for layout in kind}
+    for layout in sorted(known - set(_LAYOUTS[task]), key=lambda m: m.LAYOUT):
+        if layout.find(tree) is not None:
+            tasks = [t for t, kinds in _LAYOUTS.items() if layout in kinds]
+            return f' (it has {layout.LAYOUT}, for {" or ".join(tasks)})'
+    return ''
+
+
 def _check_content(data: LabeledData) -> None:
-    if not data.classes:
+    if not data.classes and data.layout != masks.LAYOUT:
         raise UserError(
             f'--data {data.root}: the {data.layout} labels name no class'
         )

@@ -1,5 +1,6 @@
 """What every layout is read into: images, objects, masks, classes."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +41,8 @@ class Sample:
         height: Height in pixels, likewise.
         objects: Labeled objects.
         mask: File of the label map, for semantic segmentation.
+        pixels: Pixels of every label of the mask; -1 for those that do not
+            count.
     """
 
     path: Path
@@ -47,6 +50,7 @@ class Sample:
     height: int = 0
     objects: list[Object] = field(default_factory=list)
     mask: Path | None = None
+    pixels: Counter = field(default_factory=Counter)
 
 
 class Findings:
@@ -81,6 +85,21 @@ class Findings:
         ]
 
 
+@dataclass(frozen=True)
+class MaskClass:
+    """A class of semantic masks, as a table beside them describes it.
+
+    Attributes:
+        name: Name of the class.
+        value: Its value in the masks; None where the order says it.
+        color: Its color in RGB masks, or None.
+    """
+
+    name: str
+    value: int | None = None
+    color: tuple[int, int, int] | None = None
+
+
 @dataclass
 class LabeledData:
     """A data set in one of the layouts.
@@ -93,7 +112,7 @@ class LabeledData:
             are there, or of ``all`` where there are no splits.
         sources: Where each split was read from.
         colors: One color a class, (R, G, B) of 0 to 255, or None.
-        ignored: Label values of masks that do not count.
+        table: Classes of semantic masks; empty where no file names them.
         unlabeled: Splits that have images but no labels, and how many.
         is_normalized: Whether boxes and polygons are fractions of the size
             of their image.
@@ -107,7 +126,7 @@ class LabeledData:
     splits: dict[str, list[Sample]]
     sources: dict[str, str] = field(default_factory=dict)
     colors: list[tuple[int, int, int]] | None = None
-    ignored: tuple[int, ...] = ()
+    table: list[MaskClass] = field(default_factory=list)
     unlabeled: dict[str, int] = field(default_factory=dict)
     is_normalized: bool = False
     notes: list[str] = field(default_factory=list)

@@ -9,27 +9,7 @@ from typing import Any
 import yaml
 
 from lvt_dense.errors import UserError
-
-
-def read_text(path: Path) -> str:
-    """Read UTF-8 (with or without mark) or marked UTF-16.
-
-    Raises:
-        UserError: The file is missing or something else.
-    """
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise UserError(f'{path}: {error.strerror}') from None
-    if data.startswith((b'\xff\xfe', b'\xfe\xff')):
-        return data.decode('utf-16', 'replace')
-    try:
-        return data.decode('utf-8-sig')
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f'{path}: is not UTF-8 text ({error.reason} at byte '
-            f'{error.start}); save it as UTF-8'
-        ) from None
+from lvt_dense.files import read_text
 
 
 def read_lines(path: Path) -> list[str]:

@@ -8,20 +8,10 @@ from functools import cached_property
 from pathlib import Path
 
 from lvt_dense.errors import UserError
+from lvt_dense.files import IMAGE_SUFFIXES
 
 from .description import shorten
 
-IMAGE_SUFFIXES = (
-    '.jpg',
-    '.jpeg',
-    '.png',
-    '.bmp',
-    '.tif',
-    '.tiff',
-    '.webp',
-    '.ppm',
-    '.pgm',
-)
 _SKIPPED = ('__macosx', '__pycache__', '@eadir', 'work_dirs')
 # How people call their splits.
 _SPLIT_WORDS = {

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from lvt_dense.errors import UserError
+from lvt_dense.files import IMAGE_SUFFIXES, read_text
 
 from .description import ALL, LabeledData, Object, Sample, shorten
-from .reading import read_lines, read_text, read_yaml
-from .tree import IMAGE_SUFFIXES, Tree, split_of
+from .reading import read_lines, read_yaml
+from .tree import Tree, split_of
 
 LAYOUT = 'YOLO'
 LOOKED_FOR = (

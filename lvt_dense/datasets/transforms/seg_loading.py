@@ -14,6 +14,14 @@ from lvt_dense.registry import TRANSFORMS
 IGNORED = 255
 
 
+def ignored_label(num_classes: int) -> int:
+    """Return the label of pixels that do not count.
+
+    It is 255, and 65535 for more classes than eight bits can hold.
+    """
+    return IGNORED if num_classes <= IGNORED else 65535
+
+
 @TRANSFORMS.register_module(name=['LoadSegAnnotations', 'LoadAnnotations'])
 class LoadSegAnnotations(BaseTransform):
     """Load a semantic mask as mmseg's ``LoadAnnotations`` does, and check it.
@@ -28,13 +36,16 @@ class LoadSegAnnotations(BaseTransform):
 
     Args:
         num_classes: Labels of the finished mask are 0 to ``num_classes - 1``,
-            and 255 where nothing counts.
+            and 255 where nothing counts. More than 255 classes have 65535
+            there, and so must ``ignore_index`` of heads and metrics and
+            ``seg_pad_val`` of the data preprocessor.
     """
 
     needs_annotations = True
 
     def __init__(self, num_classes: int) -> None:
         self.num_classes = num_classes
+        self.ignored = ignored_label(num_classes)
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Load ``results['seg_map_path']``.
@@ -43,14 +54,18 @@ class LoadSegAnnotations(BaseTransform):
         apply as in mmseg.
 
         Returns:
-            ``results`` with ``gt_seg_map``, (H, W), uint8.
+            ``results`` with ``gt_seg_map``, (H, W), uint8, or uint16 for
+            more than 255 classes. Without the key, as in a test set that
+            has no masks, ``results`` as they are.
 
         Raises:
             UserError: The mask is missing, unreadable, not a single-channel
                 picture, of another size than the image, or has labels out of
                 range. The message names the file.
         """
-        path = results['seg_map_path']
+        path = results.get('seg_map_path')
+        if path is None:
+            return results
         raw = _read(path)
         expected = tuple(results.get('ori_shape', raw.shape)[:2])
         if raw.shape != expected:
@@ -60,7 +75,8 @@ class LoadSegAnnotations(BaseTransform):
                 '(width x height): they must be of one size'
             )
         mask = self._mapped(raw, results)
-        wrong = np.unique(raw[(mask >= self.num_classes) & (mask != IGNORED)])
+        counts = mask != self.ignored
+        wrong = np.unique(raw[(mask >= self.num_classes) & counts])
         if wrong.size:
             shown = ', '.join(map(str, wrong[:5]))
             more = ', ...' if wrong.size > 5 else ''
@@ -70,22 +86,24 @@ class LoadSegAnnotations(BaseTransform):
                 f'mask {path} has the label(s) {shown}{more}: allowed are '
                 f'{first} to {last} for the {self.num_classes} classes, and '
                 + ('0 or ' if first else '')
-                + f'{IGNORED} for pixels that do not count'
+                + f'{self.ignored} for pixels that do not count'
             )
-        results['gt_seg_map'] = mask.astype(np.uint8)
+        dtype = np.uint8 if self.ignored == IGNORED else np.uint16
+        results['gt_seg_map'] = mask.astype(dtype)
         results['seg_fields'].append('gt_seg_map')
         return results
 
     def _mapped(self, raw: np.ndarray, results: dict[str, Any]) -> np.ndarray:
         mask = raw.astype(np.int64)
         if results.get('reduce_zero_label'):
-            mask = np.where((raw == 0) | (raw == IGNORED), IGNORED, mask - 1)
+            void = (raw == 0) | (raw == self.ignored)
+            mask = np.where(void, self.ignored, mask - 1)
         label_map = results.get('label_map')
         if label_map is not None:
             before = mask.copy()
             # A label that is no class of the data set must stay conspicuous
             # and not pass for one of fewer classes.
-            mask[mask != IGNORED] = np.iinfo(np.int64).max
+            mask[mask != self.ignored] = np.iinfo(np.int64).max
             for old, new in label_map.items():
                 mask[before == old] = new
         return mask
@@ -108,7 +126,7 @@ def _read(path: str) -> np.ndarray:
     if raw.ndim != 2:
         raise UserError(
             f'mask {path} has {raw.shape[2]} channels: a mask has one, whose '
-            'values are labels and not colours'
+            'values are labels and not colors'
         )
     return raw
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lvt_dense.errors import UserError
 from lvt_dense.registry import MODELS
 
 
@@ -40,6 +41,7 @@ class WeightedCrossEntropy(nn.Module):
         labels: Tensor,
         weight: Tensor | None = None,
         ignore_index: int = 255,
+        reduction_override: str | None = None,
     ) -> Tensor:
         """Compute the loss.
 
@@ -48,10 +50,21 @@ class WeightedCrossEntropy(nn.Module):
             labels: (N, H, W), classes or ``ignore_index``.
             weight: Weight of every pixel, (N, H, W), None for one.
             ignore_index: Label of the pixels that do not count.
+            reduction_override: ``'none'`` for the loss of every pixel, as
+                MMSegmentation's samplers of hard pixels (OHEM) ask.
 
         Returns:
-            Scalar; 0 where no pixel counts.
+            Scalar, 0 where no pixel counts; or (N, H, W).
+
+        Raises:
+            UserError: There is not one weight a class.
         """
+        if logits.shape[1] != len(self.class_weight):
+            raise UserError(
+                f'class_weight of WeightedCrossEntropy has '
+                f'{len(self.class_weight)} numbers, but the head '
+                f'{logits.shape[1]} classes: give one weight a class'
+            )
         losses = F.cross_entropy(
             logits,
             labels,
@@ -61,6 +74,8 @@ class WeightedCrossEntropy(nn.Module):
         )
         if weight is not None:
             losses = losses * weight
+        if reduction_override == 'none':
+            return self.loss_weight * losses
         counts = labels != ignore_index
         total = self.class_weight[labels[counts]].sum()
         return self.loss_weight * losses.sum() / total.clamp(min=1e-6)

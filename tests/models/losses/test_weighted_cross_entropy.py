@@ -1,8 +1,13 @@
 """Class weights and ignored pixels together."""
 
+from types import SimpleNamespace
+
+import pytest
 import torch
+from mmseg.structures.sampler import OHEMPixelSampler
 from torch.nn import functional as F
 
+from lvt_dense.errors import UserError
 from lvt_dense.models.losses import WeightedCrossEntropy
 
 WEIGHTS = [0.5, 2.0, 3.0]
@@ -27,3 +32,36 @@ def test_nothing_to_learn_is_zero_and_finite():
     loss.backward()
     assert loss == 0
     assert torch.equal(logits.grad, torch.zeros_like(logits))
+
+
+def test_hard_pixels_without_a_threshold() -> None:
+    """MMSegmentation's OHEM asks for the loss of every pixel."""
+    torch.manual_seed(0)
+    logits = torch.randn(1, 3, 4, 4)
+    labels = torch.randint(0, 3, (1, 4, 4))
+    labels[0, 0] = 255
+    loss = WeightedCrossEntropy(WEIGHTS)
+    head = SimpleNamespace(loss_decode=loss, ignore_index=255)
+    sampler = OHEMPixelSampler(head, thresh=None, min_kept=5)
+    weight = sampler.sample(logits, labels[:, None])
+    every = F.cross_entropy(
+        logits,
+        labels,
+        torch.tensor(WEIGHTS),
+        ignore_index=255,
+        reduction='none',
+    )
+    hardest = every.flatten().topk(5).indices
+    expected = torch.zeros(16)
+    expected[hardest] = 1
+    assert torch.equal(weight.flatten(), expected)
+    total = torch.tensor(WEIGHTS)[labels[labels != 255]].sum()
+    torch.testing.assert_close(
+        loss(logits, labels, weight), (every * weight).sum() / total
+    )
+
+
+def test_number_of_weights_is_checked() -> None:
+    loss = WeightedCrossEntropy(WEIGHTS)
+    with pytest.raises(UserError, match='has 3 numbers, but the head 4'):
+        loss(torch.randn(1, 4, 2, 2), torch.zeros(1, 2, 2).long())
