@@ -18,9 +18,8 @@ _base_ = [
 ]
 model = dict(
     backbone=dict(
-        type='lvt_dense.T2TViT',
+        type='lvt_dense.PlainT2TViT',
         arch='14',
-        mode='blocks',
         out_indices=(3,),
         window_size=14,
     ),

@@ -1,6 +1,5 @@
 """Choose the levels, the stride and the settings of the new backbone."""
 
-import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,13 +29,8 @@ def new_backbone(
         path: Name of the old one in messages.
 
     Raises:
-        UserError: The pyramid lacks a stride, or the input is no RGB image.
+        UserError: The pyramid lacks a stride.
     """
-    if old.get('in_channels', 3) != 3:
-        raise UserError(
-            f'{path}.in_channels={old["in_channels"]}: the backbones of '
-            'lvt_dense take images of 3 channels'
-        )
     indices, output_stride = _pyramid_levels(old, levels, cls, path)
     cfg = dict(
         type=f'lvt_dense.{cls.__name__}', arch=arch, out_indices=indices
@@ -45,9 +39,10 @@ def new_backbone(
         cfg['output_stride'] = output_stride
     if old.get('with_cp'):
         cfg['with_cp'] = True
-    has_batch_norm = 'norm_cfg' in inspect.signature(cls).parameters
+    if old.get('in_channels', 3) != 3:
+        cfg['in_channels'] = old['in_channels']
     norm = (old.get('norm_cfg') or {}).get('type')
-    if has_batch_norm and norm == 'SyncBN':
+    if cls.has_batch_norm and norm == 'SyncBN':
         cfg['norm_cfg'] = dict(type='SyncBN')
     # Freezing belongs to weights that were trained before.
     if pretrained is not None:

@@ -5,7 +5,7 @@ import torch
 from helpers.official import figures, official_state
 
 from lvt_dense.errors import UserError
-from lvt_dense.models.backbones import T2TViT, families
+from lvt_dense.models.backbones import PlainT2TViT, T2TViT, families
 from lvt_dense.models.backbones.pretrained import identify, load_backbone
 from lvt_dense.models.backbones.t2t_vit import sinusoid_table
 
@@ -72,13 +72,13 @@ def test_levels_that_were_not_asked_for_are_left_out(tmp_path, official):
     assert all(
         key.startswith(('stages.0.', 'stages.1.')) for key in report.loaded
     )
-    report = load_backbone(T2TViT('7', (0,), mode='blocks'), path)
+    report = load_backbone(PlainT2TViT('7', (0,)), path)
     assert 'stages.2.blocks.0.norm1.weight' in report.loaded
     assert 'stages.2.blocks.1.norm1.weight' in report.unexpected
 
 
 def test_own_files_fit_both_modes(tmp_path):
-    native, blocks = T2TViT('7'), T2TViT('7', mode='blocks')
+    native, blocks = T2TViT('7'), PlainT2TViT('7')
     report = load_backbone(blocks, saved(tmp_path, native.state_dict()))
     assert report.layout == 'lvt_dense'
     expected = native.state_dict()

@@ -6,13 +6,14 @@ from .factory import build_backbone, list_backbones
 from .mobilevit import MobileViT
 from .nasvit import NASViT
 from .plg_vit import PLGViT
-from .t2t_vit import T2TViT
+from .t2t_vit import PlainT2TViT, T2TViT
 
 __all__ = [
     'EMO',
     'MobileViT',
     'NASViT',
     'PLGViT',
+    'PlainT2TViT',
     'PyramidBackbone',
     'T2TViT',
     'build_backbone',

@@ -6,8 +6,8 @@ the paper's code (zhangzjn/EMO); written anew.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
-import numpy as np
 from mmcv.cnn import build_norm_layer
 from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from lvt_dense.checkpoints import published
 from lvt_dense.checkpoints.emo import LAYOUTS
-from lvt_dense.models.layers import ConvNormAct, SqueezeExcite
+from lvt_dense.models.layers import ConvNormAct, SqueezeExcite, Windows
 from lvt_dense.registry import MODELS
 
 from .base import PyramidBackbone
@@ -107,24 +107,9 @@ class InvertedResidualMobileBlock(nn.Module):
 
     def _attend(self, x: Tensor) -> Tensor:
         """Attention inside windows, whose pixels lie a fixed step apart."""
-        n, c, height, width = x.shape
-        window_h, window_w = self.window_size, self.window_size
-        if self.window_size < 1:
-            window_h, window_w = height, width
-        step_h, step_w = -(-height // window_h), -(-width // window_w)
-        pad_h = step_h * window_h - height
-        pad_w = step_w * window_w - width
-        if pad_h or pad_w:
-            x = F.pad(x, (0, pad_w, 0, pad_h))
-        x = x.view(n, c, window_h, step_h, window_w, step_w)
-        x = x.permute(0, 3, 5, 2, 4, 1)
-        x = self._attention(
-            x.reshape(n * step_h * step_w, window_h * window_w, c)
-        )
-        x = x.view(n, step_h, step_w, window_h, window_w, c)
-        x = x.permute(0, 3, 1, 4, 2, 5)
-        x = x.reshape(n, step_h * window_h, step_w * window_w, c)
-        return x[:, :height, :width].permute(0, 3, 1, 2)
+        windows = Windows.spread(x.shape[2:], self.window_size)
+        tokens = self._attention(windows.split(x.permute(0, 2, 3, 1)))
+        return windows.merge(tokens).permute(0, 3, 1, 2)
 
     def _attention(self, x: Tensor) -> Tensor:
         """Map the pixels of windows, (B, L, C), to the same shape."""
@@ -159,15 +144,8 @@ class EMO(PyramidBackbone):
             (channels at stride 2), ``depths``, ``channels``,
             ``expand_ratios``, ``head_dims`` (of the four stages) and
             ``drop_path_rate``.
-        out_indices: See :class:`PyramidBackbone`, as the arguments below.
-        output_stride: See above.
-        frozen_stages: See above.
-        norm_eval: See above.
-        with_cp: See above.
         window_size: Side of the attention windows in pixels of the map, for
             all stages or one for each; below 1 for global attention.
-        drop_path_rate: Stochastic depth of the last block, growing linearly
-            from 0 at the first; ``None`` takes the published value.
         norm_cfg: Norm of the convolutions; its eps is 1e-6 unless given.
         act_cfg: Activation of the depthwise convolutions.
         stage_norm_cfgs: Norm of the input of the blocks of each stage;
@@ -175,10 +153,12 @@ class EMO(PyramidBackbone):
             the others.
         stage_act_cfgs: Activation of the expansion of each stage; ``None``
             takes SiLU in the first two and GELU in the others.
-        init_cfg: See :class:`PyramidBackbone`.
+        **shared: ``out_indices``, ``output_stride``, ``frozen_stages``,
+            ``norm_eval``, ``with_cp``, ``in_channels``, ``drop_path_rate`` and
+            ``init_cfg``, see :class:`PyramidBackbone`.
 
     Raises:
-        ValueError: An argument is not one of those there are, or a per-stage
+        UserError: An argument is not one of those there are, or a per-stage
             one has not four entries.
     """
 
@@ -224,32 +204,16 @@ class EMO(PyramidBackbone):
     def __init__(
         self,
         arch: str | dict = default_arch,
-        out_indices: Sequence[int] = (0, 1, 2, 3),
-        output_stride: int = 32,
-        frozen_stages: int = -1,
-        norm_eval: bool = False,
-        with_cp: bool = False,
+        out_indices: int | Sequence[int] = (0, 1, 2, 3),
+        *,
         window_size: PerStage = 7,
-        drop_path_rate: float | None = None,
         norm_cfg: dict | None = None,
         act_cfg: dict | None = None,
         stage_norm_cfgs: Sequence[dict] | None = None,
         stage_act_cfgs: Sequence[dict] | None = None,
-        init_cfg: dict | Sequence[dict] | None = None,
+        **shared: Any,
     ) -> None:
-        super().__init__(
-            arch,
-            out_indices=out_indices,
-            output_stride=output_stride,
-            frozen_stages=frozen_stages,
-            norm_eval=norm_eval,
-            with_cp=with_cp,
-            init_cfg=init_cfg,
-        )
-        published = self.settings['drop_path_rate']
-        last = published if drop_path_rate is None else drop_path_rate
-        num_blocks = sum(self.settings['depths'])
-        self.drop_path_rates = np.linspace(0, last, num_blocks).tolist()
+        super().__init__(arch, out_indices, **shared)
         self.window_sizes = self._per_stage(
             'window_size',
             [window_size] * 4 if isinstance(window_size, int) else window_size,
@@ -265,7 +229,6 @@ class EMO(PyramidBackbone):
             stage_act_cfgs
             or [dict(type='SiLU')] * 2 + [dict(type='GELU')] * 2,
         )
-        self.build()
 
     @property
     def stage_channels(self) -> tuple[int, ...]:
@@ -277,7 +240,14 @@ class EMO(PyramidBackbone):
         width = self.settings['stem']
         act_cfg = self.stage_act_cfgs[0]
         return nn.Sequential(
-            ConvNormAct(3, width, 3, 2, bias=True, norm_cfg=self.norm_cfg),
+            ConvNormAct(
+                self.in_channels,
+                width,
+                3,
+                2,
+                bias=True,
+                norm_cfg=self.norm_cfg,
+            ),
             ConvNormAct(
                 width,
                 width,
@@ -292,13 +262,18 @@ class EMO(PyramidBackbone):
 
     def make_stage(self, index: int) -> nn.Module:
         """A block that halves the resolution, then blocks that keep it."""
-        depth = self.settings['depths'][index]
+        depths = self.settings['depths']
+        first = sum(depths[:index])
+        rates = self.drop_path_rates(sum(depths))[first:]
         return nn.Sequential(
-            *(self._make_block(index, number) for number in range(depth))
+            *(
+                self._make_block(index, number, rates[number])
+                for number in range(depths[index])
+            )
         )
 
     def _make_block(
-        self, stage: int, number: int
+        self, stage: int, number: int, drop_path_rate: float
     ) -> InvertedResidualMobileBlock:
         is_first = number == 0
         channels = (self.settings['stem'], *self.stage_channels)
@@ -315,20 +290,17 @@ class EMO(PyramidBackbone):
             self.settings['head_dims'][stage] if has_attention else None,
             self.window_sizes[stage],
             not is_first,
-            self.drop_path_rates[
-                sum(self.settings['depths'][:stage]) + number
-            ],
+            drop_path_rate,
             self.norm_cfg,
             self.stage_norm_cfgs[stage],
             self.act_cfg,
             self.stage_act_cfgs[stage],
         )
 
-    @staticmethod
-    def _per_stage(name: str, values: Sequence) -> tuple:
+    def _per_stage(self, name: str, values: Sequence) -> tuple:
         if len(values) != 4:
-            raise ValueError(
-                f'EMO: {name} has {len(values)} entries; give one for each '
-                'of the four stages'
+            raise self._error(
+                f'{name} has {len(values)} entries; give one for each of the '
+                'four stages'
             )
         return tuple(values)

@@ -6,15 +6,22 @@ settings of its detection and segmentation models; written anew.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
+from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lvt_dense.checkpoints import published
 from lvt_dense.checkpoints.mobilevit import LAYOUTS
 from lvt_dense.checkpoints.records import UNIT_BGR
-from lvt_dense.models.layers import ConvNormAct, InvertedResidual
+from lvt_dense.models.layers import (
+    Attention,
+    ConvNormAct,
+    InvertedResidual,
+    Windows,
+)
 from lvt_dense.registry import MODELS
 
 from .base import PyramidBackbone
@@ -25,42 +32,26 @@ DEPTHS = (0, 2, 4, 3)  # encoders of a stage
 EXTRA_RESIDUALS = (2, 0, 0, 0)  # inverted residuals after the first one
 
 
-class Attention(nn.Module):
-    """Multi-head self-attention over the last but one axis."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.qkv = nn.Linear(channels, 3 * channels)
-        self.proj = nn.Linear(channels, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, L, C) to (B, L, C)."""
-        batch, length, channels = x.shape
-        qkv = self.qkv(x).view(
-            batch, length, 3, NUM_HEADS, channels // NUM_HEADS
-        )
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind()
-        out = F.scaled_dot_product_attention(q, k, v)
-        return self.proj(out.transpose(1, 2).reshape(batch, length, channels))
-
-
 class Encoder(nn.Module):
     """Pre-norm transformer encoder layer with a SiLU feed-forward network."""
 
-    def __init__(self, channels: int, hidden: int, dropout: float) -> None:
+    def __init__(
+        self, channels: int, hidden: int, dropout: float, drop_path_rate: float
+    ) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(channels)
-        self.attn = Attention(channels)
+        self.attn = Attention(channels, NUM_HEADS)
         self.norm2 = nn.LayerNorm(channels)
         self.ffn = nn.Sequential(
             nn.Linear(channels, hidden), nn.SiLU(), nn.Linear(hidden, channels)
         )
         self.dropout = nn.Dropout(dropout)
+        self.drop_path = DropPath(drop_path_rate)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, L, C) to (B, L, C)."""
-        x = x + self.dropout(self.attn(self.norm1(x)))
-        return x + self.dropout(self.ffn(self.norm2(x)))
+        x = x + self.drop_path(self.dropout(self.attn(self.norm1(x))))
+        return x + self.drop_path(self.dropout(self.ffn(self.norm2(x))))
 
 
 class MobileViTBlock(nn.Module):
@@ -75,8 +66,8 @@ class MobileViTBlock(nn.Module):
         self,
         channels: int,
         width: int,
-        depth: int,
         dropout: float,
+        drop_path_rates: Sequence[float],
         norm_cfg: dict,
         act_cfg: dict,
     ) -> None:
@@ -85,7 +76,10 @@ class MobileViTBlock(nn.Module):
         self.local = ConvNormAct(channels, channels, 3, **norm_act)
         self.to_tokens = nn.Conv2d(channels, width, 1, bias=False)
         self.encoders = nn.Sequential(
-            *(Encoder(width, 2 * width, dropout) for _ in range(depth))
+            *(
+                Encoder(width, 2 * width, dropout, rate)
+                for rate in drop_path_rates
+            )
         )
         self.norm = nn.LayerNorm(width)
         self.from_tokens = ConvNormAct(width, channels, 1, **norm_act)
@@ -104,16 +98,9 @@ class MobileViTBlock(nn.Module):
         return self.fuse(torch.cat([x, self.from_tokens(tokens)], dim=1))
 
     def _encode(self, x: Tensor) -> Tensor:
-        n, c, h, w = x.shape
-        h, w = h // PATCH, w // PATCH
-        grids = x.view(n, c, h, PATCH, w, PATCH).permute(0, 3, 5, 2, 4, 1)
-        grids = grids.reshape(n * PATCH * PATCH, h * w, c)
-        grids = self.norm(self.encoders(grids))
-        grids = grids.view(n, PATCH, PATCH, h, w, c)
-        # (n, h, PATCH, w, PATCH, c) in memory is the map in channels-last
-        grids = grids.permute(0, 3, 1, 4, 2, 5)
-        x = grids.reshape(n, h * PATCH, w * PATCH, c)
-        return x.permute(0, 3, 1, 2)
+        windows = Windows.even(x.shape[2:], None, step=PATCH)
+        tokens = self.encoders(windows.split(x.permute(0, 2, 3, 1)))
+        return windows.merge(self.norm(tokens)).permute(0, 3, 1, 2)
 
 
 @MODELS.register_module()
@@ -130,16 +117,14 @@ class MobileViT(PyramidBackbone):
             at stride 2), ``channels`` (of the four levels), ``widths`` (of
             the transformers of stages 1 to 3), ``expand_ratio`` and
             ``dropout``.
-        out_indices: See :class:`PyramidBackbone`, as the arguments below.
-        output_stride: See above.
-        frozen_stages: See above.
-        norm_eval: See above.
-        with_cp: See above.
         drop_rate: Dropout after attention and feed-forward network; ``None``
             takes the published value of the variant.
         norm_cfg: Norm of the convolutions.
         act_cfg: Activation of the convolutions.
-        init_cfg: See :class:`PyramidBackbone`.
+        **shared: ``out_indices``, ``output_stride``, ``frozen_stages``,
+            ``norm_eval``, ``with_cp``, ``in_channels``, ``drop_path_rate``
+            (of the transformers; 0 as published) and ``init_cfg``, see
+            :class:`PyramidBackbone`.
     """
 
     family = 'mobilevit'
@@ -175,32 +160,20 @@ class MobileViT(PyramidBackbone):
     def __init__(
         self,
         arch: str | dict = default_arch,
-        out_indices: Sequence[int] = (0, 1, 2, 3),
-        output_stride: int = 32,
-        frozen_stages: int = -1,
-        norm_eval: bool = False,
-        with_cp: bool = False,
+        out_indices: int | Sequence[int] = (0, 1, 2, 3),
+        *,
         drop_rate: float | None = None,
         norm_cfg: dict | None = None,
         act_cfg: dict | None = None,
-        init_cfg: dict | Sequence[dict] | None = None,
+        **shared: Any,
     ) -> None:
-        super().__init__(
-            arch,
-            out_indices=out_indices,
-            output_stride=output_stride,
-            frozen_stages=frozen_stages,
-            norm_eval=norm_eval,
-            with_cp=with_cp,
-            init_cfg=init_cfg,
-        )
+        super().__init__(arch, out_indices, **shared)
         published = self.settings['dropout']
         self.drop_rate = published if drop_rate is None else drop_rate
         self.norm_act = dict(
             norm_cfg=norm_cfg or dict(type='BN'),
             act_cfg=act_cfg or dict(type='SiLU'),
         )
-        self.build()
 
     @property
     def stage_channels(self) -> tuple[int, ...]:
@@ -211,7 +184,7 @@ class MobileViT(PyramidBackbone):
         """First convolution and ``layer_1``, up to stride 2."""
         first, second = self.settings['stem']
         return nn.Sequential(
-            ConvNormAct(3, first, 3, 2, **self.norm_act),
+            ConvNormAct(self.in_channels, first, 3, 2, **self.norm_act),
             self._residual(first, second),
         )
 
@@ -227,10 +200,15 @@ class MobileViT(PyramidBackbone):
             self._residual(out, out) for _ in range(EXTRA_RESIDUALS[index])
         ]
         if DEPTHS[index]:
-            width = self.settings['widths'][index - 1]
+            first = sum(DEPTHS[:index])
+            rates = self.drop_path_rates(sum(DEPTHS))
             blocks.append(
                 MobileViTBlock(
-                    out, width, DEPTHS[index], self.drop_rate, **self.norm_act
+                    out,
+                    self.settings['widths'][index - 1],
+                    self.drop_rate,
+                    rates[first : first + DEPTHS[index]],
+                    **self.norm_act,
                 )
             )
         return nn.Sequential(*blocks)

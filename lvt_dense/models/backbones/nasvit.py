@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from lvt_dense.checkpoints import published
 from lvt_dense.checkpoints.nasvit import LAYOUTS
+from lvt_dense.errors import UserError
 from lvt_dense.models.layers import (
     ConvNormAct,
     SqueezeExcite,
@@ -160,20 +161,18 @@ class NASViT(PyramidBackbone):
             the official keys ``resolution`` (of the training images, in
             pixels), ``width`` (of first_conv, mb1 to mb7 and the classifier),
             ``depth``, ``kernel_size`` and ``expand_ratio`` (of mb1 to mb7).
-        out_indices: See :class:`PyramidBackbone`, as the arguments below.
-        output_stride: See above.
-        frozen_stages: See above.
-        norm_eval: See above.
-        with_cp: See above.
         window_size: Longest side of an attention window, in pixels of the
             map, ``None`` for global attention; or three of these, for the
             levels of stride 16, 32 and 64.
         norm_cfg: Norm of the convolutions.
         act_cfg: Activation of the convolutions.
-        init_cfg: See :class:`PyramidBackbone`.
+        **shared: ``out_indices``, ``output_stride``, ``frozen_stages``,
+            ``norm_eval``, ``with_cp``, ``in_channels``, ``drop_path_rate`` (of
+            the transformer blocks; 0 as published) and ``init_cfg``, see
+            :class:`PyramidBackbone`.
 
     Raises:
-        ValueError: An argument is not one of those there are, or the
+        UserError: An argument is not one of those there are, or the
             sub-network cannot be built.
     """
 
@@ -237,32 +236,20 @@ class NASViT(PyramidBackbone):
     def __init__(
         self,
         arch: str | dict = default_arch,
-        out_indices: Sequence[int] = (0, 1, 2, 3),
-        output_stride: int = 32,
-        frozen_stages: int = -1,
-        norm_eval: bool = False,
-        with_cp: bool = False,
+        out_indices: int | Sequence[int] = (0, 1, 2, 3),
+        *,
         window_size: WindowSize = TABLE_SIDE,
         norm_cfg: dict | None = None,
         act_cfg: dict | None = None,
-        init_cfg: dict | Sequence[dict] | None = None,
+        **shared: Any,
     ) -> None:
-        super().__init__(
-            arch,
-            out_indices=out_indices,
-            output_stride=output_stride,
-            frozen_stages=frozen_stages,
-            norm_eval=norm_eval,
-            with_cp=with_cp,
-            init_cfg=init_cfg,
-        )
+        super().__init__(arch, out_indices, **shared)
         _check_subnet(self.settings)
         self.window_sizes = _window_sizes(window_size)
         self.norm_act = dict(
             norm_cfg=norm_cfg or dict(type='BN'),
             act_cfg=act_cfg or dict(type='SiLU'),
         )
-        self.build()
 
     @property
     def stage_channels(self) -> tuple[int, ...]:
@@ -273,7 +260,7 @@ class NASViT(PyramidBackbone):
         """The official ``first_conv`` and ``mb1``, up to stride 2."""
         width = self.settings['width'][0]
         return nn.Sequential(
-            ConvNormAct(3, width, 3, 2, **self.norm_act),
+            ConvNormAct(self.in_channels, width, 3, 2, **self.norm_act),
             *self._make_blocks(1, stride=1, dilations=(1, 1)),
         )
 
@@ -293,7 +280,7 @@ class NASViT(PyramidBackbone):
         return nn.Sequential(*blocks)
 
     def init_weights(self) -> None:
-        """Initialise so that every MBConv block starts as its shortcut."""
+        """Initialize so that every MBConv block starts as its shortcut."""
         for module in self.modules():
             if isinstance(module, MBConv):
                 nn.init.zeros_(module.project.norm.weight)
@@ -310,13 +297,25 @@ class NASViT(PyramidBackbone):
         blocks = [
             self._make_mbconv(part, given, stride, dilations[0], part in HALVE)
         ]
-        for _ in range(self.settings['depth'][part - 1] - 1):
+        for number in range(self.settings['depth'][part - 1] - 1):
             if part in HAS_ATTENTION:
-                window = self.window_sizes[part]
-                blocks.append(TransformerBlock(out, window, dilations[1]))
+                blocks.append(
+                    TransformerBlock(
+                        out,
+                        self.window_sizes[part],
+                        dilations[1],
+                        self._drop_path_rate(part, number),
+                    )
+                )
             else:
                 blocks.append(self._make_mbconv(part, out, 1, dilations[1]))
         return blocks
+
+    def _drop_path_rate(self, part: int, number: int) -> float:
+        """Stochastic depth of a transformer block of mbK, K = ``part``."""
+        depths = [self.settings['depth'][k - 1] - 1 for k in HAS_ATTENTION]
+        first = sum(depths[: HAS_ATTENTION.index(part)])
+        return self.drop_path_rates(sum(depths))[first + number]
 
     def _make_mbconv(
         self,
@@ -343,7 +342,7 @@ def _check_subnet(settings: dict[str, Any]) -> None:
     """Refuse a sub-network that cannot be built."""
     for key, count in ENTRIES.items():
         if len(settings[key]) != count:
-            raise ValueError(
+            raise UserError(
                 f'NASViT: {key}={settings[key]!r} has '
                 f'{len(settings[key])} entries; give {count}: for '
                 + ('first_conv, ' if key == 'width' else '')
@@ -356,7 +355,7 @@ def _check_subnet(settings: dict[str, Any]) -> None:
         if settings['width'][part] % HEAD_DIM
     ]
     if odd:
-        raise ValueError(
+        raise UserError(
             f'NASViT: width has {odd} for mb4 to mb7; give multiples of '
             f'{HEAD_DIM}, the channels of an attention head'
         )
@@ -368,7 +367,7 @@ def _window_sizes(window_size: WindowSize) -> dict[int, int | None]:
     if window_size is None or isinstance(window_size, int):
         sizes = (window_size,) * 3
     if len(sizes) != 3 or any(s is not None and s < 1 for s in sizes):
-        raise ValueError(
+        raise UserError(
             f'NASViT: window_size={window_size!r}; give a positive number of '
             'pixels, None for global attention, or three of these, for the '
             'levels of stride 16, 32 and 64'

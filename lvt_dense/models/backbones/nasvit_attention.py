@@ -4,99 +4,88 @@ Paper: C. Gong et al., "NASViT", ICLR 2022; see :mod:`.nasvit`.
 """
 
 import torch
+from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from lvt_dense.models.layers import Windows
 
 HEAD_DIM = 8  # of queries and keys
 VALUE_RATIO = 4  # channels of the values over those of the queries
 TABLE_SIDE = 18  # of the largest map that the position tables are made for
-# Attention weights computed at a time on a CPU: larger blocks of memory go
-# back to the system and are mapped anew, which takes longer than the products.
-GROUP_ENTRIES = 2**21
+GROUP_ENTRIES = 2**21  # attention weights at a time on a CPU
 SCALING_WIDTH = 8  # official scaling tables: rows by token count modulo this
 
 
-class WindowGrid:
-    """How a map is cut into windows of equal size, as few as possible.
+def offset_places(windows: Windows, device: torch.device) -> Tensor:
+    """Find the places of a window's pixels in a table of offsets.
 
-    The windows are evened out: a side of 50 pixels at ``max_side`` 18 becomes
-    three windows of 17, one row of padding, and not three of 18. With a
-    dilation of d a window takes every d-th pixel, so that its pixels lie as
-    far apart as they did in the map of the published stride.
+    The table has 2 * side - 1 offsets along each axis. The difference of two
+    places, plus the last place, is where the table has their offset.
+
+    Returns:
+        (pixels of a window,).
+    """
+    high, wide = windows.sides
+    rows = torch.arange(high, device=device) * (2 * wide - 1)
+    return (rows[:, None] + torch.arange(wide, device=device)).flatten()
+
+
+def padding_mask(windows: Windows, like: Tensor) -> Tensor | None:
+    """Make what keeps padding out of a softmax when added to the logits.
 
     Args:
-        height: Of the map, in pixels.
-        width: Of the map, in pixels.
-        max_side: Longest side of a window, ``None`` for a single window.
-        dilation: Distance of neighbours in a window, in pixels.
+        windows: Windows of a map.
+        like: Tensor of as many windows, and of the wanted type.
+
+    Returns:
+        (windows, 1, pixels of a window), or None without padding.
     """
+    if not any(windows.padding):
+        return None
+    # Finite, because a window may consist of padding alone.
+    lowest = torch.finfo(like.dtype).min / 2
+    mask = like.new_zeros(1, *windows.size, 1)
+    mask = windows.split(mask, fill=lowest).transpose(1, 2)
+    return mask.repeat(like.shape[0] // windows.count, 1, 1)
 
-    def __init__(
-        self, height: int, width: int, max_side: int | None, dilation: int
-    ) -> None:
-        self.size = (height, width)
-        self.dilation = dilation
-        lengths = [-(-side // dilation) for side in self.size]
-        self.counts = [-(-x // (max_side or x)) for x in lengths]
-        self.sides = [-(-x // n) for x, n in zip(lengths, self.counts)]
-        self.padding = [
-            count * side * dilation - length
-            for count, side, length in zip(self.counts, self.sides, self.size)
-        ]
 
-    def split(self, x: Tensor, fill: float = 0.0) -> Tensor:
-        """Map (N, H, W, C) to (windows, pixels of a window, C)."""
-        if any(self.padding):
-            x = F.pad(
-                x, (0, 0, 0, self.padding[1], 0, self.padding[0]), value=fill
-            )
-        (rows, cols), (high, wide), step = (
-            self.counts,
-            self.sides,
-            self.dilation,
-        )
-        x = x.view(-1, rows, high, step, cols, wide, step, x.shape[-1])
-        x = x.permute(0, 1, 3, 4, 6, 2, 5, 7)
-        return x.reshape(-1, high * wide, x.shape[-1])
+def group_sizes(query: Tensor) -> tuple[int, int] | None:
+    """Choose how many attention weights to compute at a time on a CPU.
 
-    def merge(self, x: Tensor) -> Tensor:
-        """Inverse of :meth:`split`, without the padding."""
-        (rows, cols), (high, wide), step = (
-            self.counts,
-            self.sides,
-            self.dilation,
-        )
-        x = x.view(-1, rows, step, cols, step, high, wide, x.shape[-1])
-        x = x.permute(0, 1, 5, 2, 3, 6, 4, 7)
-        x = x.reshape(-1, rows * high * step, cols * wide * step, x.shape[-1])
-        height, width = self.size
-        return x[:, :height, :width]
+    Larger blocks of memory go back to the system and are mapped anew, which
+    takes longer than the products (``projects/benchmarks/speed_tricks.py``).
 
-    def places(self, device: torch.device) -> Tensor:
-        """Places of a window's pixels in a table of offsets, (pixels,).
+    Args:
+        query: Heads of all windows, (B, h, L, .).
 
-        The table has 2 * side - 1 offsets along each axis. The difference of
-        two places, plus the last place, is where the table has their offset.
-        """
-        high, wide = self.sides
-        rows = torch.arange(high, device=device) * (2 * wide - 1)
-        return (rows[:, None] + torch.arange(wide, device=device)).flatten()
+    Returns:
+        Windows, and queries of each, at a time; None for all at once.
+    """
+    if (
+        query.device.type != 'cpu'
+        or torch.compiler.is_compiling()
+        or torch.jit.is_tracing()
+    ):
+        return None
+    batch, heads, length, _ = query.shape
+    if batch * heads * length * length <= GROUP_ENTRIES:
+        return None
+    rows = min(length, max(1, GROUP_ENTRIES // (heads * length)))
+    return max(1, GROUP_ENTRIES // (heads * rows * length)), rows
 
-    def padding_mask(self, like: Tensor) -> Tensor | None:
-        """What to add to logits so that padding takes no part in a softmax.
 
-        Args:
-            like: Tensor of as many windows, and of the wanted type.
+def _biases(table: Tensor, rows: Tensor, places: Tensor) -> Tensor:
+    """Position biases of some queries, (h, queries * L)."""
+    offsets = rows[:, None] - places + places[-1]
+    return table.index_select(1, offsets.flatten())
 
-        Returns:
-            (windows, 1, pixels of a window), or None without padding.
-        """
-        if not any(self.padding):
-            return None
-        # Finite, because a window may consist of padding alone.
-        lowest = torch.finfo(like.dtype).min / 2
-        mask = self.split(like.new_zeros(1, *self.size, 1), fill=lowest)
-        return mask.transpose(1, 2).repeat(len(like) // len(mask), 1, 1)
+
+class HeadMix(nn.Linear):
+    """Linear mix of the heads, whose weight attention uses by itself.
+
+    A class of its own, so that quantization leaves the weight alone.
+    """
 
 
 class JointNorm(nn.Module):
@@ -123,7 +112,7 @@ class TalkingHeadAttention(nn.Module):
     """Attention in windows, whose heads mix before and after the softmax.
 
     Queries and keys have 8 channels a head, values 32 (V expansion 4) and a
-    3x3 depthwise convolution over the whole map. Learnt biases by relative
+    3x3 depthwise convolution over the whole map. Learned biases by relative
     position are added to the logits. Because of the second mix the product
     with the values cannot be left to a fused attention kernel.
 
@@ -152,8 +141,8 @@ class TalkingHeadAttention(nn.Module):
             groups=values,
             bias=False,
         )
-        self.talk_logits = nn.Linear(self.num_heads, self.num_heads)
-        self.talk_weights = nn.Linear(self.num_heads, self.num_heads)
+        self.talk_logits = HeadMix(self.num_heads, self.num_heads)
+        self.talk_weights = HeadMix(self.num_heads, self.num_heads)
         self.position_table = nn.Parameter(
             torch.empty((2 * TABLE_SIDE - 1) ** 2, self.num_heads)
         )
@@ -162,38 +151,47 @@ class TalkingHeadAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, H, W, C) to the same shape."""
-        grid = WindowGrid(*x.shape[1:3], self.max_side, self.dilation)
+        windows = Windows.even(x.shape[1:3], self.max_side, self.dilation)
         value = self.value(x).permute(0, 3, 1, 2)
         value = self.value_conv(value).permute(0, 2, 3, 1)
         query, key = self.query_key(x).chunk(2, -1)
-        query = self._heads(grid.split(query * HEAD_DIM**-0.5))
-        key = self._heads(grid.split(key))
-        out = self._attend(query, key, self._heads(grid.split(value)), grid)
-        return grid.merge(self.proj(F.silu(out)))
+        query = self._heads(windows.split(query * HEAD_DIM**-0.5))
+        key = self._heads(windows.split(key))
+        value = self._heads(windows.split(value))
+        out = self._attend(query, key, value, windows)
+        return windows.merge(self.proj(F.silu(out)))
 
     def _heads(self, x: Tensor) -> Tensor:
-        batch, length, _ = x.shape
-        return x.view(batch, length, self.num_heads, -1).transpose(1, 2)
+        return x.unflatten(2, (self.num_heads, -1)).transpose(1, 2)
 
     def _attend(
-        self, query: Tensor, key: Tensor, value: Tensor, grid: WindowGrid
+        self, query: Tensor, key: Tensor, value: Tensor, windows: Windows
     ) -> Tensor:
-        """Map heads, (B, h, L, .), to the pixels of windows, (B, L, 4 C)."""
-        batch, heads, length, _ = query.shape
-        windows, pixels = batch, length  # at a time
-        if query.device.type == 'cpu' and not torch.compiler.is_compiling():
-            pixels = min(length, max(1, GROUP_ENTRIES // (heads * length)))
-            windows = max(1, GROUP_ENTRIES // (heads * pixels * length))
-        mask = grid.padding_mask(query)
-        masks = [None] * batch if mask is None else mask.split(windows)
-        keys, values = key.split(windows), value.split(windows)
-        table = self.position_biases(*grid.sides)
-        places = grid.places(query.device)
+        """Attend inside the windows.
+
+        Args:
+            query: Heads of the windows, (B, h, L, 8).
+            key: As ``query``.
+            value: (B, h, L, 32).
+            windows: How the map is cut.
+
+        Returns:
+            Pixels of the windows, (B, L, 4 C).
+        """
+        mask = padding_mask(windows, query)
+        table = self.position_biases(*windows.sides)
+        places = offset_places(windows, query.device)
+        at_a_time = group_sizes(query)
+        if at_a_time is None:
+            bias = _biases(table, places, places)
+            return self._attend_group(query, key, value, mask, bias)
+        count, rows = at_a_time
+        keys, values = key.split(count), value.split(count)
+        masks = [None] * len(keys) if mask is None else mask.split(count)
         outs = []
-        for rows, queries in zip(places.split(pixels), query.split(pixels, 2)):
-            offsets = rows[:, None] - places + places[-1]
-            bias = table.index_select(1, offsets.flatten())
-            groups = zip(queries.split(windows), keys, values, masks)
+        for some, queries in zip(places.split(rows), query.split(rows, 2)):
+            bias = _biases(table, some, places)
+            groups = zip(queries.split(count), keys, values, masks)
             outs.append(
                 torch.cat([self._attend_group(*x, bias) for x in groups])
             )
@@ -207,20 +205,20 @@ class TalkingHeadAttention(nn.Module):
         mask: Tensor | None,
         bias: Tensor,
     ) -> Tensor:
-        """As :meth:`_attend`; mask (B, 1, L), bias (h, L * L)."""
-        batch, heads, length, _ = query.shape
+        """As :meth:`_attend`; mask (B, 1, L), bias (h, queries * L)."""
+        batch, _, length, _ = query.shape
         logits = torch.matmul(query, key.transpose(2, 3))
         shape = logits.shape
         talk = self.talk_logits.weight.expand(batch, -1, -1)
-        logits = torch.bmm(talk, logits.view(batch, heads, -1))
+        logits = torch.bmm(talk, logits.flatten(2))
         # In place: the products do not need their results for the backward.
         logits.add_(bias)
         if mask is not None:
-            logits.add_(mask.expand(-1, length, -1).reshape(batch, 1, -1))
+            logits.add_(mask.expand(-1, length, -1).flatten(1).unsqueeze(1))
         # Half precision stays: the softmax itself computes in float32.
         weights = logits.view(shape).softmax(-1, dtype=logits.dtype)
         talk = self.talk_weights.weight.expand(batch, -1, -1)
-        weights = torch.bmm(talk, weights.view(batch, heads, -1))
+        weights = torch.bmm(talk, weights.flatten(2))
         out = torch.matmul(weights.view(shape), value)
         # The bias of the second mix is a weight that all pixels share.
         out = torch.addcmul(
@@ -228,7 +226,7 @@ class TalkingHeadAttention(nn.Module):
             value.sum(2, keepdim=True),
             self.talk_weights.bias[:, None, None],
         )
-        return out.transpose(1, 2).reshape(batch, length, -1)
+        return out.transpose(1, 2).flatten(2)
 
     def position_biases(self, height: int, width: int) -> Tensor:
         """Biases of the mixed logits, by the offset of two pixels.
@@ -282,10 +280,15 @@ class TransformerBlock(nn.Module):
         max_side: Longest side of a window, ``None`` for global attention.
         dilation: Of attention and convolution, see
             :class:`TalkingHeadAttention`.
+        drop_path_rate: Stochastic depth of each branch.
     """
 
     def __init__(
-        self, channels: int, max_side: int | None, dilation: int
+        self,
+        channels: int,
+        max_side: int | None,
+        dilation: int,
+        drop_path_rate: float = 0.0,
     ) -> None:
         super().__init__()
         self.norm1 = JointNorm(channels)
@@ -297,12 +300,14 @@ class TransformerBlock(nn.Module):
         self.scale_attn = nn.Parameter(torch.full((channels,), 1e-4))
         self.scale_mlp = nn.Parameter(torch.full((channels,), 1e-4))
         self.scale_gain = SCALING_WIDTH / channels
+        self.drop_path = DropPath(drop_path_rate)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to the same shape, in channels-last format."""
         x = x.permute(0, 2, 3, 1).contiguous()
         for norm, branch, scale in self._branches():
-            x = torch.addcmul(x, branch(norm(x)), scale, value=self.scale_gain)
+            out = self.drop_path(branch(norm(x)))
+            x = torch.addcmul(x, out, scale, value=self.scale_gain)
         return x.permute(0, 3, 1, 2)
 
     def _branches(self) -> tuple[tuple[nn.Module, nn.Module, Tensor], ...]:

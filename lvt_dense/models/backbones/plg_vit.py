@@ -11,15 +11,23 @@ available; the configuration is ours. What the papers do not say is marked
 """
 
 from collections.abc import Sequence
+from typing import Any
 
-import numpy as np
 import torch
 from mmcv.cnn import build_norm_layer
 from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lvt_dense.models.layers import ConvNormAct, SqueezeExcite
+from lvt_dense.models.layers import (
+    Attention,
+    ConvNormAct,
+    SqueezeExcite,
+    Windows,
+    at_least_single,
+    attend,
+    project,
+)
 from lvt_dense.registry import MODELS
 
 from .base import PyramidBackbone
@@ -28,17 +36,14 @@ WINDOW = 7  # side of a local window, and of the pooled map; inferred
 SE_RATIO, LIGHT_SE_RATIO = 4, 8
 
 
-class WindowAttention(nn.Module):
-    """Self-attention inside a window, with a learnt bias for every offset.
+class WindowAttention(Attention):
+    """Self-attention inside a window, with a learned bias for every offset.
 
     The relative position bias is inferred: the table of Swin Transformer.
     """
 
     def __init__(self, channels: int, num_heads: int) -> None:
-        super().__init__()
-        self.num_heads = num_heads
-        self.qkv = nn.Linear(channels, 3 * channels)
-        self.proj = nn.Linear(channels, channels)
+        super().__init__(channels, num_heads)
         self.bias_table = nn.Parameter(
             torch.zeros(num_heads, (2 * WINDOW - 1) ** 2)
         )
@@ -53,12 +58,47 @@ class WindowAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, WINDOW ** 2, C) to the same shape."""
-        batch, length, channels = x.shape
-        qkv = self.qkv(x).view(batch, length, 3, self.num_heads, -1)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind()
-        bias = self.bias_table[:, self.bias_index].to(query.dtype)
-        out = F.scaled_dot_product_attention(query, key, value, bias[None])
-        return self.proj(out.transpose(1, 2).reshape(batch, length, channels))
+        qkv = project(x, self.qkv)
+        bias = self.bias_table[:, self.bias_index].to(qkv.dtype)
+        out = attend(qkv, self.num_heads, bias[None])
+        return project(out, self.proj)
+
+
+def pool_regions(x: Tensor, side: int, mode: str) -> Tensor:
+    """Pool a map to ``side`` by ``side`` regions, as adaptive pooling does.
+
+    The same values as ``F.adaptive_max_pool2d`` and ``F.adaptive_avg_pool2d``
+    from operators that every exporter knows: a region of an axis of length n
+    is pixels ``i * n // side`` to ``ceil((i + 1) * n / side)``.
+
+    Args:
+        x: Map, (N, C, H, W).
+        side: Regions along each axis.
+        mode: 'max' or 'mean'.
+
+    Returns:
+        (N, C, side, side).
+    """
+    for axis in (2, 3):
+        length = x.shape[axis]
+        number = torch.arange(side, device=x.device)
+        first = number * length // side
+        last = ((number + 1) * length + side - 1) // side - 1
+        longest = (length + side - 1) // side + 1
+        steps = torch.arange(longest, device=x.device)
+        index = first[:, None] + steps
+        inside = index <= last[:, None]
+        # Beyond its end a region repeats its last pixel.
+        index = torch.minimum(index, last[:, None])
+        x = x.index_select(axis, index.flatten())
+        x = x.unflatten(axis, (side, longest))
+        if mode == 'max':
+            x = x.amax(axis + 1)
+        else:
+            weight = inside / inside.sum(1, keepdim=True)
+            weight = weight if axis == 3 else weight[..., None]
+            x = (x * weight.to(x.dtype)).sum(axis + 1)
+    return x
 
 
 class ParallelAttention(nn.Module):
@@ -89,23 +129,15 @@ class ParallelAttention(nn.Module):
         return self.proj(torch.cat([self._local(near), self._global(far)], 1))
 
     def _local(self, x: Tensor) -> Tensor:
-        n, c, height, width = x.shape
-        rows, columns = -(-height // WINDOW), -(-width // WINDOW)
-        pad_h, pad_w = rows * WINDOW - height, columns * WINDOW - width
-        if pad_h or pad_w:
-            x = F.pad(x, (0, pad_w, 0, pad_h))
-        x = x.reshape(n, c, rows, WINDOW, columns, WINDOW)
-        x = x.permute(0, 2, 4, 3, 5, 1).reshape(-1, WINDOW**2, c)
-        x = self.local_attn(x)
-        x = x.view(n, rows, columns, WINDOW, WINDOW, c).transpose(2, 3)
-        x = x.reshape(n, rows * WINDOW, columns * WINDOW, c)
-        return x[:, :height, :width].permute(0, 3, 1, 2)
+        windows = Windows.tile(x.shape[2:], WINDOW)
+        tokens = self.local_attn(windows.split(x.permute(0, 2, 3, 1)))
+        return windows.merge(tokens).permute(0, 3, 1, 2)
 
     def _global(self, x: Tensor) -> Tensor:
         n, c, height, width = x.shape
-        pooled = F.adaptive_max_pool2d(x, WINDOW)
+        pooled = pool_regions(x, WINDOW, 'max')
         if not self.light:
-            pooled = pooled + F.adaptive_avg_pool2d(x, WINDOW)
+            pooled = pooled + pool_regions(x, WINDOW, 'mean')
         # The output projection commutes with the interpolation, whose weights
         # sum to one, and is cheaper before it.
         out = self.global_attn(pooled.flatten(2).transpose(1, 2))
@@ -127,9 +159,9 @@ class GlobalResponseNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to the same shape."""
-        # Summed in float32: the squares of a map overflow half precision.
+        # The squares of a map overflow half precision.
         norm = torch.linalg.vector_norm(
-            x, dim=(2, 3), keepdim=True, dtype=torch.float32
+            at_least_single(x), dim=(2, 3), keepdim=True
         )
         scale = norm / (norm.mean(1, keepdim=True) + 1e-6)
         return torch.addcmul(
@@ -140,7 +172,7 @@ class GlobalResponseNorm(nn.Module):
 class ConvFFN(nn.Module):
     """CCF-FFN: a depthwise convolution inside the feed-forward network.
 
-    The light one (CCF-FFN+) normalises the responses of the convolution and
+    The light one (CCF-FFN+) normalizes the responses of the convolution and
     also hands on what it was given. Read literally, as here, it has 9 C^2
     weights at its ratio of 3, against 8 C^2 of CCF-FFN at its ratio of 4,
     though the paper speaks of slightly fewer parameters.
@@ -286,21 +318,17 @@ class PLGViT(PyramidBackbone):
             keys ``channels``, ``depths``, ``local_heads``, ``global_heads``
             (of the four stages), ``ffn_ratio`` and ``light``. The local
             branch gets the channels' share of its heads.
-        out_indices: See :class:`PyramidBackbone`, as the arguments below.
-        output_stride: See above.
-        frozen_stages: See above.
-        norm_eval: See above.
-        with_cp: See above.
-        drop_path_rate: Stochastic depth of the last block, growing linearly
-            from 0 at the first.
         norm_cfg: Norm of all parts.
         act_cfg: Activation of all parts; ``None`` takes GELU, and SiLU in the
             down-sampling of the light variants.
-        init_cfg: See :class:`PyramidBackbone`.
+        **shared: ``out_indices``, ``output_stride``, ``frozen_stages``,
+            ``norm_eval``, ``with_cp``, ``in_channels``, ``drop_path_rate`` (0
+            unless given) and ``init_cfg``, see :class:`PyramidBackbone`.
     """
 
     family = 'plg_vit'
     default_arch = 'lw_a'
+    has_batch_norm = False
     arch_settings = {
         'tiny': dict(
             channels=(64, 128, 256, 512),
@@ -361,31 +389,15 @@ class PLGViT(PyramidBackbone):
     def __init__(
         self,
         arch: str | dict = default_arch,
-        out_indices: Sequence[int] = (0, 1, 2, 3),
-        output_stride: int = 32,
-        frozen_stages: int = -1,
-        norm_eval: bool = False,
-        with_cp: bool = False,
-        drop_path_rate: float = 0.0,
+        out_indices: int | Sequence[int] = (0, 1, 2, 3),
+        *,
         norm_cfg: dict | None = None,
         act_cfg: dict | None = None,
-        init_cfg: dict | Sequence[dict] | None = None,
+        **shared: Any,
     ) -> None:
-        super().__init__(
-            arch,
-            out_indices=out_indices,
-            output_stride=output_stride,
-            frozen_stages=frozen_stages,
-            norm_eval=norm_eval,
-            with_cp=with_cp,
-            init_cfg=init_cfg,
-        )
-        num_blocks = sum(self.settings['depths'])
-        rates = np.linspace(0, drop_path_rate, num_blocks)
-        self.drop_path_rates = rates.tolist()
+        super().__init__(arch, out_indices, **shared)
         self.norm_cfg = norm_cfg or dict(type='lvt_dense.LN2d')
         self.act_cfg = act_cfg
-        self.build()
 
     @property
     def stage_channels(self) -> tuple[int, ...]:
@@ -394,7 +406,7 @@ class PLGViT(PyramidBackbone):
 
     def make_stem(self) -> nn.Module:
         """First half of the overlapping patch embedding; inferred."""
-        return ConvNormAct(3, self.stage_channels[0], 3, 2)
+        return ConvNormAct(self.in_channels, self.stage_channels[0], 3, 2)
 
     def make_stage(self, index: int) -> nn.Module:
         """Down-sampling and transformer blocks.
@@ -421,6 +433,7 @@ class PLGViT(PyramidBackbone):
             settings['global_heads'][index],
         )
         first = sum(depths[:index])
+        rates = self.drop_path_rates(sum(depths))
         return nn.Sequential(
             down_sampling,
             *(
@@ -434,6 +447,6 @@ class PLGViT(PyramidBackbone):
                     self.norm_cfg,
                     self.act_cfg or dict(type='GELU'),
                 )
-                for rate in self.drop_path_rates[first : first + depths[index]]
+                for rate in rates[first : first + depths[index]]
             ),
         )

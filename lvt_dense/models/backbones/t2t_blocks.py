@@ -4,57 +4,15 @@ Paper: L. Yuan et al., "Tokens-to-Token ViT", ICCV 2021, arXiv 2101.11986,
 Section 3.2; see :mod:`.t2t_vit`. Modules are named as in the paper's code.
 """
 
-from collections.abc import Sequence
-
 import torch
 from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lvt_dense.models.layers import Linear
+from lvt_dense.models.layers import Windows, attend, project
 
 SE_REDUCTION = 16
 Grid = tuple[int, int]
-
-
-def window_side(length: int, longest: int) -> int:
-    """Side of the windows, as few and as even as possible.
-
-    For example three windows of 17 and not 18 cover a length of 50.
-
-    Args:
-        length: Of the map.
-        longest: Side that no window exceeds.
-    """
-    count = -(-length // longest)
-    return -(-length // count)
-
-
-class Windows:
-    """How a map is cut into windows; their sides divide the map's.
-
-    Args:
-        size: Height and width of the map.
-        longest: See :func:`window_side`.
-    """
-
-    def __init__(self, size: Sequence[int], longest: int) -> None:
-        self.height, self.width = (window_side(n, longest) for n in size)
-        self.rows = size[0] // self.height
-        self.columns = size[1] // self.width
-        self.count = self.rows * self.columns
-
-    def split(self, x: Tensor) -> Tensor:
-        """Map (N, H, W, C) to (N * count, pixels of a window, C)."""
-        x = x.unflatten(2, (self.columns, self.width))
-        x = x.unflatten(1, (self.rows, self.height)).transpose(2, 3)
-        return x.flatten(3, 4).flatten(0, 2)
-
-    def merge(self, x: Tensor) -> Tensor:
-        """Inverse of :meth:`split`."""
-        x = x.unflatten(1, (self.height, self.width))
-        x = x.unflatten(0, (-1, self.rows, self.columns)).transpose(2, 3)
-        return x.flatten(3, 4).flatten(1, 2)
 
 
 class SqueezeExciteTokens(nn.Module):
@@ -64,9 +22,9 @@ class SqueezeExciteTokens(nn.Module):
         super().__init__()
         hidden = channels // SE_REDUCTION
         self.fc = nn.Sequential(
-            Linear(channels, hidden, bias=False),
+            nn.Linear(channels, hidden, bias=False),
             nn.ReLU(),
-            Linear(hidden, channels, bias=False),
+            nn.Linear(hidden, channels, bias=False),
             nn.Sigmoid(),
         )
 
@@ -91,7 +49,7 @@ class ChannelScale(nn.Module):
         return x * self.weight.flatten()
 
 
-class Attention(nn.Module):
+class TokenMapAttention(nn.Module):
     """Multi-head self-attention of the class token and the tokens of a map.
 
     In windows the class token goes with every window, which then holds what
@@ -116,57 +74,52 @@ class Attention(nn.Module):
         self.heads = heads
         self.window = window
         self.make_qkv(channels)
-        self.proj = Linear(channels, channels)
+        self.proj = nn.Linear(channels, channels)
         self.se_layer = SqueezeExciteTokens(channels) if has_se else None
 
     def make_qkv(self, channels: int) -> None:
         """Create the layers that :meth:`project_qkv` needs."""
-        self.qkv = Linear(channels, 3 * channels, bias=False)
+        self.qkv = nn.Linear(channels, 3 * channels, bias=False)
 
     def project_qkv(self, x: Tensor) -> Tensor:
         """Queries, keys and values: (B, L, C) to (B, L, 3 * C)."""
-        return self.qkv(x)
+        return project(x, self.qkv)
 
     def forward(self, x: Tensor, grid: Grid) -> Tensor:
         """Map (B, 1 + H * W, C) to the same shape; ``grid`` is (H, W)."""
         qkv = self.project_qkv(x)
         if self.window is None:
-            x = self._attend(qkv)
+            x = attend(qkv, self.heads)
         else:
             x = self._attend_in_windows(qkv, grid)
-        x = self.proj(x)
+        x = project(x, self.proj)
         return x if self.se_layer is None else self.se_layer(x)
 
-    def _attend(self, qkv: Tensor) -> Tensor:
-        qkv = qkv.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        out = F.scaled_dot_product_attention(*qkv.unbind())
-        return out.transpose(1, 2).flatten(2)
-
     def _attend_in_windows(self, qkv: Tensor, grid: Grid) -> Tensor:
-        windows = Windows(grid, self.window)
+        windows = Windows.even(grid, self.window)
         cls = qkv[:, :1].repeat_interleave(windows.count, 0)
         tokens = windows.split(qkv[:, 1:].unflatten(1, grid))
-        out = self._attend(torch.cat((cls, tokens), 1))
+        out = attend(torch.cat((cls, tokens), 1), self.heads)
         cls = out[:, :1].unflatten(0, (-1, windows.count)).mean(1)
         tokens = windows.merge(out[:, 1:]).flatten(1, 2)
         return torch.cat((cls, tokens), 1)
 
 
-class GhostAttention(Attention):
+class GhostAttention(TokenMapAttention):
     """Half of the queries, keys and values are scaled copies of the rest."""
 
     def make_qkv(self, channels: int) -> None:
         """Create three linear layers of half the width, and the scales."""
         half = channels // 2
         for name in 'qkv':
-            setattr(self, name, Linear(channels, half, bias=False))
+            setattr(self, name, nn.Linear(channels, half, bias=False))
             setattr(self, f'cheap_operation_{name}', ChannelScale(half))
 
     def project_qkv(self, x: Tensor) -> Tensor:
         """Queries, keys and values: (B, L, C) to (B, L, 3 * C)."""
         parts = []
         for name in 'qkv':
-            part = getattr(self, name)(x)
+            part = project(x, getattr(self, name))
             parts += [part, getattr(self, f'cheap_operation_{name}')(part)]
         return torch.cat(parts, -1)
 
@@ -176,12 +129,12 @@ class FeedForward(nn.Module):
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
-        self.fc1 = Linear(channels, hidden)
-        self.fc2 = Linear(hidden, channels)
+        self.fc1 = nn.Linear(channels, hidden)
+        self.fc2 = nn.Linear(hidden, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, L, C) to (B, L, C)."""
-        return self.fc2(F.gelu(self.fc1(x)))
+        return project(F.gelu(project(x, self.fc1)), self.fc2)
 
 
 class GhostFeedForward(nn.Module):
@@ -193,16 +146,17 @@ class GhostFeedForward(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.fc1 = Linear(channels, channels)
+        self.fc1 = nn.Linear(channels, channels)
         self.cheap_operation2 = ChannelScale(channels)
         self.cheap_operation3 = ChannelScale(channels)
-        self.fc2 = Linear(3 * channels, channels)
+        self.fc2 = nn.Linear(3 * channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, L, C) to (B, L, C)."""
-        x = F.gelu(self.fc1(x))
+        x = F.gelu(project(x, self.fc1))
         copies = [self.cheap_operation2(x), self.cheap_operation3(x)]
-        return self.fc2(torch.cat([x, *(F.gelu(c) for c in copies)], -1))
+        x = torch.cat([x, *(F.gelu(c) for c in copies)], -1)
+        return project(x, self.fc2)
 
 
 class Block(nn.Module):
@@ -213,7 +167,7 @@ class Block(nn.Module):
         heads: Heads of the attention.
         mlp_ratio: Hidden width of the feed-forward network over ``channels``.
         variant: 'plain', 'se' or 'ghost'.
-        window: See :class:`Attention`.
+        window: See :class:`TokenMapAttention`.
         drop_path: Probability that a branch is left out in training.
     """
 
@@ -233,7 +187,9 @@ class Block(nn.Module):
             self.attn = GhostAttention(channels, heads, window)
             self.mlp = GhostFeedForward(channels)
         else:
-            self.attn = Attention(channels, heads, window, variant == 'se')
+            self.attn = TokenMapAttention(
+                channels, heads, window, variant == 'se'
+            )
             self.mlp = FeedForward(channels, mlp_ratio * channels)
         self.drop_path = DropPath(drop_path)
 
@@ -267,11 +223,11 @@ class DenseBlock(Block):
         super().__init__(
             channels, heads, mlp_ratio, window=window, drop_path=drop_path
         )
-        self.dense_linear = Linear(channels, growth)
+        self.dense_linear = nn.Linear(channels, growth)
 
     def forward(self, x: Tensor, grid: Grid) -> Tensor:
         """Map (B, 1 + H * W, C) to (B, 1 + H * W, C + growth)."""
-        new = self.dense_linear(super().forward(x, grid))
+        new = project(super().forward(x, grid), self.dense_linear)
         return torch.cat((x, new), -1)
 
 
@@ -280,8 +236,8 @@ class Transition(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.linear = Linear(channels, channels // 2)
+        self.linear = nn.Linear(channels, channels // 2)
 
     def forward(self, x: Tensor, grid: Grid) -> Tensor:
         """Map (B, L, C) to (B, L, C / 2)."""
-        return F.gelu(self.linear(x))
+        return F.gelu(project(x, self.linear))

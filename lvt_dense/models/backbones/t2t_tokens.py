@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lvt_dense.models.layers import Linear
+from lvt_dense.models.layers import Windows, at_least_single, project
 
-from .t2t_blocks import FeedForward, Windows
+from .t2t_blocks import FeedForward
 
 TOKEN_WIDTH = 64  # of the tokens at strides 4 and 8
 NUM_FEATURES = 32  # random features of the performer, half the width
@@ -30,6 +30,13 @@ def single_precision(x: Tensor) -> AbstractContextManager:
     if known and torch.is_autocast_enabled(device):
         return torch.autocast(device, enabled=False)
     return nullcontext()
+
+
+class PatchLinear(nn.Linear):
+    """Linear layer over patches, whose weight soft splits use by itself.
+
+    A class of its own, so that quantization leaves the weight alone.
+    """
 
 
 class SoftSplit(NamedTuple):
@@ -52,7 +59,7 @@ class SoftSplit(NamedTuple):
         Returns:
             One token a patch, (N, D, H', W').
         """
-        weight = weight.view(len(weight), -1, self.kernel, self.kernel)
+        weight = weight.unflatten(1, (-1, self.kernel, self.kernel))
         return F.conv2d(x, weight, bias, self.stride, self.padding)
 
     def mean(self, x: Tensor) -> Tensor:
@@ -75,12 +82,12 @@ class SoftSplit(NamedTuple):
             (N, D, H', W'), of the type of the weights.
         """
         with single_precision(x):
-            x = x.float()
-            weight = linear.weight.float()
-            shift = weight @ norm.bias.float()
+            x = at_least_single(x)
+            weight = at_least_single(linear.weight)
+            shift = weight @ at_least_single(norm.bias)
             if linear.bias is not None:
-                shift = shift + linear.bias.float()
-            weight = weight * norm.weight.float()
+                shift = shift + at_least_single(linear.bias)
+            weight = weight * at_least_single(norm.weight)
             weight = weight - weight.mean(1, keepdim=True)
             variance = self.mean(x.square()) - self.mean(x).square()
             scale = torch.rsqrt(variance.clamp(min=0) + norm.eps)
@@ -113,10 +120,10 @@ def kernel_attention(
         features: The directions w, (m, C).
 
     Returns:
-        (B, L, D), single precision.
+        (B, L, D), of single precision at least.
     """
     query, key, value, features = (
-        x.float() for x in (query, key, value, features)
+        at_least_single(x) for x in (query, key, value, features)
     )
     query, key = (
         x @ features.t() - 0.5 * x.square().sum(-1, keepdim=True)
@@ -129,7 +136,7 @@ def kernel_attention(
     query = torch.exp(query - query_max)
     total = query @ key.sum(1).unsqueeze(2)
     # a / (a + eps), with a = total * exp(query_max) / m, by its logarithm
-    logit = total.log() + query_max - math.log(EPS * len(features))
+    logit = total.log() + query_max - math.log(EPS * features.shape[0])
     scale = torch.sigmoid(logit) / total
     return query @ (key.transpose(1, 2) @ value) * scale
 
@@ -150,16 +157,16 @@ class TokenPerformer(nn.Module):
         width, size = TOKEN_WIDTH, in_channels * split.kernel**2
         self.split = split
         self.norm1 = nn.LayerNorm(size)
-        self.kqv = nn.Linear(size, 3 * width)
+        self.kqv = PatchLinear(size, 3 * width)
         directions = nn.init.orthogonal_(torch.empty(NUM_FEATURES, width))
         self.register_buffer('w', directions * NUM_FEATURES**0.5)
-        self.proj = Linear(width, width)
+        self.proj = nn.Linear(width, width)
         self.dropout = nn.Dropout(DROPOUT)
         self.norm2 = nn.LayerNorm(width)
         self.mlp = nn.Sequential(
-            Linear(width, width),
+            nn.Linear(width, width),
             nn.GELU(),
-            Linear(width, width),
+            nn.Linear(width, width),
             nn.Dropout(DROPOUT),
         )
 
@@ -170,8 +177,10 @@ class TokenPerformer(nn.Module):
             size = x.shape[2:]
             key, query, value = x.flatten(2).transpose(1, 2).chunk(3, -1)
             out = kernel_attention(query, key, value, self.w).to(x.dtype)
-            x = value + self.dropout(self.proj(out))
-            x = x + self.mlp(self.norm2(x))
+            x = value + self.dropout(project(out, self.proj))
+            first, activation, second, dropout = self.mlp
+            hidden = activation(project(self.norm2(x), first))
+            x = x + dropout(project(hidden, second))
             return x.transpose(1, 2).unflatten(2, size)
 
 
@@ -186,8 +195,8 @@ class TokenAttention(nn.Module):
     def __init__(self, size: int) -> None:
         super().__init__()
         self.scale = size**-0.5
-        self.qkv = nn.Linear(size, 3 * TOKEN_WIDTH, bias=False)
-        self.proj = Linear(TOKEN_WIDTH, TOKEN_WIDTH)
+        self.qkv = PatchLinear(size, 3 * TOKEN_WIDTH, bias=False)
+        self.proj = nn.Linear(TOKEN_WIDTH, TOKEN_WIDTH)
 
     def forward(self, qkv: Tensor) -> Tensor:
         """Queries, keys and values (B, L, 3 * 64) to (B, L, 64)."""
@@ -195,7 +204,7 @@ class TokenAttention(nn.Module):
         out = F.scaled_dot_product_attention(
             query, key, value, scale=self.scale
         )
-        return (value + self.proj(out)).squeeze(1)
+        return value.squeeze(1) + project(out.squeeze(1), self.proj)
 
 
 class TokenTransformer(nn.Module):
@@ -227,7 +236,7 @@ class TokenTransformer(nn.Module):
         if self.window is None:
             x = self.attn(x.flatten(2).transpose(1, 2))
         else:
-            windows = Windows(size, self.window)
+            windows = Windows.even(size, self.window)
             x = self.attn(windows.split(x.permute(0, 2, 3, 1)))
             x = windows.merge(x).flatten(1, 2)
         x = x + self.mlp(self.norm2(x))

@@ -7,7 +7,6 @@ included; written anew.
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import count
 from typing import Any
 
 import torch
@@ -16,19 +15,19 @@ from torch.nn import functional as F
 
 from lvt_dense.checkpoints import published
 from lvt_dense.checkpoints.t2t_vit import LAYOUTS
-from lvt_dense.models.layers import fast_layout
+from lvt_dense.models.layers import even_side, fast_layout
 from lvt_dense.registry import MODELS
 
 from .base import PyramidBackbone
-from .t2t_blocks import Block, DenseBlock, Grid, Transition, window_side
+from .t2t_blocks import Block, DenseBlock, Grid, Transition
 from .t2t_tokens import (
     TOKEN_WIDTH,
+    PatchLinear,
     SoftSplit,
     TokenPerformer,
     TokenTransformer,
 )
 
-MODES = ('native', 'blocks')
 TOKENS = ('performer', 'transformer')
 BLOCKS = ('plain', 'dense', 'se', 'ghost')
 TRUNK = 2  # the stage that holds the backbone of the paper
@@ -79,7 +78,7 @@ class Trunk(nn.Module):
         grid_side: Side of the grid that the position table is made for.
         num_groups: How many of the four groups of blocks to build.
         window: See :class:`T2TViT`.
-        drop_path_rate: See :class:`T2TViT`.
+        drop_path_rates: Stochastic depth of every block.
     """
 
     def __init__(
@@ -89,12 +88,12 @@ class Trunk(nn.Module):
         grid_side: int,
         num_groups: int,
         window: int | None,
-        drop_path_rate: float,
+        drop_path_rates: Sequence[float],
     ) -> None:
         super().__init__()
         channels = settings['channels']
         self.split = SoftSplit(3, stride, 1)
-        self.project = nn.Linear(9 * TOKEN_WIDTH, channels)
+        self.project = PatchLinear(9 * TOKEN_WIDTH, channels)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, channels))
         nn.init.trunc_normal_(self.cls_token, std=0.02)
         self.grid_side = grid_side
@@ -102,16 +101,14 @@ class Trunk(nn.Module):
         self.register_buffer('pos_embed', table)
         self.blocks, self.group_ends = nn.ModuleList(), []
         depths = settings['depths']
-        slope = drop_path_rate / (sum(depths) - 1)
-        numbers = count()
+        rates = iter(drop_path_rates)
         for group, width in enumerate(_widths(settings)[:num_groups]):
             if group and settings['block'] == 'dense':
                 self.blocks.append(Transition(2 * width))
             windows = [window] * (depths[group] - 1) + [None]
             for number, side in enumerate(windows):
-                drop_path = slope * next(numbers)
                 self.blocks.append(
-                    _make_block(settings, width, number, side, drop_path)
+                    _make_block(settings, width, number, side, next(rates))
                 )
             self.group_ends.append(len(self.blocks) - 1)
         if num_groups == len(depths):
@@ -136,7 +133,7 @@ class Trunk(nn.Module):
         table = F.interpolate(table, size=grid, mode='bicubic')
         tokens = (x + table).flatten(2).transpose(1, 2)
         cls = self.cls_token + self.pos_embed[:, :1]
-        return torch.cat((cls.expand(len(x), -1, -1), tokens), 1), grid
+        return torch.cat((cls.expand(x.shape[0], -1, -1), tokens), 1), grid
 
 
 def _make_block(
@@ -174,16 +171,12 @@ def _tap_channels(settings: dict[str, Any]) -> tuple[int, ...]:
 
 @MODELS.register_module()
 class T2TViT(PyramidBackbone):
-    """T2T-ViT as a pyramid, in one of two modes.
+    """T2T-ViT as a pyramid.
 
-    'native': levels 0 and 1 (strides 4 and 8) are the outputs of the two
-    token layers, level 2 (stride 16) those of the last block after the final
-    norm, without the class token, and level 3 (stride 32) its 2x2 maxima.
-
-    'blocks': four levels of stride 16, after a quarter of the blocks each,
-    the last one after the final norm: what necks for plain vision
-    transformers take, such as :class:`lvt_dense.models.necks.SimpleFPN`. In
-    the dense variant they are the ends of its four groups.
+    Levels 0 and 1 (strides 4 and 8) are the outputs of the two token layers,
+    level 2 (stride 16) those of the last block after the final norm, without
+    the class token, and level 3 (stride 32) its 2x2 maxima. Necks for plain
+    vision transformers take :class:`PlainT2TViT` instead.
 
     Images are padded with zeros, below and on the right, to whole tokens, and
     the levels are cropped. The table of positions is resized bicubically to
@@ -193,8 +186,8 @@ class T2TViT(PyramidBackbone):
     equals it. With 8 the last soft split also loses its stride: four times as
     many tokens, 16 times the work of the attention.
 
-    Stages 0 and 1 are the token layers, stage 2 the blocks, in both modes;
-    there is no stem. Norms are layer norms: ``norm_eval`` changes nothing.
+    Stages 0 and 1 are the token layers, stage 2 the blocks; there is no stem.
+    Norms are layer norms: ``norm_eval`` changes nothing.
 
     Args:
         arch: '7', '10', '12', '14', '19' or '24' (performer tokens), 't_14',
@@ -203,12 +196,6 @@ class T2TViT(PyramidBackbone):
             the keys ``tokens`` ('performer' or 'transformer'), ``channels``,
             ``depths`` (blocks of the four groups), ``heads``, ``mlp_ratio``
             and ``block`` ('plain', 'dense', 'se' or 'ghost').
-        out_indices: See :class:`PyramidBackbone`, as the arguments below.
-        output_stride: See above.
-        frozen_stages: See above.
-        norm_eval: See above.
-        with_cp: See above.
-        mode: 'native' or 'blocks'.
         window_size: Longest side of the attention windows in tokens of the
             blocks; 14 is what the weights saw in pretraining. The last block
             of each group stays global, as in ViTDet (Y. Li et al., ECCV 2022,
@@ -217,16 +204,19 @@ class T2TViT(PyramidBackbone):
             makes every attention global.
         pretrain_size: Side of the images that the weights were trained on, a
             multiple of 16: 384 for one published file, 224 for the others.
-        drop_path_rate: Stochastic depth of the last block, growing linearly
-            from 0 at the first.
-        init_cfg: See :class:`PyramidBackbone`.
+        **shared: ``out_indices``, ``output_stride``, ``frozen_stages``,
+            ``norm_eval``, ``with_cp``, ``in_channels``, ``drop_path_rate``
+            (0.1 as published) and ``init_cfg``, see
+            :class:`PyramidBackbone`.
 
     Raises:
-        ValueError: An argument is not one of those there are.
+        UserError: An argument is not one of those there are.
     """
 
     family = 't2t_vit'
     default_arch = '14'
+    default_drop_path_rate = 0.1
+    has_batch_norm = False
     layouts = LAYOUTS
     arch_settings = {
         '7': _arch(256, (1, 2, 2, 2), 4, 2),
@@ -250,84 +240,44 @@ class T2TViT(PyramidBackbone):
     def __init__(
         self,
         arch: str | dict = default_arch,
-        out_indices: Sequence[int] = (0, 1, 2, 3),
-        output_stride: int = 32,
-        frozen_stages: int = -1,
-        norm_eval: bool = False,
-        with_cp: bool = False,
-        mode: str = 'native',
+        out_indices: int | Sequence[int] = (0, 1, 2, 3),
+        *,
         window_size: int | None = None,
         pretrain_size: int = 224,
-        drop_path_rate: float = 0.1,
-        init_cfg: dict | Sequence[dict] | None = None,
+        **shared: Any,
     ) -> None:
-        if mode not in MODES:
-            raise ValueError(f'T2TViT: mode={mode!r}; choose one of {MODES}')
+        super().__init__(arch, out_indices, **shared)
+        self._check_arch()
         if window_size is not None and window_size < 1:
-            raise ValueError(
-                f'T2TViT: window_size={window_size!r}; give a number of '
-                'tokens, or None for global attention'
+            raise self._error(
+                f'window_size={window_size!r}; give a number of tokens, or '
+                'None for global attention'
             )
         if pretrain_size < PATCH or pretrain_size % PATCH:
-            raise ValueError(
-                f'T2TViT: pretrain_size={pretrain_size!r}; give a multiple '
-                f'of {PATCH}, 224 for most weights'
+            raise self._error(
+                f'pretrain_size={pretrain_size!r}; give a multiple of '
+                f'{PATCH}, 224 for most weights'
             )
-        # Before the base class, which asks for levels and stages.
-        self.mode = mode
-        super().__init__(
-            arch,
-            out_indices=out_indices,
-            output_stride=output_stride,
-            frozen_stages=frozen_stages,
-            norm_eval=norm_eval,
-            with_cp=with_cp,
-            init_cfg=init_cfg,
-        )
-        self._check_arch()
         self.window_size = window_size
         self.pretrain_size = pretrain_size
-        self.drop_path_rate = drop_path_rate
-        self.build()
 
     @property
     def stage_channels(self) -> tuple[int, ...]:
         """Channels of the four levels."""
-        taps = _tap_channels(self.settings)
-        if self.mode == 'blocks':
-            return taps
-        return (TOKEN_WIDTH, TOKEN_WIDTH, taps[-1], taps[-1])
-
-    @property
-    def num_stages(self) -> int:
-        """Stages that the chosen levels need."""
-        return TRUNK + 1 if self.mode == 'blocks' else super().num_stages
-
-    def level_stride(self, index: int) -> int:
-        """Stride of level ``index``, given the mode and the output stride."""
-        return super().level_stride(TRUNK if self.mode == 'blocks' else index)
+        last = _tap_channels(self.settings)[-1]
+        return (TOKEN_WIDTH, TOKEN_WIDTH, last, last)
 
     def make_stem(self) -> nn.Module:
-        """Nothing: the first token layer takes the image."""
+        """Create nothing: the first token layer takes the image."""
         return nn.Identity()
 
     def make_stage(self, index: int) -> nn.Module:
-        """A token layer, the trunk, or the pooling of level 3."""
-        stride = super().level_stride(index)
+        """Create a token layer, the trunk, or the pooling of level 3."""
         if index < TRUNK:
             return self._make_tokens(index)
         if index == TRUNK:
-            is_native = self.mode == 'native'
-            return Trunk(
-                self.settings,
-                stride // super().level_stride(1),
-                self.pretrain_size // PATCH,
-                4 if is_native else self.out_indices[-1] + 1,
-                self.window_size,
-                self.drop_path_rate,
-            )
-        factor = stride // super().level_stride(TRUNK)
-        return nn.MaxPool2d(factor, ceil_mode=True)
+            return self._make_trunk(num_groups=len(self.settings['depths']))
+        return nn.MaxPool2d(self.stage_stride(index), ceil_mode=True)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Compute the pyramid, see :meth:`PyramidBackbone.forward`."""
@@ -338,24 +288,24 @@ class T2TViT(PyramidBackbone):
             x = self.run(stage, x)
             maps.append(x)
         if len(self.stages) > TRUNK:
-            taps = self._run_trunk(self.stages[TRUNK], x)
-            maps = taps if self.mode == 'blocks' else maps + taps[-1:]
+            maps.append(self._run_trunk(x)[-1])
         maps = [
-            self._cropped(level, size, self.level_stride(index))
+            _cropped(level, size, self.level_stride(index))
             for index, level in enumerate(maps)
         ]
         for pool in self.stages[TRUNK + 1 :]:
             maps.append(pool(maps[-1]))
         return tuple(maps[index].contiguous() for index in self.out_indices)
 
-    @torch.no_grad()
-    def flip_input_channels(self) -> None:
-        """Make weights for BGR images fit RGB ones, or the other way round."""
-        layer = self.stages[0]
-        linear = layer.attn.qkv if hasattr(layer, 'attn') else layer.kqv
-        for weight in (layer.norm1.weight, layer.norm1.bias, linear.weight):
-            patches = weight.unflatten(-1, (3, -1))
-            weight.copy_(patches.flip(-2).flatten(-2))
+    def input_axes(self) -> dict[str, int]:
+        """Find the tensors whose size follows from ``in_channels``."""
+        first = self.stages[0]
+        is_performer = isinstance(first, TokenPerformer)
+        return {
+            'stages.0.norm1.weight': 0,
+            'stages.0.norm1.bias': 0,
+            f'stages.0.{"kqv" if is_performer else "attn.qkv"}.weight': 1,
+        }
 
     def adapt_state(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Add the table of positions, which some files leave out."""
@@ -369,29 +319,42 @@ class T2TViT(PyramidBackbone):
     # --------------------------------------------------------------- internal
     def _check_arch(self) -> None:
         for key, known in (('tokens', TOKENS), ('block', BLOCKS)):
-            if self.settings[key] not in known:
-                raise ValueError(
-                    f'T2TViT: {key}={self.settings[key]!r} in the arch dict; '
-                    f'choose one of {known}'
-                )
+            self._check(f'arch {key}', self.settings[key], known)
         depths = self.settings['depths']
         if len(depths) != 4 or min(depths) < 1:
-            raise ValueError(
-                f'T2TViT: depths={depths!r} in the arch dict; give the '
-                'number of blocks of four groups, 1 or more each'
+            raise self._error(
+                f'depths={depths!r} in the arch dict; give the number of '
+                'blocks of four groups, 1 or more each'
             )
 
     def _make_tokens(self, index: int) -> nn.Module:
         split = SoftSplit(3, 2, 1) if index else SoftSplit(7, 4, 2)
-        in_channels = TOKEN_WIDTH if index else 3
+        in_channels = TOKEN_WIDTH if index else self.in_channels
         if self.settings['tokens'] == 'performer':
             return TokenPerformer(in_channels, split)
-        ratio = super().level_stride(TRUNK) // super().level_stride(index)
-        window = self.window_size and self.window_size * ratio
+        window = self.window_size
+        if window is not None:
+            window *= self._token_stride // 2 ** (index + 2)
         return TokenTransformer(in_channels, split, window)
 
-    def _run_trunk(self, trunk: Trunk, x: Tensor) -> list[Tensor]:
-        """Maps after each group of blocks, the last one normalised."""
+    def _make_trunk(self, num_groups: int) -> Trunk:
+        return Trunk(
+            self.settings,
+            self._token_stride // 8,
+            self.pretrain_size // PATCH,
+            num_groups,
+            self.window_size,
+            self.drop_path_rates(sum(self.settings['depths'])),
+        )
+
+    @property
+    def _token_stride(self) -> int:
+        """Pixels between the tokens of the trunk."""
+        return min(PATCH, self.output_stride)
+
+    def _run_trunk(self, x: Tensor) -> list[Tensor]:
+        """Maps after each group of blocks, the last one normalized."""
+        trunk = self.stages[TRUNK]
         tokens, grid = trunk.embed(x)
         maps = []
         for index, block in enumerate(trunk.blocks):
@@ -403,15 +366,75 @@ class T2TViT(PyramidBackbone):
 
     def _padded(self, x: Tensor) -> Tensor:
         """Pad below and on the right to whole tokens and whole windows."""
-        units = [super().level_stride(TRUNK)] * 2
+        units = [self._token_stride] * 2
         if self.window_size is not None:
             units = [
-                unit * window_side(-(-length // unit), self.window_size)
+                unit * even_side(-(-length // unit), self.window_size)
                 for unit, length in zip(units, x.shape[2:])
             ]
         below, right = (-n % unit for n, unit in zip(x.shape[2:], units))
         return F.pad(x, (0, right, 0, below))
 
-    def _cropped(self, x: Tensor, size: Sequence[int], stride: int) -> Tensor:
-        height, width = (-(-side // stride) for side in size)
-        return x[:, :, :height, :width]
+
+@MODELS.register_module()
+class PlainT2TViT(T2TViT):
+    """T2T-ViT as a plain transformer: four maps of one stride.
+
+    The maps, of stride 16 (8 with an output stride of 8), are taken after a
+    quarter of the blocks each, the last one after the final norm: what necks
+    for plain vision transformers take, such as
+    :class:`lvt_dense.models.necks.SimpleFPN`. In the dense variant they are
+    the ends of its four groups. This is no pyramid, and not listed as a
+    backbone that others can be swapped for. Tensors have the same names as in
+    :class:`T2TViT`, so that checkpoints fit both.
+
+    Args:
+        *args: See :class:`T2TViT`.
+        **kwargs: See :class:`T2TViT`.
+    """
+
+    is_pyramid = False
+
+    @property
+    def stage_channels(self) -> tuple[int, ...]:
+        """Channels of the four maps."""
+        return _tap_channels(self.settings)
+
+    @property
+    def num_stages(self) -> int:
+        """Token layers and trunk, whatever maps are chosen."""
+        return TRUNK + 1
+
+    def level_stride(self, index: int) -> int:
+        """Stride of every map."""
+        return self._token_stride
+
+    def make_stage(self, index: int) -> nn.Module:
+        """Create a token layer, or as much of the trunk as is needed."""
+        if index < TRUNK:
+            return self._make_tokens(index)
+        return self._make_trunk(num_groups=self.out_indices[-1] + 1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Compute the maps.
+
+        Args:
+            x: Images, (N, in_channels, H, W), any H and W of at least 32.
+
+        Returns:
+            One map per out index, (N, C_i, ceil(H / 16), ceil(W / 16)).
+        """
+        size = x.shape[2:]
+        x = fast_layout(self._padded(x))
+        for stage in self.stages[:TRUNK]:
+            x = self.run(stage, x)
+        maps = self._run_trunk(x)
+        return tuple(
+            _cropped(maps[i], size, self._token_stride).contiguous()
+            for i in self.out_indices
+        )
+
+
+def _cropped(x: Tensor, size: Sequence[int], stride: int) -> Tensor:
+    height, width = (-(-side // stride) for side in size)
+    return x[:, :, :height, :width]

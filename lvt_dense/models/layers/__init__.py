@@ -1,19 +1,27 @@
 """Blocks that two or more families share."""
 
+from .attention import Attention, attend
 from .conv import ConvNormAct, InvertedResidual, make_divisible
-from .linear import Linear
+from .linear import project
 from .memory import fast_layout
 from .norm import LayerNorm2d
+from .precision import at_least_single
 from .recompute import frozen_batch_statistics
 from .squeeze_excite import SqueezeExcite
+from .windows import Windows, even_side
 
 __all__ = [
+    'Attention',
     'ConvNormAct',
     'InvertedResidual',
     'LayerNorm2d',
-    'Linear',
     'SqueezeExcite',
+    'Windows',
+    'at_least_single',
+    'attend',
+    'even_side',
     'fast_layout',
     'frozen_batch_statistics',
     'make_divisible',
+    'project',
 ]

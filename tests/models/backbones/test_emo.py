@@ -138,7 +138,8 @@ def test_published_details() -> None:
     assert rates[0] == 0.0
     assert rates[-1] == pytest.approx(0.05)
     assert rates[9] == pytest.approx(0.05 * 9 / 17)
-    assert EMO('1m', drop_path_rate=0.2).drop_path_rates[-1] == 0.2
+    deeper = EMO('1m', drop_path_rate=0.2)
+    assert deeper.stages[-1][-1].drop_path.drop_prob == 0.2
 
 
 def test_dilation_follows_the_dropped_strides() -> None:

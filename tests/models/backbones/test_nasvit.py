@@ -12,7 +12,6 @@ from lvt_dense.models.backbones.nasvit_attention import (
     JointNorm,
     TalkingHeadAttention,
     TransformerBlock,
-    WindowGrid,
 )
 from lvt_dense.models.backbones.pretrained import convert, identify, target_of
 
@@ -167,24 +166,6 @@ def test_dilated_attention_is_that_of_interleaved_maps(
             torch.testing.assert_close(
                 got[:, i::2, j::2], plain(x[:, i::2, j::2])
             )
-
-
-@pytest.mark.parametrize(
-    'size, max_side, dilation, sides, windows',
-    [
-        ((50, 84), 18, 1, [17, 17], 15),
-        ((18, 18), 18, 1, [18, 18], 1),
-        ((50, 84), None, 1, [50, 84], 1),
-        ((9, 40), 18, 2, [5, 10], 8),
-    ],
-)
-def test_windows_are_evened_out(size, max_side, dilation, sides, windows):
-    grid = WindowGrid(*size, max_side, dilation)
-    x = torch.randn(2, *size, 3)
-    split = grid.split(x)
-    assert grid.sides == sides
-    assert split.shape == (2 * windows, sides[0] * sides[1], 3)
-    assert torch.equal(grid.merge(split), x)
 
 
 @torch.no_grad()

@@ -11,16 +11,19 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from lvt_dense.models.backbones import T2TViT, build_backbone, families
+from lvt_dense.models.backbones import (
+    PlainT2TViT,
+    T2TViT,
+    build_backbone,
+    families,
+)
 from lvt_dense.models.backbones.pretrained import convert, identify
 from lvt_dense.models.backbones.t2t_blocks import (
-    Attention,
     DenseBlock,
     GhostAttention,
     GhostFeedForward,
     SqueezeExciteTokens,
-    Windows,
-    window_side,
+    TokenMapAttention,
 )
 from lvt_dense.models.backbones.t2t_tokens import (
     SoftSplit,
@@ -59,10 +62,10 @@ TINY = dict(
 )
 
 
-def tiny(**kwargs):
+def tiny(cls=T2TViT, **kwargs):
     arch = {key: kwargs.pop(key, value) for key, value in TINY.items()}
     torch.manual_seed(0)
-    return T2TViT(arch, **kwargs).eval()
+    return cls(arch, **kwargs).eval()
 
 
 def maps(model, *size, batch=1):
@@ -234,25 +237,8 @@ def test_token_windows_are_images_of_their_own():
 
 
 # ------------------------------------------------------------------ blocks
-@pytest.mark.parametrize(
-    ('length', 'longest', 'side'), [(50, 18, 17), (14, 14, 14), (15, 14, 8)]
-)
-def test_windows_are_few_and_even(length, longest, side):
-    assert window_side(length, longest) == side
-
-
-def test_windows_split_and_merge():
-    x = torch.arange(2 * 4 * 6).view(2, 4, 6, 1)
-    windows = Windows((4, 6), 3)
-    parts = windows.split(x)
-    assert windows.count == 4
-    assert parts.shape == (8, 6, 1)
-    assert parts[1].flatten().tolist() == [3, 4, 5, 9, 10, 11]
-    assert torch.equal(windows.merge(parts), x)
-
-
 def test_class_token_goes_with_every_window():
-    attention = Attention(8, 2, window=2)
+    attention = TokenMapAttention(8, 2, window=2)
     x = torch.randn(1, 1 + 2 * 4, 8)
     out = attention(x, (2, 4))
     attention.window = None
@@ -338,8 +324,8 @@ def test_padding_does_not_show():
         assert torch.allclose(level, other[..., :height, :width], atol=1e-5)
 
 
-def test_blocks_mode_returns_the_groups():
-    model, native = tiny(mode='blocks'), tiny()
+def test_plain_maps_are_those_of_the_groups():
+    model, native = tiny(PlainT2TViT), tiny()
     native.load_state_dict(model.state_dict())
     assert model.out_strides == (16,) * 4
     assert model.out_channels == (32,) * 4
@@ -351,16 +337,16 @@ def test_blocks_mode_returns_the_groups():
     assert means[3] < 1e-5 < min(means[:3])
 
 
-def test_blocks_mode_of_the_dense_variant():
-    model = T2TViT('dense', mode='blocks')
+def test_plain_maps_of_the_dense_variant():
+    model = PlainT2TViT('dense')
     assert model.out_channels == (320, 544, 656, 584)
     shapes = [level.shape[1] for level in maps(model.eval(), 32, 32)]
     assert shapes == [320, 544, 656, 584]
 
 
 @pytest.mark.parametrize('indices', [(0,), (0, 1), (1, 2)])
-def test_blocks_mode_builds_no_more_than_it_needs(indices):
-    model = tiny(mode='blocks', out_indices=indices)
+def test_plain_maps_build_no_more_than_it_needs(indices):
+    model = tiny(PlainT2TViT, out_indices=indices)
     assert len(model.stages[2].blocks) == (1, 2, 4)[indices[-1]]
     assert not any('norm.' in key for key in model.stages[2].state_dict())
     levels = model(torch.randn(1, 3, 32, 48))
@@ -368,8 +354,8 @@ def test_blocks_mode_builds_no_more_than_it_needs(indices):
     assert all(p.grad.any() for p in model.parameters())
 
 
-def test_frozen_stages_are_the_same_in_both_modes():
-    model = tiny(mode='blocks', out_indices=(0,), frozen_stages=2)
+def test_frozen_stages_are_the_same_in_both_classes():
+    model = tiny(PlainT2TViT, out_indices=(0,), frozen_stages=2)
     frozen = {n for n, p in model.named_parameters() if not p.requires_grad}
     assert frozen == {
         n
@@ -377,7 +363,7 @@ def test_frozen_stages_are_the_same_in_both_modes():
         if n.startswith(('stages.0.', 'stages.1.'))
     }
     with pytest.raises(ValueError, match='frozen_stages=4.*to 3'):
-        tiny(mode='blocks', out_indices=(0,), frozen_stages=4)
+        tiny(PlainT2TViT, out_indices=(0,), frozen_stages=4)
 
 
 def test_output_strides():
@@ -392,7 +378,7 @@ def test_output_strides():
     cls_dense, cls_sparse = dense[:, 0], sparse[:, 0]
     assert torch.equal(cls_dense, cls_sparse)
     assert dense.shape[1] == 1 + 8 * 12
-    assert tiny(mode='blocks', output_stride=8).out_strides == (8,) * 4
+    assert tiny(PlainT2TViT, output_stride=8).out_strides == (8,) * 4
 
 
 def test_every_second_token_of_the_fine_grid_is_one_of_the_coarse():
@@ -470,7 +456,6 @@ def test_weights_of_reduced_precision():
 @pytest.mark.parametrize(
     ('given', 'message'),
     [
-        (dict(mode='pyramid'), "mode='pyramid'.*'native', 'blocks'"),
         (dict(window_size=0), 'window_size=0; give a number of tokens'),
         (dict(pretrain_size=230), 'pretrain_size=230; give a multiple of 16'),
         (dict(tokens='mlp'), "tokens='mlp'.*'performer', 'transformer'"),

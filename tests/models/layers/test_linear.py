@@ -1,10 +1,10 @@
-"""The linear layer that a CPU computes as a convolution."""
+"""Linear layers that a CPU computes as convolutions."""
 
 import pytest
 import torch
 from torch import nn
 
-from lvt_dense.models.layers import Linear, linear
+from lvt_dense.models.layers import linear, project
 
 
 @pytest.fixture(autouse=True)
@@ -14,32 +14,37 @@ def always(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(linear, 'MIN_PRODUCTS', 0)
 
 
+def is_convolution(x: torch.Tensor, layer: nn.Module) -> bool:
+    return linear._is_faster_as_convolution(x, layer)
+
+
 @pytest.mark.parametrize('bias', [False, True])
 @pytest.mark.parametrize('length', [1, 2, 197])
 def test_equals_a_matrix_product(length: int, bias: bool) -> None:
-    layer = Linear(6, 5, bias)
+    layer = nn.Linear(6, 5, bias)
     x = torch.randn(3, length, 6)
-    expected = nn.Linear.forward(layer, x)
     with torch.inference_mode():
-        assert layer._suits(x)
-        assert torch.allclose(layer(x), expected, atol=1e-6)
+        assert is_convolution(x, layer)
+        assert torch.allclose(project(x, layer), layer(x), atol=1e-6)
         part = torch.randn(3, length, 8)[..., 1:7]  # strided tokens
-        expected = nn.Linear.forward(layer, part)
-        assert torch.allclose(layer(part), expected, atol=1e-6)
+        assert torch.allclose(project(part, layer), layer(part), atol=1e-6)
 
 
 def test_training_and_other_inputs_keep_to_the_matrix_product() -> None:
-    layer = Linear(6, 5)
-    assert not layer._suits(torch.randn(1, 4, 6))
+    layer, x = nn.Linear(6, 5), torch.randn(1, 4, 6)
+    assert not is_convolution(x, layer)
     with torch.no_grad():
-        assert not layer._suits(torch.randn(4, 6))
-        assert not layer._suits(torch.randn(1, 4, 6).bfloat16())
-        assert not Linear(5, 6)._suits(torch.randn(1, 4, 5))
+        assert not is_convolution(x[0], layer)
+        assert not is_convolution(x.bfloat16(), layer)
+        assert not is_convolution(x[..., :5], nn.Linear(5, 6))
         with torch.autocast('cpu', torch.bfloat16):
-            assert not layer._suits(torch.randn(1, 4, 6))
+            assert not is_convolution(x, layer)
 
 
-def test_keeps_the_state_of_a_linear_layer() -> None:
-    layer = Linear(6, 5)
-    layer.load_state_dict(nn.Linear(6, 5).state_dict())
-    assert isinstance(layer, nn.Linear)
+@torch.no_grad()
+def test_layers_that_do_more_are_called() -> None:
+    layer, x, seen = nn.Linear(6, 5), torch.randn(1, 4, 6), []
+    layer.register_forward_hook(lambda *args: seen.append(args[2]))
+    assert project(x, layer) is seen[0]
+    quantized = torch.ao.quantization.quantize_dynamic(nn.Sequential(layer))
+    assert torch.allclose(project(x, quantized[0]), seen[0], atol=0.1)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from lvt_dense.models.backbones import T2TViT
+from lvt_dense.models.backbones import PlainT2TViT
 from lvt_dense.models.necks import SimpleFPN
 
 
@@ -64,7 +64,7 @@ def test_levels_are_normed_and_the_coarsest_is_subsampled():
 
 
 def test_takes_the_maps_of_a_backbone():
-    backbone = T2TViT('7', mode='blocks').eval()
+    backbone = PlainT2TViT('7').eval()
     neck = SimpleFPN(backbone.out_channels, 16)
     with torch.no_grad():
         outs = neck(backbone(torch.randn(1, 3, 64, 96)))
