@@ -79,7 +79,8 @@ class Mono3D(nn.Module):
         self, head: FCOS3DHead, maps: list[dict[str, Tensor]], camera: Tensor
     ) -> tuple[Tensor, ...]:
         found = head.decode_candidates(maps, camera)
-        scores, order = found['scores_3d'].sort(descending=True, stable=True)
+        scores = found['scores_3d']
+        scores, order = scores.topk(scores.shape[1])
         boxes = _take(found['bboxes_3d'], order)
         labels = found['labels_3d'].gather(1, order)
         bev = boxes_to_bev(boxes)

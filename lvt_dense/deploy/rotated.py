@@ -84,7 +84,7 @@ def _area(points: Tensor, valid: Tensor) -> Tensor:
     spokes = (points - center) * weight
     angle = torch.atan2(spokes[..., 1], spokes[..., 0])
     angle = torch.where(valid, angle, 10.0)
-    order = angle.argsort(-1)
+    order = angle.topk(angle.shape[-1], largest=False).indices
     spokes = spokes.gather(-2, order[..., None].expand(*order.shape, 2))
     # After the last corner come zeros; the first one closes the polygon.
     index = torch.arange(points.shape[-2], device=points.device)
