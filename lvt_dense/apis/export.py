@@ -222,8 +222,11 @@ def _differences(
 def _read(path: str) -> np.ndarray:
     from PIL import Image, ImageOps
 
-    with Image.open(path) as image:
-        return np.asarray(ImageOps.exif_transpose(image).convert('RGB'))
+    try:
+        with Image.open(path) as image:
+            return np.asarray(ImageOps.exif_transpose(image).convert('RGB'))
+    except OSError as error:
+        raise UserError(f'image {path} cannot be read: {error}') from error
 
 
 def _other_inputs(graph: nn.Module, size: Sequence[int]) -> list[torch.Tensor]:

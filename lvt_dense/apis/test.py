@@ -13,6 +13,7 @@ from mmengine.registry import HOOKS, METRICS, init_default_scope
 from lvt_dense.checkpoints import read_state_dict
 from lvt_dense.compat import allow_own_checkpoints, import_stack
 from lvt_dense.config import dataset_cfgs, evaluators
+from lvt_dense.deploy.exported_model import is_exported
 from lvt_dense.errors import UserError
 from lvt_dense.files import write_atomically
 from lvt_dense.registry import find_class
@@ -42,7 +43,8 @@ def test(
 
     Args:
         cfg: Config; adapted in place.
-        checkpoint: File written by training, or by the converter.
+        checkpoint: File written by training or by the converter, or an
+            exported model (``.onnx`` or ``.xml``).
         work_dir: Folder of the log and of ``metrics.json``; by default
             ``work_dirs/<name of the config>``.
         out: Where the predictions go: a ``.json`` file in COCO's result
@@ -64,10 +66,15 @@ def test(
     use_launcher(cfg, launcher)
     init_default_scope(cfg.get('default_scope') or 'mmdet')
     cfg.work_dir = str(find_work_dir(cfg, work_dir))
-    cfg.load_from = str(checkpoint)
     cfg.resume = False
-    state = read_state_dict(checkpoint)
     check_data(cfg, ['test'])
+    state = None
+    if is_exported(checkpoint):
+        cfg.load_from = None
+        cfg.model = dict(type='lvt_dense.ExportedModel', path=str(checkpoint))
+    else:
+        cfg.load_from = str(checkpoint)
+        state = read_state_dict(checkpoint)
     if show_dir:
         _draw(cfg, show_dir=show_dir, score_thr=score_thr, opacity=opacity)
     if tta:
@@ -77,7 +84,8 @@ def test(
         if out:
             _write_predictions(cfg, Path(out), Path(folder))
         runner = build_runner(cfg)
-        check_fit(runner.model, state, checkpoint)
+        if state is not None:
+            check_fit(runner.model, state, checkpoint)
         del state
         metrics = runner.test()
         if out:

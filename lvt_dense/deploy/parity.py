@@ -99,7 +99,7 @@ def _match(
     free = set(np.flatnonzero(theirs['scores'] > 0))
     # The last ones may be tied with ones that did not make it.
     last = ours['scores'][wanted[-1]] if len(wanted) else 0.0
-    full = len(wanted) == len(ours['scores'])
+    full = len(wanted) == len(ours['scores']) and theirs['scores'].all()
     pairs = []
     for i in wanted:
         rivals = [j for j in free if theirs['labels'][j] == ours['labels'][i]]

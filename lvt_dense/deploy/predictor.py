@@ -87,9 +87,9 @@ class Predictor:
         if not self.path.is_file():
             raise ValueError(f'{path} does not exist')
         if self.path.suffix == '.xml':
-            self._run, self.info = _open_openvino(self.path, threads)
+            self.run, self.info = _open_openvino(self.path, threads)
         else:
-            self._run, self.info = _open_onnx(self.path, threads)
+            self.run, self.info = _open_onnx(self.path, threads)
 
     @property
     def classes(self) -> list[str]:
@@ -136,7 +136,7 @@ class Predictor:
             feed['size'] = np.array([scale.size], np.int64)
         if 'camera' in self.info.get('inputs', ()):
             feed['camera'] = _camera(camera, scale)[None]
-        outputs = {k: v[0] for k, v in self._run(feed).items()}
+        outputs = {k: v[0] for k, v in self.run(feed).items()}
         if self.info['task'] == 'semantic':
             return _label_map(outputs['labels'], scale)
         if score_thr is None:

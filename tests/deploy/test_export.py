@@ -1,0 +1,107 @@
+"""Exported graphs of every kind of head, and their evaluation."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import MODELS, init_default_scope
+
+from lvt_dense.apis.export import export
+from lvt_dense.compat import import_stack
+from lvt_dense.config import load_config
+from lvt_dense.deploy.predictor import Detection, Predictor
+from lvt_dense.errors import UserError
+
+pytest.importorskip('onnxruntime')
+pytest.importorskip('onnxscript')
+
+CASES = {
+    'ssdlite_mobilevit_xxs_192_demo': (96, 96),
+    'mask_rcnn_emo_coco': (64, 96),
+    'deeplabv3_mobilevit_xxs_360_camvid': (64, 96),
+    'monocon_mobilevit_xxs_kitti': (64, 160),
+    'fcos3d_emo_kitti': (64, 160),
+}
+
+
+def make_checkpoint(name: str, folder: Path) -> tuple[Any, str]:
+    """A config, and a file of random weights with classes in it."""
+    import_stack()
+    cfg = load_config(f'lvt_dense::{name}.py')
+    init_default_scope(cfg.default_scope)
+    torch.manual_seed(0)
+    model = MODELS.build(cfg.model)
+    path = folder / f'{name}.pth'
+    torch.save(dict(state_dict=model.state_dict(), meta={}), path)
+    return cfg, str(path)
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp('exported')
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_export_equals_pytorch(name: str, folder: Path) -> None:
+    cfg, checkpoint = make_checkpoint(name, folder)
+    out = folder / f'{name}.onnx'
+    gaps = export(cfg, checkpoint, str(out), size=CASES[name])
+    assert max(gaps.values()) < 1e-4
+    model = Predictor(out, threads=1)
+    assert model.info['size'] == list(CASES[name])
+    assert model.info['config'] == f'{name}.py' and model.info['opset'] == 18
+    picture = np.random.default_rng(0).integers(0, 256, (75, 130, 3), np.uint8)
+    camera = np.array([[90.0, 0, 65, 0], [0, 90, 37, 0], [0, 0, 1, 0]])
+    found = model.predict(picture, camera, score_thr=1e-4)
+    if model.info['task'] == 'semantic':
+        assert found.shape == (75, 130)
+    else:
+        assert all(isinstance(item, Detection) for item in found)
+        assert len({len(item.as_dict()) for item in found}) <= 1
+    assert model.draw(picture, found, camera).size == (130, 75)
+
+
+def test_too_large_a_difference_writes_nothing(folder: Path) -> None:
+    cfg, checkpoint = make_checkpoint(
+        'deeplabv3_mobilevit_xxs_360_camvid', folder
+    )
+    out = folder / 'none.onnx'
+    with pytest.raises(UserError, match='nothing was written'):
+        export(cfg, checkpoint, str(out), size=(64, 64), tolerance=-1.0)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ('options', 'text'),
+    [
+        (dict(out='x.pt'), 'give a file that ends in .onnx'),
+        (dict(size=(16, 64)), 'at least 32'),
+        (dict(images=['none.jpg']), 'none.jpg'),
+    ],
+)
+def test_bad_arguments(folder: Path, options: dict, text: str) -> None:
+    cfg, checkpoint = make_checkpoint('ssdlite_mobilevit_xxs_192_demo', folder)
+    options = dict(dict(out=str(folder / 'bad.onnx')), **options)
+    with pytest.raises(UserError, match=text):
+        export(cfg, checkpoint, **options)
+
+
+def test_predictions_as_json(folder: Path, tmp_path: Path) -> None:
+    from helpers.commands import run_command
+    from PIL import Image
+
+    out = folder / 'deeplabv3_mobilevit_xxs_360_camvid.onnx'
+    if not out.exists():
+        pytest.skip('the export failed')
+    (tmp_path / 'in').mkdir()
+    Image.new('RGB', (50, 40), 'gray').save(tmp_path / 'in' / 'a b.png')
+    (tmp_path / 'in' / 'broken.jpg').write_bytes(b'no image')
+    target = tmp_path / 'out'
+    status = run_command('predict', out, tmp_path / 'in', '--out', target)
+    assert status == 2
+    (record,) = json.loads((target / 'predictions.json').read_text())
+    assert sum(record['pixels'].values()) == 50 * 40
+    assert Image.open(record['picture']).size == (50, 40)

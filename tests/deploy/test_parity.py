@@ -1,0 +1,52 @@
+"""Differences of outputs, and what is refused."""
+
+import numpy as np
+import pytest
+
+from lvt_dense.deploy.parity import check_differences, compare_outputs
+from lvt_dense.errors import UserError
+
+
+def detections(order: list[int], shift: float = 0.0) -> dict:
+    boxes = np.array(
+        [[[0, 0, 10, 10], [5, 5, 50, 50], [60, 0, 90, 40]]], float
+    )
+    scores, labels = np.array([[0.9, 0.5, 0.5]]), np.array([[1, 0, 0]])
+    return dict(
+        boxes=boxes[:, order] + shift,
+        scores=scores[:, order],
+        labels=labels[:, order],
+    )
+
+
+def test_order_does_not_matter() -> None:
+    gaps = compare_outputs(detections([0, 1, 2]), detections([0, 2, 1]))
+    assert gaps == dict(boxes=0.0, scores=0.0, unmatched=0.0)
+
+
+def test_a_shift_is_measured() -> None:
+    gaps = compare_outputs(detections([0, 1, 2]), detections([0, 1, 2], 0.5))
+    assert gaps['boxes'] == pytest.approx(0.5)
+
+
+def test_a_lost_detection_and_another_class_count() -> None:
+    found = detections([0, 1, 2])
+    found['labels'] = np.array([[0, 0, 0]])
+    found['scores'][0, 2] = 0.0
+    gaps = compare_outputs(detections([0, 1, 2]), found)
+    assert gaps['unmatched'] == pytest.approx(2 / 3)
+
+
+def test_label_maps() -> None:
+    one, two = np.zeros((1, 10, 10)), np.zeros((1, 10, 10))
+    two[0, 0, :5] = 1
+    assert compare_outputs(dict(labels=one), dict(labels=two)) == dict(
+        labels=0.05
+    )
+
+
+@pytest.mark.parametrize('value', [2e-4, float('nan')])
+def test_too_much_is_refused(value: float) -> None:
+    check_differences(dict(boxes=0.9e-4, labels=0.9e-3), 1e-4)
+    with pytest.raises(UserError, match='boxes by .*, allowed is 0.0001'):
+        check_differences(dict(boxes=value), 1e-4)
