@@ -34,6 +34,20 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_size(parser: argparse.ArgumentParser, help_text: str) -> None:
+    """Add the height and width of an image as ``--size HxW``."""
+    parser.add_argument(
+        '--size', type=_parse_size, metavar='HxW', help=help_text
+    )
+
+
+def _parse_size(text: str) -> tuple[int, int]:
+    height, _, width = text.lower().partition('x')
+    if not (height.isdigit() and width.isdigit()):
+        raise UserError(f'--size {text}: give HxW, such as 320x320')
+    return int(height), int(width)
+
+
 def add_launcher(parser: argparse.ArgumentParser) -> None:
     """Add what starts several processes; see :func:`set_local_rank`."""
     parser.add_argument(

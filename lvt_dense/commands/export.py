@@ -7,8 +7,7 @@ Example:
 
 import argparse
 
-from lvt_dense.commands.arguments import add_config, read_config
-from lvt_dense.errors import UserError
+from lvt_dense.commands.arguments import add_config, add_size, read_config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,12 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     parser.add_argument('checkpoint', help='weights of the model')
     parser.add_argument('--out', required=True, help='file to write, .onnx')
-    parser.add_argument(
-        '--size',
-        type=_size,
-        metavar='HxW',
-        help='height and width of the input; by default as the config tests',
-    )
+    add_size(parser, 'size of the input; by default as the config tests')
     parser.add_argument(
         '--color',
         choices=['rgb', 'bgr'],
@@ -65,10 +59,3 @@ def run(args: argparse.Namespace) -> None:
     )
     gaps = ', '.join(f'{k} {v:.2g}' for k, v in differences.items())
     print(f'{args.out}: differences from PyTorch: {gaps}')
-
-
-def _size(text: str) -> tuple[int, int]:
-    parts = text.lower().split('x')
-    if len(parts) != 2 or not all(p.isdigit() for p in parts):
-        raise UserError(f'--size {text}: give HxW, such as 320x320')
-    return int(parts[0]), int(parts[1])

@@ -294,7 +294,9 @@ def test_not_found(server: Server, folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    'host', (f'127.0.0.1:{closed_port()}', 'no-such-host.invalid')
+    'host',
+    (f'127.0.0.1:{closed_port()}', 'no-such-host.invalid'),
+    ids=('refused', 'unknown'),
 )
 def test_no_network(host: str) -> None:
     with pytest.raises(UserError, match='cannot be fetched') as caught:
