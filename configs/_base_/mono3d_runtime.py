@@ -2,8 +2,10 @@ _base_ = './default_runtime.py'
 default_hooks = dict(
     checkpoint=dict(
         interval=10,
-        save_best='KITTI/Car_3D_AP40_moderate_strict',
+        # Of Car, or the mean where Car is no class.
+        save_best='KITTI/3D_AP40_moderate_strict',
         rule='greater',
     ),
 )
+custom_hooks = [dict(type='lvt_dense.Mono3DCheckHook')]
 visualizer = dict(type='lvt_dense.Mono3DVisualizer')

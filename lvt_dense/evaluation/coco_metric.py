@@ -1,27 +1,26 @@
 """COCO's twelve figures."""
 
-from collections import OrderedDict
+import json
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
+from mmdet.datasets.api_wrappers import COCO
 from mmdet.evaluation.metrics import CocoMetric as MMDetCocoMetric
+from mmengine.fileio import get_local_path
 
+from lvt_dense.errors import UserError
+from lvt_dense.files import read_text
 from lvt_dense.registry import METRICS
 
-# Of pycocotools' summary, by the names under which MMDetection knows them.
-# It numbers the recalls after its own default of 100, 300 and 1000 boxes.
-FIGURES = {
-    'mAP': 'mAP',
-    'mAP_50': 'mAP_50',
-    'mAP_75': 'mAP_75',
-    'mAP_s': 'mAP_s',
-    'mAP_m': 'mAP_m',
-    'mAP_l': 'mAP_l',
-    'AR@100': 'AR@1',
-    'AR@300': 'AR@10',
-    'AR@1000': 'AR@100',
-    'AR_s@1000': 'AR_s@100',
-    'AR_m@1000': 'AR_m@100',
-    'AR_l@1000': 'AR_l@100',
-}
+_PRECISIONS = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
+# How MMDetection names the recalls of pycocotools' summary: after its own
+# default of 100, 300 and 1000 boxes, whatever the numbers are.
+_RECALLS = ('AR@100', 'AR@300', 'AR@1000')
+_SIZED_RECALLS = ('AR_s@1000', 'AR_m@1000', 'AR_l@1000')
+# pycocotools averages precision over this many boxes an image.
+_COUNTED = 100
 
 
 @METRICS.register_module()
@@ -29,25 +28,215 @@ class CocoMetric(MMDetCocoMetric):
     """MMDetection's metric with the settings and figures of COCO itself.
 
     At most 1, 10 and 100 boxes an image count, as in pycocotools, and all
-    twelve figures of its summary are reported.
+    twelve figures of its summary are reported: ``bbox_mAP``, ``bbox_mAP_50``
+    and so on, and the recalls ``bbox_AR@1`` to ``bbox_AR_l@100``, named
+    after the numbers of boxes. For ``proposal`` the six recalls are. Without
+    any detection they are 0.
+
+    Annotations may have any ids, 0 or equal ones too, or none: pycocotools
+    takes an object of id 0 for none. Without ``iscrowd`` they are no crowds,
+    and without ``area`` that of the box counts.
 
     Args:
-        **kwargs: Arguments of MMDetection's ``CocoMetric``.
+        ann_file: Annotation file in COCO's format; by default the ground
+            truth is that of the data set.
+        proposal_nums: Three numbers of boxes an image. For ``bbox`` and
+            ``segm`` one of them is 100, of which mAP is.
+        metric_items: Some of the figures, under the names above without
+            ``bbox_`` or ``segm_``.
+        **kwargs: Other arguments of MMDetection's ``CocoMetric``.
+
+    Raises:
+        UserError: There is no such figure, or the annotation file has two
+            images of one id.
     """
 
-    def __init__(self, *args, **kwargs) -> None:
-        kwargs.setdefault('proposal_nums', (1, 10, 100))
-        kwargs.setdefault('metric_items', list(FIGURES))
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self,
+        ann_file: str | None = None,
+        proposal_nums: Sequence[int] = (1, 10, _COUNTED),
+        metric_items: Sequence[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        names = _name_figures(proposal_nums)
+        items = None if metric_items is None else list(metric_items)
+        for item in items or ():
+            if item not in names:
+                raise UserError(
+                    f'metric_items of CocoMetric: there is no {item!r} with '
+                    f'proposal_nums={tuple(proposal_nums)}; choose from '
+                    f'{", ".join(names)}'
+                )
+        super().__init__(proposal_nums=proposal_nums, **kwargs)
+        if _COUNTED not in proposal_nums and set(self.metrics) & {
+            'bbox',
+            'segm',
+        }:
+            raise UserError(
+                f'proposal_nums={tuple(proposal_nums)} of CocoMetric: mAP is '
+                f'of {_COUNTED} boxes an image, so {_COUNTED} must be one of '
+                'the numbers'
+            )
+        self._names = names
+        self._items = items
+        if ann_file is not None:
+            with get_local_path(
+                ann_file, backend_args=self.backend_args
+            ) as path:
+                self._coco_api = _load_api(path)
 
     def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
-        """Compute the figures, in [0, 1]; -1 where no object counts."""
+        """Compute the figures, in [0, 1]; -1 where no object counts.
+
+        Raises:
+            UserError: The annotation file lacks a class of the data set.
+        """
+        if self._coco_api is None:
+            results = _renumber_images(results)
+            self._coco_api = _build_api(self.dataset_meta['classes'], results)
+        self._check_classes()
+        metrics = self.metrics
+        figures: dict[str, float] = OrderedDict()
+        groups = [
+            [m for m in metrics if m in ('bbox', 'segm')],
+            [m for m in metrics if m == 'proposal'],
+            [m for m in metrics if m == 'proposal_fast'],
+        ]
+        try:
+            for self.metrics in filter(None, groups):
+                figures.update(self._compute(results))
+        finally:
+            self.metrics = metrics
+        return figures
+
+    def _compute(self, results: list[tuple]) -> dict[str, float]:
+        """Compute the figures of metrics whose names do not collide."""
+        items = self._items
+        if items is None:
+            recalls = self.metrics == ['proposal']
+            items = list(self._names)[len(_PRECISIONS) if recalls else 0 :]
+        wanted = {self._names[item]: item for item in items}
+        self.metric_items = list(wanted)
         figures = super().compute_metrics(results)
+        if self.metrics == ['proposal_fast']:
+            return figures
+        renamed = {
+            f'{metric}_{theirs}': f'{metric}_{ours}'
+            for metric in self.metrics
+            for theirs, ours in wanted.items()
+        }
+        if self.metrics == ['proposal']:
+            renamed = wanted
         return OrderedDict(
-            (_renamed(name), value) for name, value in figures.items()
+            (renamed.get(name, name), value) for name, value in figures.items()
         )
 
+    def _check_classes(self) -> None:
+        known = [category['name'] for category in self._coco_api.cats.values()]
+        absent = [c for c in self.dataset_meta['classes'] if c not in known]
+        if absent:
+            raise UserError(
+                f'the annotation file of CocoMetric has no category '
+                f'{", ".join(absent)}; its categories are {", ".join(known)}'
+            )
 
-def _renamed(name: str) -> str:
-    kind, _, figure = name.partition('_')
-    return f'{kind}_{FIGURES[figure]}' if figure in FIGURES else name
+
+def _name_figures(proposal_nums: Sequence[int]) -> dict[str, str]:
+    """Map our names of the figures to MMDetection's."""
+    if len(proposal_nums) != len(_RECALLS):
+        raise UserError(
+            f'proposal_nums={tuple(proposal_nums)} of CocoMetric: give three '
+            'numbers of boxes an image'
+        )
+    names = {name: name for name in _PRECISIONS}
+    for number, theirs in zip(proposal_nums, _RECALLS):
+        names[f'AR@{number}'] = theirs
+    for theirs in _SIZED_RECALLS:
+        names[f'{theirs.partition("@")[0]}@{proposal_nums[-1]}'] = theirs
+    return names
+
+
+def _load_api(path: str) -> COCO:
+    try:
+        content = json.loads(read_text(path))
+    except ValueError as error:
+        raise UserError(f'{path}: not JSON ({error})') from None
+    return _index(content, path)
+
+
+def _index(content: dict, path: str) -> COCO:
+    """Build the index of ground truth, annotations numbered from 1."""
+    names: dict[Any, str] = {}
+    for image in content['images']:
+        if image['id'] in names:
+            raise UserError(
+                f'{path}: the images {names[image["id"]]} and '
+                f'{image.get("file_name")} have one id, {image["id"]!r}; '
+                'number the images'
+            )
+        names[image['id']] = str(image.get('file_name'))
+    annotations = content.setdefault('annotations', [])
+    ids = [annotation.get('id') for annotation in annotations]
+    if 0 in ids or None in ids or len(set(ids)) < len(ids):
+        for number, annotation in enumerate(annotations, 1):
+            annotation['id'] = number
+    for annotation in annotations:
+        annotation.setdefault('iscrowd', 0)
+        if 'area' not in annotation:
+            annotation['area'] = annotation['bbox'][2] * annotation['bbox'][3]
+    coco = COCO()
+    coco.dataset = content
+    coco.createIndex()
+    # MMDetection's names of the index.
+    coco.img_ann_map, coco.cat_img_map = coco.imgToAnns, coco.catToImgs
+    coco.loadRes = partial(_load_results, coco)
+    return coco
+
+
+def _load_results(coco: COCO, results: list[dict]) -> COCO:
+    """Load results as ``COCO.loadRes`` does, and none as well."""
+    if results:
+        return type(coco).loadRes(coco, results)
+    empty = COCO()
+    empty.dataset = dict(coco.dataset, annotations=[])
+    empty.createIndex()
+    return empty
+
+
+def _build_api(classes: Sequence[str], results: list[tuple]) -> COCO:
+    """Turn the ground truth of a data set into COCO's form."""
+    annotations = []
+    for truth, _ in results:
+        for item in truth['anns']:
+            x1, y1, x2, y2 = item['bbox']
+            annotation = dict(
+                id=len(annotations) + 1,
+                image_id=truth['img_id'],
+                bbox=[x1, y1, x2 - x1, y2 - y1],
+                iscrowd=item.get('ignore_flag', 0),
+                category_id=int(item['bbox_label']),
+                area=(x2 - x1) * (y2 - y1),
+            )
+            if item.get('mask'):
+                annotation['segmentation'] = item['mask']
+            annotations.append(annotation)
+    content = dict(
+        images=[
+            dict(id=t['img_id'], width=t['width'], height=t['height'])
+            for t, _ in results
+        ],
+        categories=[dict(id=i, name=n) for i, n in enumerate(classes)],
+        annotations=annotations,
+    )
+    return _index(content, 'the data set')
+
+
+def _renumber_images(results: list[tuple]) -> list[tuple]:
+    """Give images ids of their own, where those of two sets are equal."""
+    counts = Counter(truth['img_id'] for truth, _ in results)
+    if max(counts.values(), default=0) < 2:
+        return results
+    return [
+        ({**truth, 'img_id': i}, {**found, 'img_id': i})
+        for i, (truth, found) in enumerate(results)
+    ]

@@ -16,7 +16,7 @@ _HOUSE_SLOTS = {
 
 @lru_cache
 def building_template(floors: int, columns: int) -> Template:
-    """A block of flats with a grid of windows and a darker ground floor."""
+    """Build a block of flats with a grid of windows and doors."""
     dims = (3.2 * columns, 3.2 * floors, 3.2 * columns)
     half = dims[0] / 2
     house = Builder(dims, _HOUSE_SLOTS)
@@ -36,7 +36,7 @@ def building_template(floors: int, columns: int) -> Template:
 
 @lru_cache
 def tree_template(crowns: int) -> Template:
-    """A trunk with one to three overlapping crowns, 6 m high."""
+    """Build a trunk with one to three overlapping crowns, 6 m high."""
     tree = Builder(
         (4.0, 6.0, 4.0),
         {'trunk': (Label.TREE, 0.35), 'leaves': (Label.TREE, 0.9)},
@@ -47,16 +47,16 @@ def tree_template(crowns: int) -> Template:
         return tree.build()
     turn = np.arange(crowns) * 2 * np.pi / crowns + 0.6
     for angle in turn:
-        centre = (0.7 * np.cos(angle), 4.0 + 0.3 * np.sin(3 * angle),
+        center = (0.7 * np.cos(angle), 4.0 + 0.3 * np.sin(3 * angle),
                   0.7 * np.sin(angle))  # fmt: skip
-        tree.ball(centre, (1.25, 1.3, 1.25), 'leaves', 1)
+        tree.ball(center, (1.25, 1.3, 1.25), 'leaves', 1)
     tree.ball((0.0, 4.9, 0.0), (1.1, 1.1, 1.1), 'leaves', 2)
     return tree.build()
 
 
 @lru_cache
 def lamp_template() -> Template:
-    """A street lamp whose arm points to +x."""
+    """Build a street lamp whose arm points to +x."""
     lamp = Builder((2.4, 6.0, 0.3), {'metal': (Label.POLE, 0.1)})
     lamp.frustum((0.0, -0.1, 0.1, -0.1, 0.1),
                  (6.0, -0.05, 0.05, -0.05, 0.05), 'metal')  # fmt: skip
@@ -66,7 +66,7 @@ def lamp_template() -> Template:
 
 @lru_cache
 def sign_template(round_plate: bool) -> Template:
-    """A traffic sign, its face towards +z and -z."""
+    """Build a traffic sign, its face towards +z and -z."""
     sign = Builder(
         (0.7, 2.6, 0.1),
         {
@@ -90,7 +90,7 @@ def sign_template(round_plate: bool) -> Template:
 
 @lru_cache
 def fence_template(bays: int) -> Template:
-    """A board fence of ``bays`` bays, 1.2 m high."""
+    """Build a board fence of ``bays`` bays, 1.2 m high."""
     half = bays * 1.1
     fence = Builder(
         (2 * half, 1.2, 0.12),
@@ -113,7 +113,7 @@ _WALLS = np.array([
 def sample_building(
     rng: np.random.Generator, length: float, depth: float
 ) -> Look:
-    """A building on a plot of ``length`` along the road and ``depth``."""
+    """Draw a building for a plot of ``length`` along the road."""
     floors = int(rng.integers(2, 6))
     template = building_template(floors, int(rng.integers(3, 5)))
     wall = _WALLS[rng.integers(len(_WALLS))]
@@ -127,7 +127,7 @@ def sample_building(
 
 
 def sample_tree(rng: np.random.Generator) -> Look:
-    """A street tree, 4.5 to 8 m high."""
+    """Draw a street tree, 4.5 to 8 m high."""
     height, spread = rng.uniform(4.8, 8.0), rng.uniform(3.2, 5.0)
     leaves = np.array([45, 105, 62]) * rng.uniform(0.7, 1.25, 3)
     palette = np.stack([np.array([45, 62, 82]), leaves])
@@ -137,7 +137,7 @@ def sample_tree(rng: np.random.Generator) -> Look:
 
 
 def sample_lamp(rng: np.random.Generator) -> Look:
-    """A street lamp, 5 to 8 m high."""
+    """Draw a street lamp, 5 to 8 m high."""
     metal = np.full((1, 3), rng.uniform(70, 150))
     return Look(
         lamp_template(), (2.4, rng.uniform(5.0, 8.0), 0.3), metal, (0.2, 0.2)
@@ -145,7 +145,7 @@ def sample_lamp(rng: np.random.Generator) -> Look:
 
 
 def sample_sign(rng: np.random.Generator) -> Look:
-    """A traffic sign: a disc or a plate."""
+    """Draw a traffic sign: a disc or a plate."""
     plates = ([40, 40, 210], [190, 90, 20], [40, 190, 230])
     plate = np.array(plates[rng.integers(3)], float)
     palette = np.stack([
@@ -157,7 +157,7 @@ def sample_sign(rng: np.random.Generator) -> Look:
 
 
 def sample_fence(rng: np.random.Generator, length: float) -> Look:
-    """A fence of the given length, about 1.3 m high."""
+    """Draw a fence of the given length, about 1.3 m high."""
     board = np.array([75, 105, 140]) * rng.uniform(0.6, 1.5)
     palette = np.stack([board, board * 0.55])
     bays = max(int(length / 2.2), 1)

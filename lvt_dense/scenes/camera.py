@@ -1,7 +1,7 @@
 """Pinhole camera and ground plane of the rendered scenes.
 
-Frames and units are KITTI's: camera-2 frame in metres, x right, y down,
-z forward; pixels with (0, 0) at the centre of the top left pixel.
+Frames and units are KITTI's: camera-2 frame in meters, x right, y down,
+z forward; pixels with (0, 0) at the center of the top left pixel.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import numpy as np
 
 from lvt_dense.errors import UserError
 
-# The colour camera of KITTI's most frequent set-up, for 1242 x 375 pixels.
+# The color camera of KITTI's most frequent set-up, for 1242 x 375 pixels.
 KITTI_SIZE = (1242, 375)
 KITTI_P2 = np.array([
     [721.5377, 0.0, 609.5593, 44.85728],
@@ -20,7 +20,7 @@ KITTI_P2 = np.array([
 ])  # fmt: skip
 MIN_SIDE = 32
 MAX_SIDE = 8192
-NEAR = 0.5  # metres; nothing nearer is drawn
+NEAR = 0.5  # meters; nothing nearer is drawn
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,10 @@ class Camera:
     """A pinhole camera given by its 3 x 4 projection matrix.
 
     Args:
-        P2 (np.ndarray): (3, 4), metres in the camera-2 frame to homogeneous
+        P2 (np.ndarray): (3, 4), meters in the camera-2 frame to homogeneous
             pixels.
-        width (int): Image width in pixels.
-        height (int): Image height in pixels.
+        width: Image width in pixels.
+        height: Image height in pixels.
     """
 
     P2: np.ndarray
@@ -40,10 +40,10 @@ class Camera:
 
     @classmethod
     def for_size(cls, width: int, height: int) -> 'Camera':
-        """KITTI's camera, resized to cover the image and cropped centrally.
+        """Resize KITTI's camera to cover the image, and crop it centrally.
 
         Raises:
-            UserError: if a side is out of range.
+            UserError: A side is out of range.
         """
         if not all(MIN_SIDE <= s <= MAX_SIDE for s in (width, height)):
             raise UserError(
@@ -57,17 +57,17 @@ class Camera:
         return cls(homography @ KITTI_P2, width, height)
 
     @cached_property
-    def centre(self) -> np.ndarray:
-        """(3,) optical centre; off the origin because P2[:, 3] is not 0."""
+    def center(self) -> np.ndarray:
+        """Optical center (3,); off the origin because P2[:, 3] is not 0."""
         return -np.linalg.solve(self.P2[:, :3], self.P2[:, 3])
 
     def project(self, points: np.ndarray) -> np.ndarray:
-        """(..., 3) points with z > 0 to (..., 2) pixels."""
+        """Project points (..., 3) with z > 0 to pixels (..., 2)."""
         uvw = points @ self.P2[:, :3].T + self.P2[:, 3]
         return uvw[..., :2] / uvw[..., 2:]
 
     def column_to_x(self, u: float, z: float) -> float:
-        """The x at depth z that projects to pixel column u."""
+        """Return the x at depth z that projects to pixel column u."""
         P = self.P2
         return (u * (z + P[2, 3]) - P[0, 2] * z - P[0, 3]) / P[0, 0]
 
@@ -84,14 +84,14 @@ class Ground:
     slope: float
 
     def lift(self, xz: np.ndarray) -> np.ndarray:
-        """(..., 2) positions (x, z) to (..., 3) points on the plane."""
+        """Lift positions (..., 2), x and z, to points on the plane."""
         points = np.empty((*xz.shape[:-1], 3))
         points[..., ::2] = xz
         points[..., 1] = self.height + self.slope * xz[..., 1]
         return points
 
     def homography(self, camera: Camera) -> np.ndarray:
-        """(3, 3) matrix from (x, z, 1) on the plane to pixels."""
+        """Return the (3, 3) matrix from (x, z, 1) on the plane to pixels."""
         plane = np.array([
             [1.0, 0.0, 0.0],
             [0.0, self.slope, self.height],
@@ -101,5 +101,5 @@ class Ground:
         return camera.P2 @ plane
 
     def horizon(self, camera: Camera) -> float:
-        """Pixel row of the vanishing line."""
+        """Return the pixel row of the vanishing line."""
         return camera.P2[1, 2] + camera.P2[1, 1] * self.slope

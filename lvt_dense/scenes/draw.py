@@ -1,4 +1,4 @@
-"""Draws a scene onto a canvas, from far to near."""
+"""Draw a scene onto a canvas, from far to near."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ _SKY_BANDS = 40
 # Details smaller than this many square pixels are left out: the outline of a
 # polygon is always drawn, so they would grow over their surroundings.
 _MIN_DETAIL = 1.5
-_SHADOW_REACH = 70.0  # metres; farther ones are too thin to see
+_SHADOW_REACH = 70.0  # meters; farther ones are too thin to see
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Drawing:
 
 
 def draw(scene: Scene) -> Drawing:
-    """Draws all of ``scene``."""
+    """Draw all of a scene."""
     camera = scene.camera
     canvas = Canvas(camera.width, camera.height)
     _draw_sky(canvas, scene)
@@ -48,7 +48,7 @@ def draw(scene: Scene) -> Drawing:
     for solid in scene.solids:
         _cast_shadow(shadow, scene, solid)
     bases = np.array([s.base for s in scene.solids]).reshape(-1, 4, 2)
-    order = painter_order(bases, camera.centre[[0, 2]])
+    order = painter_order(bases, camera.center[[0, 2]])
     solids = [scene.solids[i] for i in order]
     silhouettes = _draw_solids(canvas, scene, solids)
     users = [s for s in solids if s.kind]
@@ -59,9 +59,9 @@ class _Polygons:
     """Convex polygons in space, projected in one go.
 
     Args:
-        camera (Camera): The camera.
-        points (np.ndarray): (F, K, 3) corners, padded at the end.
-        counts (list): F numbers of corners that are not padding.
+        camera: The camera.
+        points: (F, K, 3) corners, padded at the end.
+        counts: F numbers of corners that are not padding.
     """
 
     def __init__(
@@ -80,11 +80,11 @@ class _Polygons:
         self.in_view = inside | self._behind
 
     def areas(self) -> np.ndarray:
-        """(F,) areas in square pixels; infinite where clipped."""
+        """Return areas (F,) in square pixels; infinite where clipped."""
         return np.where(self._behind, np.inf, polygon_areas(self._pixels))
 
     def fill(self, canvas: Canvas, i: int, number: int) -> None:
-        """Draws polygon ``i`` as material ``number``."""
+        """Draw polygon ``i`` as material ``number``."""
         if self._behind[i]:
             corners = clip_near(self._points[i, : self._counts[i]])
             if len(corners):
@@ -95,7 +95,7 @@ class _Polygons:
 
 
 def _draw_sky(canvas: Canvas, scene: Scene) -> None:
-    """Bands from the zenith's colour to the horizon's, over all rows."""
+    """Draw bands from the zenith's color to the horizon's, on all rows."""
     part = np.linspace(0, 1, _SKY_BANDS)[:, None] ** 0.7
     top, low = scene.light.sky
     first = canvas.add(
@@ -113,9 +113,9 @@ def _draw_surfaces(canvas: Canvas, scene: Scene) -> None:
     surfaces = scene.surfaces
     up = np.tile([0.0, -1.0, 0.0], (len(surfaces), 1))
     depth = np.array([s.corners[:, 2].mean() for s in surfaces])
-    colours = np.stack([s.colour for s in surfaces])
+    colors = np.stack([s.color for s in surfaces])
     first = canvas.add(
-        scene.light.hazed(scene.light.lit(colours, up), depth),
+        scene.light.hazed(scene.light.lit(colors, up), depth),
         np.array([s.label for s in surfaces]),
         np.array([s.texture for s in surfaces]),
         ground=True,
@@ -127,11 +127,11 @@ def _draw_surfaces(canvas: Canvas, scene: Scene) -> None:
 
 
 def _draw_skyline(canvas: Canvas, scene: Scene) -> None:
-    """A far line of trees that hides the end of the ground."""
+    """Draw a far line of trees that hides the end of the ground."""
     camera, light = scene.camera, scene.light
-    colour = np.array([[70.0, 100.0, 78.0]])
+    color = np.array([[70.0, 100.0, 78.0]])
     number = canvas.add(
-        light.hazed(colour, np.array([0.6 * light.haze])),
+        light.hazed(color, np.array([0.6 * light.haze])),
         np.array([Label.TREE]),
         np.array([0.5]),
     )
@@ -147,7 +147,7 @@ def _draw_skyline(canvas: Canvas, scene: Scene) -> None:
 
 
 def _cast_shadow(shadow: np.ndarray, scene: Scene, solid: Solid) -> None:
-    """Darkens the ground from the solid's foot along the sun's rays."""
+    """Darken the ground from the solid's foot along the sun's rays."""
     light, camera = scene.light, scene.camera
     reach = -light.sun[[0, 2]] / -light.sun[1]
     height = solid.dims[1]
@@ -172,16 +172,16 @@ def _cast_shadow(shadow: np.ndarray, scene: Scene, solid: Solid) -> None:
 def _draw_solids(
     canvas: Canvas, scene: Scene, solids: list[Solid]
 ) -> list[int]:
-    """Draws solids in the order given; returns the users' silhouettes."""
+    """Draw solids in the order given; return the users' silhouettes."""
     if not solids:
         return []
     camera = scene.camera
     numbers = np.cumsum([s.kind is not None for s in solids])
     numbers[[s.kind is None for s in solids]] = 0
-    faces = visible_faces(solids, camera.centre)
+    faces = visible_faces(solids, camera.center)
     first = canvas.add(
         scene.light.hazed(
-            scene.light.lit(faces.colours, faces.normals), faces.depth
+            scene.light.lit(faces.colors, faces.normals), faces.depth
         ),
         faces.labels,
         faces.texture,
@@ -208,7 +208,7 @@ def _draw_solids(
 def _count_from(
     canvas: Canvas, camera: Camera, solid: Solid, first: int
 ) -> int:
-    """Pixels of the solid drawn last, whose materials start at ``first``."""
+    """Count the pixels of the solid drawn last."""
     corners = camera.project(solid.corners())
     left, top = np.maximum(corners.min(0) - 2, 0).astype(int)
     right, bottom = np.maximum(corners.max(0) + 3, 0).astype(int)

@@ -17,7 +17,7 @@ class Faces:
         counts: (F,) number of corners that are not padding.
         normals: (F, 3) unit outward normals.
         depth: (F,) z of the middle of the face.
-        colours: (F, 3) BGR surface colours.
+        colors: (F, 3) BGR surface colors.
         labels: (F,) semantic labels.
         texture: (F,) strength of the texture.
         detail: (F,) painted on another face.
@@ -28,14 +28,14 @@ class Faces:
     counts: np.ndarray
     normals: np.ndarray
     depth: np.ndarray
-    colours: np.ndarray
+    colors: np.ndarray
     labels: np.ndarray
     texture: np.ndarray
     detail: np.ndarray
 
 
 def visible_faces(solids: list[Solid], eye: np.ndarray) -> Faces:
-    """Faces that look at ``eye`` (3,), solid after solid.
+    """Find the faces that look at ``eye`` (3,), solid after solid.
 
     Within a solid layers come from below; within a layer the farther convex
     part first; within a part the faces, then the details painted on them.
@@ -60,10 +60,10 @@ def visible_faces(solids: list[Solid], eye: np.ndarray) -> Faces:
     sight += origin[owner]
     facing = np.einsum('fi,fi->f', normals, sight) < 0
 
-    parts = [len(t.centres) for t in templates]
+    parts = [len(t.centers) for t in templates]
     part_owner = np.repeat(np.arange(len(solids)), parts)
-    centres = np.einsum('pij,pj->pi', axes[part_owner], joined('centres'))
-    distance = np.linalg.norm(centres + origin[part_owner], axis=1)
+    centers = np.einsum('pij,pj->pi', axes[part_owner], joined('centers'))
+    distance = np.linalg.norm(centers + origin[part_owner], axis=1)
     part = joined('parts') + starts(parts)[owner]
     # lexsort is stable: faces keep their order within a part.
     order = np.lexsort((-distance[part], joined('layers'), owner))
@@ -81,7 +81,7 @@ def visible_faces(solids: list[Solid], eye: np.ndarray) -> Faces:
         counts=joined('counts')[order],
         normals=normals / np.linalg.norm(normals, axis=1, keepdims=True),
         depth=sight[order, 2] + eye[2],
-        colours=palette[slot + joined('slots')[order]],
+        colors=palette[slot + joined('slots')[order]],
         labels=joined('labels')[order],
         texture=joined('texture')[order],
         detail=joined('detail')[order],

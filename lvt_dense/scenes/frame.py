@@ -4,10 +4,16 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import torch
+
+from lvt_dense.structures import (
+    geometric_centers,
+    project_points,
+    yaw_to_alpha,
+)
 
 from .camera import Camera
 from .draw import Drawing, draw
-from .geometry import wrap_angle
 from .layout import Profile, Scene, sample_scene
 from .shading import shade
 from .solids import Solid
@@ -29,10 +35,10 @@ class RoadUser:
             [0, W - 1] and [0, H - 1].
         truncation: Share of the projected 3D box's rectangle that lies
             outside the image.
-        box3d: (7,) x, y, z of the centre of the bottom, l, h, w in metres
+        box3d: (7,) x, y, z of the center of the bottom, l, h, w in meters
             and rotation_y, in KITTI's camera-2 frame.
-        alpha: Observation angle, ry - atan2(x + P2[0, 3] / fx, z), wrapped
-            to [-pi, pi).
+        alpha: Observation angle in [-pi, pi), see
+            :mod:`lvt_dense.structures.boxes_3d`.
     """
 
     kind: str
@@ -66,7 +72,7 @@ class Frame:
 
 
 def render(seed: int, index: int, camera: Camera, profile: Profile) -> Frame:
-    """Renders frame ``index`` of the series ``seed``.
+    """Render frame ``index`` of the series ``seed``.
 
     A frame depends on nothing but the arguments: neither on how many frames
     there are nor on those rendered before.
@@ -76,7 +82,7 @@ def render(seed: int, index: int, camera: Camera, profile: Profile) -> Frame:
 
 
 def render_scene(scene: Scene) -> Frame:
-    """Renders a given scene."""
+    """Render a given scene."""
     drawing = draw(scene)
     materials = drawing.canvas.materials()
     packed = np.stack([materials.labels, materials.instances], axis=1)
@@ -117,7 +123,7 @@ def _road_users(
                 visible=float(counts[number] / drawing.silhouettes[i]),
                 projected=projected,
                 truncation=truncation,
-                box3d=np.array([*solid.position, *solid.dims, solid.yaw]),
+                box3d=solid.box3d,
                 alpha=_alpha(camera, solid),
             )
         )
@@ -134,6 +140,6 @@ def _projected_box(camera: Camera, solid: Solid) -> tuple[np.ndarray, float]:
 
 
 def _alpha(camera: Camera, solid: Solid) -> float:
-    x, _, z = solid.position
-    bearing = np.arctan2(x + camera.P2[0, 3] / camera.P2[0, 0], z)
-    return wrap_angle(solid.yaw - bearing)
+    box = torch.from_numpy(solid.box3d)
+    u = project_points(geometric_centers(box), camera.P2)[0]
+    return float(yaw_to_alpha(box[6], u, camera.P2))

@@ -8,14 +8,9 @@ from .camera import NEAR
 
 
 def rotation_y(angle: float) -> np.ndarray:
-    """(3, 3) rotation about the camera's y axis, KITTI's sign of ry."""
+    """Return the (3, 3) rotation by a yaw with KITTI's sign."""
     c, s = math.cos(angle), math.sin(angle)
     return np.array([[c, 0.0, s], [0.0, 1.0, 0.0], [-s, 0.0, c]])
-
-
-def wrap_angle(angle: float) -> float:
-    """An angle in radians, wrapped to [-pi, pi)."""
-    return float((angle + np.pi) % (2 * np.pi) - np.pi)
 
 
 _CORNERS = np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, -1.0], [-1.0, 1.0]])
@@ -24,7 +19,7 @@ _CORNERS = np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, -1.0], [-1.0, 1.0]])
 def footprint(
     x: float, z: float, length: float, width: float, yaw: float
 ) -> np.ndarray:
-    """(4, 2) corners (x, z) of a box's base, in order around it."""
+    """Return the corners (4, 2) of a box's base, in order around it."""
     c, s = math.cos(yaw), math.sin(yaw)
     half_l, half_w = length / 2, width / 2
     axes = np.array([[c * half_l, -s * half_l], [s * half_w, c * half_w]])
@@ -32,7 +27,7 @@ def footprint(
 
 
 def overlaps_any(quad: np.ndarray, others: np.ndarray) -> bool:
-    """Whether rectangle ``quad`` (4, 2) meets one of ``others`` (N, 4, 2).
+    """Tell whether a rectangle (4, 2) meets one of others (N, 4, 2).
 
     Separating axes: two rectangles are disjoint if and only if they are
     disjoint along the normal of one of their sides.
@@ -53,7 +48,7 @@ def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _range_along(quads: np.ndarray, angle: np.ndarray) -> np.ndarray:
-    """Distance from the origin to (M, 4, 2) quads along (M,) bearings."""
+    """Measure from the origin to quads (M, 4, 2) along bearings (M,)."""
     ray = np.stack([np.sin(angle), np.cos(angle)], axis=-1)[:, None]
     edge = np.roll(quads, -1, axis=1) - quads
     slant = _cross(ray, edge)
@@ -65,19 +60,19 @@ def _range_along(quads: np.ndarray, angle: np.ndarray) -> np.ndarray:
 
 
 def painter_order(quads: np.ndarray, eye: np.ndarray) -> list[int]:
-    """Far-to-near order of upright prisms with disjoint convex bases.
+    """Order upright prisms with disjoint convex bases from far to near.
 
     Two disjoint convex sets are parted by a line, so whichever is nearer on
     one common line of sight is nearer on all of them, and the relation has no
     cycles within the field of view: the order is exact, unlike a sort by the
-    distance of the centres.
+    distance of the centers.
 
     Args:
-        quads (np.ndarray): (N, 4, 2) bases as (x, z).
-        eye (np.ndarray): (2,) the viewpoint (x, z).
+        quads: (N, 4, 2) bases as (x, z).
+        eye: (2,) the viewpoint (x, z).
 
     Returns:
-        list[int]: Indices, the one to draw first in front.
+        Indices, the one to draw first in front.
     """
     quads = quads - eye
     bearing = np.arctan2(quads[..., 0], quads[..., 1])
@@ -112,7 +107,7 @@ def painter_order(quads: np.ndarray, eye: np.ndarray) -> list[int]:
 
 
 def clip_near(polygon: np.ndarray) -> np.ndarray:
-    """The part of a convex (K, 3) polygon with z >= NEAR; may be empty."""
+    """Cut off what is nearer than NEAR from a convex polygon (K, 3)."""
     z = polygon[:, 2] - NEAR
     if z.min() >= 0:
         return polygon
@@ -128,7 +123,7 @@ def clip_near(polygon: np.ndarray) -> np.ndarray:
 
 
 def polygon_areas(polygons: np.ndarray) -> np.ndarray:
-    """(F,) areas of (F, K, 2) polygons, the shoelace formula."""
+    """Compute areas (F,) of polygons (F, K, 2): the shoelace formula."""
     x, y = polygons[..., 0], polygons[..., 1]
     twice = (x[:, :-1] * y[:, 1:] - x[:, 1:] * y[:, :-1]).sum(axis=1)
     return np.abs(twice + x[:, -1] * y[:, 0] - x[:, 0] * y[:, -1]) / 2

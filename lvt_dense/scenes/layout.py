@@ -1,9 +1,11 @@
-"""Draws a scene: camera height, light, road, backdrop and road users."""
+"""Draw a scene: camera height, light, road, backdrop and road users."""
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
+
+from lvt_dense.structures import wrap_angle
 
 from .backdrop import (
     sample_building,
@@ -13,7 +15,7 @@ from .backdrop import (
     sample_tree,
 )
 from .camera import Camera, Ground
-from .geometry import footprint, overlaps_any, wrap_angle
+from .geometry import footprint, overlaps_any
 from .light import Light, sample_light
 from .road import Road, Surface, sample_road, sample_surfaces
 from .road_users import sample_road_user
@@ -29,9 +31,9 @@ class Profile:
     Attributes:
         count: Least and greatest number of road users.
         mix: Shares of cars, pedestrians and cyclists.
-        depth: Least and greatest depth in metres of each of them.
-        half_width: Range of half the width of the road in metres.
-        height: Range of the camera's height in metres.
+        depth: Least and greatest depth in meters of each of them.
+        half_width: Range of half the width of the road in meters.
+        height: Range of the camera's height in meters.
         slope: Greatest slope of the ground against the camera.
         turned: Share of road users that do not follow the road.
         cover: Greatest share of a road user's columns that another one may
@@ -98,7 +100,7 @@ class _Site:
         self.solids: list[Solid] = []
 
     def taken(self, claim: np.ndarray) -> bool:
-        """Whether something stands on a (4, 2) rectangle of ground."""
+        """Tell whether something stands on a (4, 2) rectangle of ground."""
         x, z = claim.mean(0).tolist()
         radius = math.hypot(*(claim[0] - claim[2])) / 2
         # Few solids are near enough for the exact test.
@@ -111,7 +113,7 @@ class _Site:
         return bool(bases) and overlaps_any(claim, np.array(bases))
 
     def add(self, look: Look, xz: np.ndarray, yaw: float) -> None:
-        """Adds a piece of backdrop unless its place is taken."""
+        """Add a piece of backdrop unless its place is taken."""
         length, width = look.stem or (look.dims[0], look.dims[2])
         claim = footprint(*xz, length + 0.1, width + 0.1, yaw)
         if not self.taken(claim):
@@ -126,7 +128,7 @@ def _depth(rng: np.random.Generator, low: float, high: float) -> float:
 def _heading(
     rng: np.random.Generator, kind: str, side: float, yaw: float, turned: float
 ) -> float:
-    """rotation_y: mostly along the road, cars on the right-hand side."""
+    """Draw a yaw: mostly along the road, cars on the right-hand side."""
     if rng.random() < turned:
         return rng.uniform(-np.pi, np.pi)
     if kind == 'car':
@@ -143,7 +145,7 @@ def _columns(camera: Camera, solid: Solid) -> tuple[float, float]:
 
 
 def _covered(a: tuple[float, float], b: tuple[float, float]) -> float:
-    """Overlap of two intervals as a share of the shorter one."""
+    """Return the overlap of two intervals as a share of the shorter one."""
     overlap = min(a[1], b[1]) - max(a[0], b[0])
     return overlap / min(a[1] - a[0], b[1] - b[0])
 
@@ -151,7 +153,7 @@ def _covered(a: tuple[float, float], b: tuple[float, float]) -> float:
 def _propose_user(
     rng: np.random.Generator, site: _Site, camera: Camera, profile: Profile
 ) -> Solid | None:
-    """A road user in view, or None where the road is out of view."""
+    """Draw a road user in view, or None where the road is out of view."""
     road = site.road
     index = int(rng.choice(3, p=profile.mix))
     kind = KINDS[index]
@@ -199,7 +201,7 @@ def _add_users(
 
 
 def _add_plots(rng: np.random.Generator, site: _Site) -> None:
-    """Buildings, fences and gardens on both sides of the road."""
+    """Add buildings, fences and gardens on both sides of the road."""
     road = site.road
     for side in (-1.0, 1.0):
         along = -6.0
@@ -228,7 +230,7 @@ def _add_plots(rng: np.random.Generator, site: _Site) -> None:
 
 
 def _add_street_furniture(rng: np.random.Generator, site: _Site) -> None:
-    """Trees on the verge, lamps and signs behind the kerb."""
+    """Add trees on the verge, lamps and signs behind the curb."""
     road = site.road
     leafy = rng.random() < 0.6
     for side in (-1.0, 1.0):
@@ -254,7 +256,7 @@ def _add_street_furniture(rng: np.random.Generator, site: _Site) -> None:
 def sample_scene(
     rng: np.random.Generator, camera: Camera, profile: Profile
 ) -> Scene:
-    """Draws a scene for ``camera``; all randomness comes from ``rng``."""
+    """Draw a scene for a camera; all randomness comes from ``rng``."""
     ground = Ground(
         rng.uniform(*profile.height),
         rng.uniform(-profile.slope, profile.slope),

@@ -9,17 +9,17 @@ SHIFTS = 512
 
 @dataclass(frozen=True)
 class Light:
-    """What turns surface colours into pixel values.
+    """What turns surface colors into pixel values.
 
     Attributes:
         sun: (3,) unit vector towards the sun, camera frame.
         ambient: Share of the light that comes from everywhere, 0..1.
-        gain: (3,) exposure times colour cast, per BGR channel.
+        gain: (3,) exposure times color cast, per BGR channel.
         tilt: (2,) brightness change from left to right and top to bottom.
         sky: (2, 3) BGR of the zenith and of the horizon.
-        haze: Distance in metres at which 63 % of the contrast is lost.
+        haze: Distance in meters at which 63 % of the contrast is lost.
         shade: Brightness of ground in a cast shadow, 1 for none.
-        grain: Standard deviation of the sensor noise in grey levels.
+        grain: Standard deviation of the sensor noise in gray levels.
         shift: (2,) where in the noise tiles this scene reads, below SHIFTS.
     """
 
@@ -33,19 +33,19 @@ class Light:
     grain: float
     shift: np.ndarray
 
-    def lit(self, colours: np.ndarray, normals: np.ndarray) -> np.ndarray:
-        """(F, 3) colours of faces with (F, 3) unit normals, Lambert's law."""
+    def lit(self, colors: np.ndarray, normals: np.ndarray) -> np.ndarray:
+        """Light colors (F, 3) of faces with unit normals (F, 3): Lambert."""
         direct = np.maximum(normals @ self.sun, 0.0)
-        return colours * (self.ambient + (1 - self.ambient) * direct)[:, None]
+        return colors * (self.ambient + (1 - self.ambient) * direct)[:, None]
 
-    def hazed(self, colours: np.ndarray, distance: np.ndarray) -> np.ndarray:
-        """(F, 3) colours as seen from (F,) metres away."""
+    def hazed(self, colors: np.ndarray, distance: np.ndarray) -> np.ndarray:
+        """Return colors (F, 3) as seen from distances (F,) in meters."""
         kept = np.exp(-np.maximum(distance, 0.0) / self.haze)[:, None]
-        return colours * kept + self.sky[1] * (1 - kept)
+        return colors * kept + self.sky[1] * (1 - kept)
 
 
 def sample_light(rng: np.random.Generator) -> Light:
-    """Draws sunny or overcast light."""
+    """Draw sunny or overcast light."""
     overcast = rng.random() < 0.3
     azimuth = rng.uniform(-np.pi, np.pi)
     height = rng.uniform(np.radians(28), np.radians(65))

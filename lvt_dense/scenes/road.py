@@ -14,12 +14,12 @@ _CUTS = np.array([-6.0, 6, 10, 15, 22, 32, 45, 65, 95, 140, 220, 400])
 
 @dataclass(frozen=True)
 class Road:
-    """A straight road; lateral positions are metres right of its middle.
+    """A straight road; lateral positions are meters right of its middle.
 
     Attributes:
         heading: Direction against the camera's z axis, radians to the right.
         offset: Lateral position of the camera.
-        half_width: From the middle to the kerb.
+        half_width: From the middle to the curb.
         walk: Width of each sidewalk.
         verge: Width of each strip of grass beyond it.
     """
@@ -41,18 +41,18 @@ class Road:
         return self.heading - np.pi / 2
 
     def locate(self, along: np.ndarray, lateral: float) -> np.ndarray:
-        """(..., 2) positions (x, z) of road coordinates in metres."""
+        """Return positions (..., 2), x and z, of road coordinates."""
         c, s = math.cos(self.heading), math.sin(self.heading)
         across = lateral - self.offset
         return np.array([along * s + across * c, along * c - across * s]).T
 
     def lateral(self, x: float, z: float) -> float:
-        """Lateral position of (x, z)."""
+        """Return the lateral position of (x, z)."""
         c, s = math.cos(self.heading), math.sin(self.heading)
         return x * c - z * s + self.offset
 
     def x_range(self, z: float, limit: float) -> tuple[float, float]:
-        """The x at depth z that lie within ``limit`` m of the middle."""
+        """Return the range of x at depth z within a limit of the middle."""
         c, s = math.cos(self.heading), math.sin(self.heading)
         middle = z * s - self.offset
         return (middle - limit) / c, (middle + limit) / c
@@ -64,14 +64,14 @@ class Surface:
 
     corners: np.ndarray
     label: Label
-    colour: np.ndarray
+    color: np.ndarray
     texture: float
 
 
 def sample_road(
     rng: np.random.Generator, half_width: tuple[float, float]
 ) -> Road:
-    """Draws a road of two lanes, with or without parking strips."""
+    """Draw a road of two lanes, with or without parking strips."""
     half = rng.uniform(*half_width)
     return Road(
         heading=rng.uniform(-0.09, 0.09),
@@ -85,7 +85,7 @@ def sample_road(
 def _strip(
     road: Road, ground: Ground, left: float, right: float, cuts: np.ndarray
 ) -> list[np.ndarray]:
-    """Quads between two lateral positions, cut along the road."""
+    """Make quads between two lateral positions, cut along the road."""
     a = ground.lift(road.locate(cuts, left))
     b = ground.lift(road.locate(cuts, right))
     return [
@@ -97,24 +97,24 @@ def _strip(
 def sample_surfaces(
     rng: np.random.Generator, road: Road, ground: Ground
 ) -> list[Surface]:
-    """Grass, sidewalks, kerbs, asphalt and markings, in drawing order."""
+    """Draw grass, sidewalks, curbs, asphalt and markings, in that order."""
     grass = np.array([62, 122, 92]) * rng.uniform(0.75, 1.2, 3)
     paving = np.array([158, 162, 168]) * rng.uniform(0.8, 1.15)
     asphalt = np.array([98, 96, 94]) * rng.uniform(0.75, 1.25)
     paint = np.array([215, 220, 222]) * rng.uniform(0.85, 1.1)
     surfaces = []
 
-    def add(left, right, label, colour, texture, cuts=_CUTS):
+    def add(left, right, label, color, texture, cuts=_CUTS):
         for corners in _strip(road, ground, left, right, cuts):
-            surfaces.append(Surface(corners, label, colour, texture))
+            surfaces.append(Surface(corners, label, color, texture))
 
     half, outer = road.half_width, road.half_width + road.walk
     add(-300.0, -outer, Label.GRASS, grass, 0.9)
     add(outer, 300.0, Label.GRASS, grass, 0.9)
     for side in (-1.0, 1.0):
-        inner, kerb = sorted((side * half, side * (half + 0.18)))
+        inner, curb = sorted((side * half, side * (half + 0.18)))
         add(*sorted((side * half, side * outer)), Label.SIDEWALK, paving, 0.3)
-        add(inner, kerb, Label.SIDEWALK, paving * 1.15, 0.2)
+        add(inner, curb, Label.SIDEWALK, paving * 1.15, 0.2)
     add(-half, half, Label.ROAD, asphalt, 0.4)
     dashes = np.arange(rng.uniform(-6.0, 0.0), 90.0, 6.0)
     for start in dashes:

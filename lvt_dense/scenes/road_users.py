@@ -13,9 +13,9 @@ from .solids import Builder, Label, Look, Template
 _CAR_SLOTS = {
     'paint': (Label.CAR, 0.06),
     'glass': (Label.CAR, 0.12),
-    'windscreen': (Label.CAR, 0.1),
+    'windshield': (Label.CAR, 0.1),
     'trim': (Label.CAR, 0.1),
-    'tyre': (Label.CAR, 0.15),
+    'tire': (Label.CAR, 0.15),
     'rim': (Label.CAR, 0.1),
     'headlight': (Label.CAR, 0.0),
     'taillight': (Label.CAR, 0.0),
@@ -36,7 +36,7 @@ _CYCLIST_SLOTS = {
     'trousers': (Label.RIDER, 0.15),
     'shoe': (Label.RIDER, 0.1),
     'frame': (Label.BICYCLE, 0.05),
-    'tyre': (Label.BICYCLE, 0.1),
+    'tire': (Label.BICYCLE, 0.1),
     'spokes': (Label.BICYCLE, 0.25),
 }
 
@@ -48,12 +48,12 @@ def _car(
     roof: tuple[float, float],
     wheel: float = 0.31,
 ) -> Template:
-    """A car: body up to ``belt`` m, cabin over x, roof over x (metres)."""
+    """Build a car: body up to ``belt`` m, cabin and roof over x in meters."""
     length, height, width = dims
     half, side = length / 2, width / 2
     car = Builder(dims, _CAR_SLOTS)
     car.box((-half + 0.1, half - 0.1), (0.1, 0.4),
-            (-side + 0.06, side - 0.06), 'tyre')  # fmt: skip
+            (-side + 0.06, side - 0.06), 'tire')  # fmt: skip
     body = car.frustum(
         (0.22, -half, half, -side, side),
         (belt, -half + 0.06, half - 0.1, -side + 0.03, side - 0.03),
@@ -72,7 +72,7 @@ def _car(
     car.part(layer=1)
     for z, outward in ((-side, -1.0), (side, 1.0)):
         for x in (-half + 0.2 + wheel, half - 0.24 - wheel):
-            car.disc((x, wheel, z), wheel, outward, 'tyre')
+            car.disc((x, wheel, z), wheel, outward, 'tire')
             car.disc((x, wheel, z), 0.58 * wheel, outward, 'rim', True)
     top = car.frustum(
         (belt, *cabin, -side + 0.05, side - 0.05),
@@ -80,7 +80,7 @@ def _car(
         'paint',
         layer=1,
     )
-    car.decal(top['front'], (0.05, 0.95), (0.06, 0.9), 'windscreen')
+    car.decal(top['front'], (0.05, 0.95), (0.06, 0.9), 'windshield')
     car.decal(top['back'], (0.1, 0.9), (0.25, 0.88), 'glass')
     for name in ('left', 'right'):
         car.decal(top[name], (0.06, 0.47), (0.1, 0.85), 'glass')
@@ -97,7 +97,7 @@ _CAR_SIZES = {
 
 @lru_cache
 def car_template(style: str) -> Template:
-    """'sedan', 'hatchback' or 'suv'."""
+    """Build a 'sedan', a 'hatchback' or an 'suv'."""
     dims = _CAR_SIZES[style]
     if style == 'sedan':
         return _car(dims, 0.88, (-1.65, 0.95), (-0.95, 0.2))
@@ -108,7 +108,7 @@ def car_template(style: str) -> Template:
 
 @lru_cache
 def pedestrian_template(backpack: bool) -> Template:
-    """A person walking towards +x, one leg and one arm forward."""
+    """Build a person walking towards +x, one leg and one arm forward."""
     dims = (0.82, 1.77, 0.63)
     half, height, side = dims[0] / 2, dims[1], dims[2] / 2
     man = Builder(dims, _PERSON_SLOTS)
@@ -136,7 +136,7 @@ def pedestrian_template(backpack: bool) -> Template:
 
 
 def _head(builder: Builder, x: float, top: float, cover: str) -> None:
-    """Face towards +x, ``cover`` on the crown and the back."""
+    """Add a head: face towards +x, ``cover`` on the crown and the back."""
     low = top - 0.31
     builder.box((x - 0.11, x + 0.11), (low, top - 0.08),
                 (-0.085, 0.085), 'skin', layer=2)  # fmt: skip
@@ -148,7 +148,7 @@ def _head(builder: Builder, x: float, top: float, cover: str) -> None:
 
 @lru_cache
 def cyclist_template() -> Template:
-    """A rider on a bicycle heading for +x."""
+    """Build a rider on a bicycle heading for +x."""
     dims = (1.77, 1.72, 0.57)
     half, height, side = dims[0] / 2, dims[1], dims[2] / 2
     bike = Builder(dims, _CYCLIST_SLOTS)
@@ -189,7 +189,7 @@ def cyclist_template() -> Template:
 
 
 def _wheel(bike: Builder, x: float, radius: float) -> None:
-    """A wheel 4 cm wide: tyre as a prism, spokes painted on its discs."""
+    """Add a wheel 4 cm wide: tire as a prism, spokes painted on discs."""
     bike.part()
     turn = np.arange(11) * 2 * np.pi / 10
     rim = np.stack([x + radius * np.cos(turn), radius + radius * np.sin(turn)])
@@ -198,9 +198,9 @@ def _wheel(bike: Builder, x: float, radius: float) -> None:
         quad = [(x0, y0, -0.02), (x1, y1, -0.02), (x1, y1, 0.02),
                 (x0, y0, 0.02)]  # fmt: skip
         away = np.array([(x0 + x1) / 2 - x, (y0 + y1) / 2 - radius, 0.0])
-        bike.face(np.array(quad), 'tyre', away)
+        bike.face(np.array(quad), 'tire', away)
     for z in (-0.02, 0.02):
-        bike.disc((x, radius, z), radius, z, 'tyre')
+        bike.disc((x, radius, z), radius, z, 'tire')
         bike.disc((x, radius, z), 0.8 * radius, z, 'spokes', True)
 
 
@@ -225,9 +225,9 @@ _HAIRS = np.array([
 ], float)  # fmt: skip
 
 
-def _pick(rng: np.random.Generator, colours: np.ndarray) -> np.ndarray:
-    colour = colours[rng.integers(len(colours))]
-    return np.clip(colour * rng.uniform(0.85, 1.12, 3), 0, 255)
+def _pick(rng: np.random.Generator, colors: np.ndarray) -> np.ndarray:
+    color = colors[rng.integers(len(colors))]
+    return np.clip(color * rng.uniform(0.85, 1.12, 3), 0, 255)
 
 
 def _scaled(
@@ -240,7 +240,7 @@ def _scaled(
 
 
 def sample_road_user(rng: np.random.Generator, kind: str) -> Look:
-    """Draws the shape, size and colours of a road user of ``kind``."""
+    """Draw the shape, size and colors of a road user of ``kind``."""
     if kind == 'car':
         style = rng.choice(list(_CAR_SIZES), p=(0.4, 0.4, 0.2))
         dims = _scaled(rng, _CAR_SIZES[style], (0.04, 0.025, 0.025))

@@ -13,13 +13,13 @@ from .light import SHIFTS
 from .solids import Label
 
 _TILE = 1024
-_PIXELS_PER_METRE = 24.0
+_PIXELS_PER_METER = 24.0
 _GRAIN = 40.0
 _BLUR = 0.55  # standard deviation of the lens blur in pixels
 
 
 def _noise_tile(seed: int, octaves: tuple[tuple[int, float], ...]):
-    """(_TILE, _TILE) noise in [-1, 1] that repeats without a seam."""
+    """Make noise (_TILE, _TILE) in [-1, 1] that repeats without a seam."""
     rng = np.random.default_rng(seed)
     total = np.zeros((_TILE, _TILE), np.float32)
     for cell, weight in octaves:
@@ -51,7 +51,7 @@ def _sky_tile() -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def _grain_tile() -> np.ndarray:
-    """(_TILE, _TILE, 3) uint8 noise of mean 128 and deviation _GRAIN."""
+    """Make noise (_TILE, _TILE, 3) of mean 128 and deviation _GRAIN."""
     rng = np.random.default_rng(4)
     grain = rng.standard_normal((_TILE, _TILE, 3), np.float32)
     return np.clip(np.rint(128 + _GRAIN * grain), 0, 255).astype(np.uint8)
@@ -59,7 +59,7 @@ def _grain_tile() -> np.ndarray:
 
 @lru_cache(maxsize=6)
 def _spread(make: Callable[[], np.ndarray], height: int, width: int):
-    """A tile, repeated so that windows of the size fit at any shift."""
+    """Repeat a tile so that windows of the size fit at any shift."""
     tile = make()
     rows = np.arange(height + SHIFTS) % _TILE
     columns = np.arange(width + SHIFTS) % _TILE
@@ -69,21 +69,21 @@ def _spread(make: Callable[[], np.ndarray], height: int, width: int):
 def _window(
     make: Callable[[], np.ndarray], shift: np.ndarray, shape: tuple
 ) -> np.ndarray:
-    """A window of ``shape`` (H, W) of a repeating tile."""
+    """Cut a window of ``shape`` (H, W) out of a repeating tile."""
     height, width = shape
     y, x = shift.tolist()
     return _spread(make, height, width)[y : y + height, x : x + width]
 
 
 def _ground_texture(scene: Scene, top: int, shape: tuple) -> np.ndarray:
-    """Texture of the ground plane for the rows from ``top``, about 0.
+    """Compute the texture of the ground for the rows from ``top``.
 
     It fades with distance, where one pixel spans many grains.
     """
     height, width = shape[0] - top, shape[1]
     to_pixels = scene.ground.homography(scene.camera)
     to_pixels = np.array([[1, 0, 0], [0, 1, -top], [0, 0, 1]]) @ to_pixels
-    to_tile = np.diag([_PIXELS_PER_METRE, _PIXELS_PER_METRE, 1.0])
+    to_tile = np.diag([_PIXELS_PER_METER, _PIXELS_PER_METER, 1.0])
     to_tile[:2, 2] = scene.light.shift
     texture = cv2.warpPerspective(
         _ground_tile(),
@@ -94,20 +94,20 @@ def _ground_texture(scene: Scene, top: int, shape: tuple) -> np.ndarray:
     )
     horizon = scene.ground.horizon(scene.camera)
     fall = np.arange(top, shape[0]) - horizon
-    # One pixel spans z^2 / (fy * height) metres along the view.
+    # One pixel spans z^2 / (fy * height) meters along the view.
     fade = np.clip(fall / (0.18 * scene.camera.P2[1, 1]), 0.12, 1)
     fade = (fade / 127.5).astype(np.float32)[:, None]
     return (texture.astype(np.float32) - 127.5) * fade
 
 
-def _packed(materials: Materials, colours: np.ndarray) -> np.ndarray:
-    """(M,) table of four bytes: B, G, R, and texture with a flag.
+def _packed(materials: Materials, colors: np.ndarray) -> np.ndarray:
+    """Pack a table (M,) of four bytes: B, G, R, and texture with a flag.
 
     One look-up of 32 bits is several times as fast as four of 8. The flag,
     128, marks sky and ground, which have textures of their own.
     """
-    packed = np.empty((len(colours), 4), np.uint8)
-    packed[:, :3] = np.rint(np.clip(colours, 0, 255))
+    packed = np.empty((len(colors), 4), np.uint8)
+    packed[:, :3] = np.rint(np.clip(colors, 0, 255))
     packed[:, 3] = np.rint(127 * materials.texture)
     own = materials.ground | (materials.labels == Label.SKY)
     packed[own, 3] |= 128
@@ -117,7 +117,7 @@ def _packed(materials: Materials, colours: np.ndarray) -> np.ndarray:
 def _modulation(
     scene: Scene, drawing: Drawing, texture: np.ndarray
 ) -> np.ndarray:
-    """(H, W) factor of brightness from textures, shadows and exposure.
+    """Compute the brightness (H, W) from textures, shadows and exposure.
 
     ``texture`` is the fourth byte of :func:`_packed`, per pixel.
     """
@@ -147,10 +147,10 @@ def _modulation(
 
 
 def shade(scene: Scene, drawing: Drawing) -> np.ndarray:
-    """The picture of a drawn scene: (H, W, 3) uint8, BGR."""
+    """Shade a drawn scene: (H, W, 3) uint8, BGR."""
     light, ids = scene.light, drawing.canvas.ids
     materials = drawing.canvas.materials()
-    packed = _packed(materials, materials.colours * light.gain)
+    packed = _packed(materials, materials.colors * light.gain)
     pixels = np.take(packed, ids).view(np.uint8).reshape(*ids.shape, 4)
     *planes, texture = cv2.split(pixels)
     factor = _modulation(scene, drawing, texture)

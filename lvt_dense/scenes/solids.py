@@ -1,6 +1,6 @@
 """Solids made of flat faces: the templates and their builder.
 
-A template is built in metres for nominal dimensions and stored for a unit
+A template is built in meters for nominal dimensions and stored for a unit
 box, so that it fits any box: x in [-0.5, 0.5] along the length (front at
 +x), y in [-1, 0] with the bottom at 0 and the top at -1 (y points down),
 z in [-0.5, 0.5] across.
@@ -12,6 +12,9 @@ from enum import IntEnum
 from functools import cached_property
 
 import numpy as np
+import torch
+
+from lvt_dense.structures import boxes_to_corners
 
 from .geometry import footprint, rotation_y
 
@@ -50,7 +53,7 @@ class Template:
         parts: (F,) convex part of each face.
         layers: (F,) parts of a higher layer are drawn later.
         detail: (F,) painted on another face: dropped when tiny.
-        centres: (P, 3) centres of the parts.
+        centers: (P, 3) centers of the parts.
         labels: (F,) label of what the face shows.
         texture: (F,) strength of the texture, 0..1.
     """
@@ -63,7 +66,7 @@ class Template:
     parts: np.ndarray
     layers: np.ndarray
     detail: np.ndarray
-    centres: np.ndarray
+    centers: np.ndarray
     labels: np.ndarray
     texture: np.ndarray
 
@@ -73,10 +76,10 @@ class Look:
     """What a solid looks like wherever it stands.
 
     Args:
-        template (Template): Shape.
-        dims (tuple): Length, height and width in metres.
-        palette (np.ndarray): (S, 3) BGR colour of each slot, 0..255.
-        stem (tuple, optional): Length and width of what stands on the
+        template: Shape.
+        dims: Length, height and width in meters.
+        palette: (S, 3) BGR color of each slot, 0..255.
+        stem: Length and width of what stands on the
             ground, when the rest hangs above the road users' heads.
     """
 
@@ -91,10 +94,10 @@ class Solid:
     """A look placed in the scene.
 
     Args:
-        look (Look): Shape, size and colours.
-        position (np.ndarray): (3,) centre of the bottom, camera-2 frame.
-        yaw (float): KITTI's rotation_y in radians.
-        kind (str, optional): 'car', 'pedestrian' or 'cyclist'; None for the
+        look: Shape, size and colors.
+        position: (3,) center of the bottom, camera-2 frame.
+        yaw: KITTI's rotation_y in radians.
+        kind: 'car', 'pedestrian' or 'cyclist'; None for the
             backdrop, which has no instance of its own.
     """
 
@@ -105,56 +108,57 @@ class Solid:
 
     @property
     def dims(self) -> tuple[float, float, float]:
-        """Length, height and width in metres."""
+        """Length, height and width in meters."""
         return self.look.dims
 
     @cached_property
     def base(self) -> np.ndarray:
-        """(4, 2) corners (x, z) of what stands on the ground."""
+        """Corners (4, 2), x and z, of what stands on the ground."""
         length, width = self.look.stem or (self.dims[0], self.dims[2])
         x, _, z = self.position
         return footprint(x, z, length, width, self.yaw)
 
     @cached_property
     def outline(self) -> np.ndarray:
-        """(4, 2) corners (x, z) of the whole, seen from above."""
+        """Corners (4, 2), x and z, of the whole, seen from above."""
         x, _, z = self.position
         return footprint(x, z, self.dims[0], self.dims[2], self.yaw)
 
     @cached_property
     def circle(self) -> tuple[float, float, float]:
-        """x, z and radius in metres of the circle around the base."""
+        """x, z and radius in meters of the circle around the base."""
         radius = math.hypot(*(self.base[0] - self.base[2])) / 2
         return float(self.position[0]), float(self.position[2]), radius
 
     @cached_property
     def axes(self) -> np.ndarray:
-        """(3, 3) matrix from the unit box to the camera frame's axes."""
+        """Matrix (3, 3) from the unit box to the camera frame's axes."""
         return rotation_y(self.yaw) * self.dims
 
     @cached_property
     def normal_axes(self) -> np.ndarray:
-        """(3, 3) the same for normals, which scale inversely to lengths."""
+        """The same for normals, which scale inversely to lengths."""
         return rotation_y(self.yaw) / self.dims
 
+    @cached_property
+    def box3d(self) -> np.ndarray:
+        """3D box (7,): x, y, z of the bottom, l, h, w in meters, and yaw."""
+        return np.array([*self.position, *self.dims, self.yaw])
+
     def corners(self) -> np.ndarray:
-        """(8, 3) corners of the 3D box: bottom 0..3, then top 4..7."""
-        corners = np.empty((8, 3))
-        corners[:4, ::2] = corners[4:, ::2] = self.outline
-        corners[:4, 1] = self.position[1]
-        corners[4:, 1] = self.position[1] - self.dims[1]
-        return corners
+        """Return the corners (8, 3) of the 3D box."""
+        return boxes_to_corners(torch.from_numpy(self.box3d)).numpy()
 
 
 Sides = dict[str, np.ndarray]
 
 
 class Builder:
-    """Collects the faces of a template, in metres with y up from the ground.
+    """Collects the faces of a template, in meters with y up from the ground.
 
     Args:
-        dims (tuple): Nominal length, height and width of the whole solid.
-        slots (dict): name -> (Label, texture strength).
+        dims: Nominal length, height and width of the whole solid.
+        slots: name -> (Label, texture strength).
     """
 
     def __init__(
@@ -167,10 +171,10 @@ class Builder:
         self._names = list(slots)
         self._faces: list[tuple] = []
         self._layers: list[int] = []
-        self._centres: list[np.ndarray] = []
+        self._centers: list[np.ndarray] = []
 
     def part(self, layer: int = 0) -> None:
-        """Starts a convex part; faces that follow belong to it."""
+        """Start a convex part; faces that follow belong to it."""
         self._layers.append(layer)
 
     def face(
@@ -180,7 +184,7 @@ class Builder:
         outward: np.ndarray,
         detail: bool = False,
     ) -> None:
-        """Adds a convex polygon whose normal has the side of ``outward``."""
+        """Add a convex polygon whose normal has the side of ``outward``."""
         points = np.asarray(points, float)
         normal = np.cross(points[1] - points[0], points[2] - points[0])
         normal *= np.sign(normal @ outward)
@@ -195,7 +199,7 @@ class Builder:
         slot: str,
         layer: int = 0,
     ) -> Sides:
-        """A part between two level rectangles (y, x0, x1, z0, z1).
+        """Add a part between two level rectangles (y, x0, x1, z0, z1).
 
         Returns:
             dict: The side quads 'front' (+x), 'back', 'left' (-z), 'right'
@@ -231,7 +235,7 @@ class Builder:
         slot: str,
         layer: int = 0,
     ) -> Sides:
-        """A part with upright sides; see :meth:`frustum`."""
+        """Add a part with upright sides; see :meth:`frustum`."""
         return self.frustum((y[0], *x, *z), (y[1], *x, *z), slot, layer)
 
     def decal(
@@ -241,7 +245,7 @@ class Builder:
         v: tuple[float, float],
         slot: str,
     ) -> None:
-        """Paints the part u x v (fractions, v from below) of a side."""
+        """Paint the part u x v (fractions, v from below) of a side."""
         a, b, c, d = side
 
         def at(s, t):
@@ -255,28 +259,28 @@ class Builder:
 
     def disc(
         self,
-        centre: tuple[float, float, float],
+        center: tuple[float, float, float],
         radius: float,
         outward: float,
         slot: str,
         detail: bool = False,
     ) -> None:
-        """A wheel in a plane of constant z, seen from the +z or -z side."""
+        """Add a wheel in a plane of constant z, seen from one side."""
         angle = np.arange(CORNERS) * 2 * np.pi / CORNERS
-        points = np.array(centre) + radius * np.stack(
+        points = np.array(center) + radius * np.stack(
             [np.cos(angle), np.sin(angle), np.zeros(CORNERS)], axis=1
         )
         self.face(points, slot, np.array([0.0, 0.0, outward]), detail)
 
     def ball(
         self,
-        centre: tuple[float, float, float],
+        center: tuple[float, float, float],
         radii: tuple[float, float, float],
         slot: str,
         layer: int = 0,
         sides: int = 8,
     ) -> None:
-        """A faceted ellipsoid: two caps and three bands."""
+        """Add a faceted ellipsoid: two caps and three bands."""
         self.part(layer)
         turn = np.arange(sides) * 2 * np.pi / sides
         rings = []
@@ -290,8 +294,8 @@ class Builder:
                 ],
                 axis=1,
             )
-            rings.append(np.array(centre) + ring * radii)
-        middle = np.array(centre)
+            rings.append(np.array(center) + ring * radii)
+        middle = np.array(center)
         for below, above in zip(rings, rings[1:]):
             for i in range(sides):
                 j = (i + 1) % sides
@@ -301,7 +305,7 @@ class Builder:
             self.face(cap, slot, cap.mean(0) - middle)
 
     def build(self) -> Template:
-        """The template, scaled to the unit box and turned to y down."""
+        """Build the template, in the unit box and with y down."""
         to_unit = np.array([1.0, -1.0, 1.0]) / self.dims
         faces, looks = self._faces, list(self.slots.values())
         slots = np.array([f[2] for f in faces])
@@ -310,7 +314,7 @@ class Builder:
             np.pad(f[0], ((0, CORNERS - len(f[0])), (0, 0)), mode='edge')
             for f in faces
         ])  # fmt: skip
-        centres = np.stack([
+        centers = np.stack([
             np.mean([f[0].mean(0) for f in faces if f[3] == p], axis=0)
             for p in range(len(self._layers))
         ])  # fmt: skip
@@ -324,7 +328,7 @@ class Builder:
             parts=parts,
             layers=np.array(self._layers)[parts],
             detail=np.array([f[4] for f in faces]),
-            centres=centres * to_unit,
+            centers=centers * to_unit,
             labels=np.array([int(kind) for kind, _ in looks])[slots],
             texture=np.array([texture for _, texture in looks])[slots],
         )

@@ -1,21 +1,21 @@
 """Geometry of 3D boxes in a camera frame, batched and differentiable.
 
-A box is ``(x, y, z, l, h, w, ry)`` in metres and radians, in KITTI's
+A box is ``(x, y, z, l, h, w, ry)`` in meters and radians, in KITTI's
 rectified frame of camera 2: x to the right, y down, z forward. ``(x, y, z)``
-is the centre of the *bottom* face; ``ry`` turns about the y axis, and is 0
+is the center of the *bottom* face; ``ry`` turns about the y axis, and is 0
 when the object faces +x.
 
 ``cam2img`` is the projection matrix ``P2``: 3 x 4, or 4 x 4 with the last row
 ``(0, 0, 0, 1)``, as a tensor or a NumPy array. Its leading dimensions, if
 any, broadcast against those of the points. Depth means the third row of
-``P2 X`` throughout, which differs from z by the few millimetres of
+``P2 X`` throughout, which differs from z by the few millimeters of
 ``P2[2, 3]``.
 
 **Observation angle.** One convention serves targets and decoding::
 
     ry = alpha + atan2(u - cx, fx)
 
-with ``u`` the column of the projected *geometric* centre. On the labels of
+with ``u`` the column of the projected *geometric* center. On the labels of
 KITTI it agrees with the annotated alpha to 0.026 rad for 95 % of the objects.
 
 Numbering of the corners; ``i`` and its partner ``i ^ 1`` are the left and
@@ -36,6 +36,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .angles import wrap_angle
+
 Camera = Tensor | np.ndarray
 
 FRONT_FACE = (0, 1, 5, 4)
@@ -50,31 +52,24 @@ _FORWARD = (0.5, 0.5, -0.5, -0.5, 0.5, 0.5, -0.5, -0.5)
 _UP = (0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0)
 _LEFT = (0.5, -0.5, 0.5, -0.5, 0.5, -0.5, 0.5, -0.5)
 
-# Nearest depth in metres at which a box is still drawn or enclosed.
+# Nearest depth in meters at which a box is still drawn or enclosed.
 NEAR_PLANE = 0.1
 
 
-def wrap_angle(angle: Tensor) -> Tensor:
-    """Wraps angles in radians to [-pi, pi)."""
-    wrapped = torch.remainder(angle + math.pi, 2 * math.pi) - math.pi
-    # A tiny negative argument makes remainder round up to the modulus.
-    return torch.where(wrapped >= math.pi, wrapped - 2 * math.pi, wrapped)
-
-
 def geometric_centers(boxes: Tensor) -> Tensor:
-    """Centres (..., 3) of the volumes of boxes (..., 7): half a height up."""
+    """Return the centers (..., 3) of the volumes of boxes (..., 7)."""
     x, y, z, _, h = boxes[..., :5].unbind(-1)
     return torch.stack((x, y - h / 2, z), -1)
 
 
 def boxes_to_corners(boxes: Tensor) -> Tensor:
-    """Corners of 3D boxes.
+    """Return the corners of 3D boxes.
 
     Args:
         boxes: (..., 7), see the module's docstring.
 
     Returns:
-        (..., 8, 3) in metres, in the order drawn in the module's docstring.
+        (..., 8, 3) in meters, in the order drawn in the module's docstring.
     """
     x, y, z, length, h, w, ry = boxes[..., None, :].unbind(-1)
     forward = length * boxes.new_tensor(_FORWARD)
@@ -91,7 +86,7 @@ def boxes_to_corners(boxes: Tensor) -> Tensor:
 
 
 def boxes_to_bev(boxes: Tensor) -> Tensor:
-    """Rotated rectangles (..., 5) for mmcv's box_iou_rotated and nms_rotated.
+    """Return rectangles (..., 5) for mmcv's rotated IoU and NMS.
 
     They are ``(x, z, l, w, -ry)``: with z as the second axis a positive yaw
     turns clockwise, the other way round than those operators count.
@@ -100,14 +95,14 @@ def boxes_to_bev(boxes: Tensor) -> Tensor:
 
 
 def project_points(points: Tensor, cam2img: Camera) -> Tensor:
-    """Projects points into the image.
+    """Project points into the image.
 
     Args:
-        points: (..., 3) in metres.
+        points: (..., 3) in meters.
         cam2img: (..., 3 or 4, 4).
 
     Returns:
-        (..., 3): column u and row v in pixels, and depth in metres. Points
+        (..., 3): column u and row v in pixels, and depth in meters. Points
         at or behind the camera (depth <= 0) have a meaningless u and v.
     """
     scaled = _apply_camera(points, cam2img)
@@ -118,7 +113,10 @@ def project_points(points: Tensor, cam2img: Camera) -> Tensor:
 
 
 def unproject_points(uvd: Tensor, cam2img: Camera) -> Tensor:
-    """The points (..., 3) seen at uvd (..., 3): inverse of project_points."""
+    """Return the points (..., 3) seen at uvd (..., 3).
+
+    The inverse of :func:`project_points`.
+    """
     matrix = _as_matrix(cam2img, uvd)
     scaled = torch.cat((uvd[..., :2] * uvd[..., 2:], uvd[..., 2:]), -1)
     inverse = _inverse(matrix[..., :3, :3].double()).to(uvd.dtype)
@@ -127,23 +125,23 @@ def unproject_points(uvd: Tensor, cam2img: Camera) -> Tensor:
 
 
 def alpha_to_yaw(alpha: Tensor, u: Tensor, cam2img: Camera) -> Tensor:
-    """Yaw ``ry`` in [-pi, pi) of objects observed at an angle.
+    """Compute the yaw in [-pi, pi) of objects observed at an angle.
 
     Args:
         alpha: (...) observation angle in radians.
-        u: (...) column of the projected geometric centre in pixels.
+        u: (...) column of the projected geometric center in pixels.
         cam2img: (..., 3 or 4, 4).
     """
     return wrap_angle(alpha + _ray_angle(u, cam2img))
 
 
 def yaw_to_alpha(yaw: Tensor, u: Tensor, cam2img: Camera) -> Tensor:
-    """Observation angle in [-pi, pi): inverse of :func:`alpha_to_yaw`."""
+    """Compute the observation angle: inverse of :func:`alpha_to_yaw`."""
     return wrap_angle(yaw - _ray_angle(u, cam2img))
 
 
 def project_edges(boxes: Tensor, cam2img: Camera) -> tuple[Tensor, Tensor]:
-    """Projects the 12 edges of boxes, cut off at the near plane.
+    """Project the 12 edges of boxes, cut off at the near plane.
 
     Args:
         boxes: (N, 7).
@@ -177,7 +175,7 @@ def box2d_from_boxes3d(
     cam2img: Camera,
     image_shape: tuple[int, int] | None = None,
 ) -> Tensor:
-    """Enclosing 2D boxes of projected 3D boxes.
+    """Enclose projected 3D boxes in 2D boxes.
 
     The part of a box nearer than 0.1 m is cut off before it is projected. A
     box that lies there as a whole becomes the zero box.
@@ -185,7 +183,7 @@ def box2d_from_boxes3d(
     Args:
         boxes: (N, 7).
         cam2img: (3 or 4, 4), or (N, 3 or 4, 4).
-        image_shape: height and width in pixels. If given, boxes are clipped
+        image_shape: Height and width in pixels. If given, boxes are clipped
             to [0, width - 1] and [0, height - 1].
 
     Returns:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import mmcv
@@ -16,14 +17,16 @@ from lvt_dense.structures import (
     FRONT_FACE,
     NEAR_PLANE,
     boxes_to_corners,
+    move_camera,
     project_edges,
     project_points,
+    resize_matrix,
 )
 
 Color = tuple[int, int, int]
 
 # RGB. Ground truth and predictions differ in lightness too, so that they
-# can be told apart without seeing colours.
+# can be told apart without seeing colors.
 TRUTH_COLOR: Color = (120, 255, 80)
 PREDICTION_COLOR: Color = (255, 70, 160)
 _GROUND: Color = (24, 26, 32)
@@ -38,7 +41,7 @@ _BOTTOM_FACE = (0, 1, 3, 2)
 
 @VISUALIZERS.register_module()
 class Mono3DVisualizer(Visualizer):
-    """Draws the samples of monocular 3D detectors.
+    """Draw the samples of monocular 3D detectors.
 
     On the left is the image with the 3D boxes, their front face tinted; on
     the right the same boxes from above, the front as a thick line, with a
@@ -46,11 +49,11 @@ class Mono3DVisualizer(Visualizer):
     colour each; predictions carry class and score, ground truths the class.
 
     Args:
-        name: under which MMEngine keeps the instance.
-        max_range: distance in metres that the view from above shows.
-        min_height: smallest height of the picture in pixels. Smaller images
+        name: Name under which MMEngine keeps the instance.
+        max_range: Distance in meters that the view from above shows.
+        min_height: Smallest height of the picture in pixels. Smaller images
             are enlarged before drawing, so that labels stay legible.
-        **kwargs: of :class:`mmengine.visualization.Visualizer`.
+        **kwargs: Arguments of :class:`mmengine.visualization.Visualizer`.
     """
 
     def __init__(
@@ -58,7 +61,7 @@ class Mono3DVisualizer(Visualizer):
         name: str = 'visualizer',
         max_range: float = 70.0,
         min_height: int = 560,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         super().__init__(name=name, **kwargs)
         self.max_range = max_range
@@ -78,33 +81,35 @@ class Mono3DVisualizer(Visualizer):
         pred_score_thr: float = 0.3,
         step: int = 0,
     ) -> None:
-        """Draws a sample, and shows or writes the picture.
+        """Draw a sample, and show or write the picture.
 
         Args:
-            name: title of the window or of the logged image.
+            name: Title of the window or of the logged image.
             image: (H, W, 3), RGB, uint8; the original image or the
                 network's, which the sample's shapes tell apart.
-            data_sample: holds gt_instances_3d and pred_instances_3d, as far
+            data_sample: Holds gt_instances_3d and pred_instances_3d, as far
                 as they are there, and its metainfo the camera.
-            draw_gt, draw_pred: which of the two are drawn.
-            show: open a window, for wait_time seconds (0: until a key).
-            out_file: write the picture there instead of logging it.
-            pred_score_thr: lowest score of a prediction that is drawn.
-            step: of the training, for the log.
+            draw_gt: Whether to draw the ground truth.
+            draw_pred: Whether to draw the predictions.
+            show: Open a window, for wait_time seconds.
+            wait_time: Seconds that the window stays; 0 waits for a key.
+            out_file: Write the picture there instead of logging it.
+            pred_score_thr: Lowest score of a prediction that is drawn.
+            step: Step of the training, for the log.
         """
         height, width = image.shape[:2]
         scale = max(1.0, self.min_height / height)
-        canvas = mmcv.imresize(
-            image, (round(width * scale), round(height * scale))
-        )
+        size = round(width * scale), round(height * scale)
+        canvas = mmcv.imresize(image, size)
+        pixel_map = resize_matrix(size[0] / width, size[1] / height)
         above = _BirdsEye(canvas.shape[0], self.max_range)
         groups = []
         if data_sample is not None:
             groups = self._groups(
                 data_sample, draw_gt, draw_pred, pred_score_thr
             )
-            camera = np.diag([scale, scale, 1, 1]) @ _camera_of(
-                data_sample, (height, width)
+            camera = move_camera(
+                _camera_of(data_sample, (height, width)), pixel_map
             )
             above.draw_view(camera, canvas.shape[1])
         for boxes, texts, color in groups:
@@ -142,7 +147,10 @@ class Mono3DVisualizer(Visualizer):
     def _texts(self, instances: InstanceData) -> list[str]:
         classes = (self.dataset_meta or {}).get('classes')
         labels = instances.labels_3d.tolist()
-        names = [classes[i] if classes else str(i) for i in labels]
+        names = [
+            classes[i] if classes and i < len(classes) else str(i)
+            for i in labels
+        ]
         if 'scores_3d' not in instances:
             return names
         scores = instances.scores_3d.tolist()
@@ -153,7 +161,7 @@ def _camera_of(
     sample: BaseDataElement,
     shape: tuple[int, int],
 ) -> np.ndarray:
-    """The camera (4, 4) of an image of this height and width."""
+    """Find the camera (4, 4) of an image of this height and width."""
     meta = sample.metainfo
     own = tuple(meta.get('img_shape', shape)[:2]) == tuple(shape)
     key = 'cam2img' if own or 'ori_cam2img' not in meta else 'ori_cam2img'
@@ -170,7 +178,7 @@ def _draw_boxes(
     color: Color,
     camera: np.ndarray,
 ) -> None:
-    """Draws boxes (N, 7) on an image, the nearest last."""
+    """Draw boxes (N, 7) on an image, the nearest last."""
     boxes = boxes.detach().double()
     captions = []
     segments, visible = project_edges(boxes, camera)
@@ -195,7 +203,7 @@ def _draw_boxes(
 
 
 def _tint(canvas: np.ndarray, polygon: np.ndarray, color: Color) -> None:
-    """Lays a half transparent polygon (K, 2) over an image."""
+    """Lay a half transparent polygon (K, 2) over an image."""
     height, width = canvas.shape[:2]
     low = np.floor(polygon.min(0)).clip(0, (width, height)).astype(int)
     high = np.ceil(polygon.max(0)).clip(0, (width, height)).astype(int)
@@ -227,7 +235,7 @@ def _line(
 def _text_box(
     canvas: np.ndarray, text: str, corner: Sequence[float], color: Color
 ) -> None:
-    """Writes black on a coloured patch at its lower left corner.
+    """Write black on a colored patch at its lower left corner.
 
     A corner outside the image moves to its edge.
     """
@@ -242,7 +250,7 @@ def _text_box(
 
 
 class _BirdsEye:
-    """A square picture of the ground, the camera at its bottom centre."""
+    """A square picture of the ground, the camera at its bottom center."""
 
     def __init__(self, size: int, max_range: float) -> None:
         self.canvas = np.full((size, size, 3), _GROUND, np.uint8)
@@ -253,18 +261,18 @@ class _BirdsEye:
         self._draw_rings()
 
     def to_pixels(self, points: np.ndarray) -> np.ndarray:
-        """Pixels (..., 2) of points given as x and z (..., 2) in metres."""
+        """Compute the pixels of points (..., 2), x and z in meters."""
         return np.array(self.origin) + points * (self.scale, -self.scale)
 
     def draw_view(self, camera: np.ndarray, width: int) -> None:
-        """Draws the sides of what the camera (4, 4) sees."""
+        """Draw the sides of what the camera (4, 4) sees."""
         for u in (0, width - 1):
             slope = (u - camera[0, 2]) / camera[0, 0]
             side = np.array([slope, 1]) * 2 * self.max_range
             _line(self.canvas, self.origin, self.to_pixels(side), _RING, 1)
 
     def draw_boxes(self, boxes: torch.Tensor, color: Color) -> None:
-        """Draws the outlines of boxes (N, 7)."""
+        """Draw the outlines of boxes (N, 7)."""
         corners = boxes_to_corners(boxes.detach().double())
         outlines = self.to_pixels(
             corners[:, _BOTTOM_FACE][..., [0, 2]].numpy()

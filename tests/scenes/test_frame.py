@@ -167,8 +167,8 @@ def test_mask_is_where_the_picture_shows_the_road_user(kind):
     scene = _empty_scene()
     solid = _road_user(scene, kind, 0.3, 9.0, 0.4)
     pictures = []
-    for grey in (0.0, 255.0):
-        palette = np.full_like(solid.look.palette, grey)
+    for gray in (0.0, 255.0):
+        palette = np.full_like(solid.look.palette, gray)
         painted = replace(solid, look=replace(solid.look, palette=palette))
         frame = render_scene(replace(scene, solids=[painted]))
         pictures.append(frame.image.astype(int))

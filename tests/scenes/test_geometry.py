@@ -33,11 +33,11 @@ def test_camera_of_other_sizes_resizes_and_crops(size):
     np.testing.assert_allclose(Camera.for_size(*size).project(point), expected)
 
 
-def test_camera_centre_projects_to_nothing():
+def test_camera_center_projects_to_nothing():
     camera = Camera.for_size(320, 240)
-    homogeneous = camera.P2 @ np.append(camera.centre, 1.0)
+    homogeneous = camera.P2 @ np.append(camera.center, 1.0)
     np.testing.assert_allclose(homogeneous, 0.0, atol=1e-9)
-    assert camera.centre[0] == pytest.approx(-0.0598, abs=2e-3)
+    assert camera.center[0] == pytest.approx(-0.0598, abs=2e-3)
 
 
 def test_column_to_x_inverts_projection():

@@ -3,9 +3,18 @@
 #   data/kitti/ImageSets/{train,val}.txt
 dataset_type = 'lvt_dense.KittiMonoDataset'
 data_root = 'data/kitti/'
+# Scope and plain name: MMDetection's inferencer looks for the name alone.
+load_image = dict(type='LoadImageFromFile', _scope_='lvt_dense')
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='lvt_dense.LoadImageFromFile', skip_unreadable=True),
     dict(type='lvt_dense.LoadAnnotations3D'),
+    dict(
+        type='lvt_dense.FilterObjects3D',
+        min_height=25,
+        depth_range=(2, 65),
+        max_truncation=0.5,
+        max_occlusion=2,
+    ),
     dict(
         type='PhotoMetricDistortion',
         brightness_delta=32,
@@ -18,7 +27,7 @@ train_pipeline = [
     dict(type='lvt_dense.Pack3DInputs'),
 ]
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
+    load_image,
     dict(type='lvt_dense.LoadAnnotations3D'),
     dict(type='lvt_dense.Pack3DInputs'),
 ]

@@ -7,6 +7,7 @@ from .seg_loading import LoadSegAnnotations  # noqa: F401
 
 if find_spec('mmdet'):
     from .mono3d import (  # noqa: F401
+        FilterObjects3D,
         LoadAnnotations3D,
         Pack3DInputs,
         RandomCrop3D,

@@ -5,13 +5,17 @@ transformed camera gives the transformed projections. A change of the image
 ``pixel' = A pixel`` is therefore put into the camera as ``A @ cam2img``, with
 all four columns, and never approximated by a change of the principal point.
 
-Pixels count from their centres: a flip maps column u to ``width - 1 - u``.
-Padding on the right and at the bottom changes neither boxes nor camera, so
-MMDetection's ``Pad`` and the padding of its data preprocessor serve as they
-are; so does its ``PhotoMetricDistortion``.
+Pixels count from their centers: a flip maps column u to ``width - 1 - u``,
+and a resize by s to ``s * u + (s - 1) / 2``, see
+:mod:`lvt_dense.structures.pixels`. Padding on the right and at the bottom
+changes neither boxes nor camera, so MMDetection's ``Pad`` and the padding of
+its data preprocessor serve as they are; so does its
+``PhotoMetricDistortion``.
 """
 
 import math
+from pathlib import Path
+from typing import Any
 
 import mmcv
 import numpy as np
@@ -21,8 +25,18 @@ from mmcv.transforms.utils import cache_randomness
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 
+from lvt_dense.datasets.kitti.labels import find_calib, read_calib
 from lvt_dense.errors import UserError
 from lvt_dense.registry import TRANSFORMS
+from lvt_dense.structures import (
+    flip_matrix,
+    move_boxes,
+    move_camera,
+    resize_matrix,
+    select_objects,
+    shift_matrix,
+    wrap_angle,
+)
 
 # Of each object; all are indexed alike when objects are dropped.
 OBJECT_KEYS = (
@@ -37,54 +51,150 @@ OBJECT_KEYS = (
 
 @TRANSFORMS.register_module()
 class LoadAnnotations3D(BaseTransform):
-    """Turns the instances of :class:`KittiMonoDataset` into arrays.
+    """Turn the instances of :class:`KittiMonoDataset` into arrays.
 
     Required keys: img, img_path, height, width, cam2img, instances.
     Added keys: gt_bboxes (N, 4), gt_bboxes_labels (N,), gt_bboxes_3d (N, 7),
     gt_alphas, gt_truncated, gt_occluded (N,), ori_cam2img (4, 4).
 
+    An image that is only to be predicted has no instances, and gets its
+    camera alone: from the key cam2img, or from a calibration file as KITTI
+    has it beside its images, or else from the argument.
+
+    Args:
+        cam2img: (3 or 4, 4) projection matrix for images that come without
+            one, such as arrays given to MMDetection's ``DetInferencer``.
+
     Raises:
-        UserError: the image has another size than its annotations are for.
+        UserError: The image has another size than its annotations are for,
+            or there is no camera.
     """
 
-    needs_annotations = True
+    def __init__(self, cam2img: Any = None) -> None:
+        self.cam2img = cam2img
 
     def transform(self, results: dict) -> dict:
-        height, width = results['img'].shape[:2]
-        if (height, width) != (results['height'], results['width']):
+        """Load annotations and camera, or the camera alone."""
+        if 'instances' in results:
+            _check_size(results)
+            results.update(_gather_objects(results['instances']))
+        else:
+            _name_image(results)
+        if 'cam2img' not in results:
+            results['cam2img'] = self._find_camera(results)
+        camera = np.eye(4)
+        matrix = np.asarray(results['cam2img'], dtype=np.float64)
+        camera[: len(matrix)] = matrix
+        results['cam2img'] = camera
+        results['ori_cam2img'] = camera.copy()
+        return results
+
+    def _find_camera(self, results: dict) -> Any:
+        path = results.get('img_path')
+        if path is None and self.cam2img is None:
             raise UserError(
-                f'{results["img_path"]} has {width} x {height} pixels, but '
-                f'its annotations are for {results["width"]} x '
-                f'{results["height"]}; put back the original image, and use '
-                'Resize3D to train at another size'
+                'detection in 3D needs the camera, and an array brings none: '
+                'give the path of an image that has a calibration file, or '
+                'set cam2img of LoadAnnotations3D in the test pipeline'
             )
-        items = results['instances']
+        try:
+            return read_calib(find_calib(path)) if path else self.cam2img
+        except UserError:
+            if self.cam2img is None:
+                raise
+            return self.cam2img
 
-        def gather(key: str, shape: tuple[int, ...], dtype: type):
-            values = [item[key] for item in items]
-            return np.array(values, dtype=dtype).reshape(shape)
 
-        results['gt_bboxes'] = gather('bbox', (-1, 4), np.float32)
-        results['gt_bboxes_labels'] = gather('bbox_label', (-1,), np.int64)
-        results['gt_bboxes_3d'] = gather('bbox_3d', (-1, 7), np.float32)
-        results['gt_alphas'] = gather('alpha', (-1,), np.float32)
-        results['gt_truncated'] = gather('truncated', (-1,), np.float32)
-        results['gt_occluded'] = gather('occluded', (-1,), np.int64)
-        results['cam2img'] = np.array(results['cam2img'], dtype=np.float64)
-        results['ori_cam2img'] = results['cam2img'].copy()
+def _check_size(results: dict) -> None:
+    height, width = results['img'].shape[:2]
+    if (height, width) != (results['height'], results['width']):
+        raise UserError(
+            f'{results["img_path"]} has {width} x {height} pixels, but its '
+            f'annotations are for {results["width"]} x {results["height"]}; '
+            'put back the original image, and use Resize3D to train at '
+            'another size'
+        )
+
+
+def _gather_objects(items: list[dict]) -> dict[str, np.ndarray]:
+    def gather(key: str, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+        values = [item[key] for item in items]
+        return np.array(values, dtype=dtype).reshape(shape)
+
+    return dict(
+        gt_bboxes=gather('bbox', (-1, 4), np.float32),
+        gt_bboxes_labels=gather('bbox_label', (-1,), np.int64),
+        gt_bboxes_3d=gather('bbox_3d', (-1, 7), np.float32),
+        gt_alphas=gather('alpha', (-1,), np.float32),
+        gt_truncated=gather('truncated', (-1,), np.float32),
+        gt_occluded=gather('occluded', (-1,), np.int64),
+    )
+
+
+def _name_image(results: dict) -> None:
+    """Add what a data set would have said of a lone image."""
+    height, width = results['img'].shape[:2]
+    results.setdefault('height', height)
+    results.setdefault('width', width)
+    path = results.get('img_path')
+    name = Path(path).stem if path else str(results.get('img_id', 0))
+    results.setdefault('sample_idx', name)
+
+
+@TRANSFORMS.register_module()
+class FilterObjects3D(BaseTransform):
+    """Drop objects that are too hard to learn from.
+
+    MonoCon and its kin do so before any augmentation. The defaults keep
+    13,445 of the 17,298 pedestrians, cyclists and cars of KITTI's train
+    split.
+
+    Args:
+        min_height: Smallest height of the 2D box in pixels.
+        depth_range: Nearest and farthest z in meters.
+        max_truncation: Largest share of the object outside the image.
+        max_occlusion: Largest of KITTI's levels: 0 fully visible, 1 partly
+            occluded, 2 largely occluded, 3 unknown.
+    """
+
+    def __init__(
+        self,
+        min_height: float = 25.0,
+        depth_range: tuple[float, float] = (2.0, 65.0),
+        max_truncation: float = 0.5,
+        max_occlusion: int = 2,
+    ) -> None:
+        self.limits: dict[str, Any] = dict(
+            min_height=min_height,
+            depth_range=tuple(depth_range),
+            max_truncation=max_truncation,
+            max_occlusion=max_occlusion,
+        )
+
+    def transform(self, results: dict) -> dict:
+        """Drop objects; the image stays as it is."""
+        keep = select_objects(
+            results['gt_bboxes'],
+            results['gt_bboxes_3d'],
+            results['gt_truncated'],
+            results['gt_occluded'],
+            **self.limits,
+        )
+        for key in OBJECT_KEYS:
+            results[key] = results[key][keep]
         return results
 
 
 @TRANSFORMS.register_module()
 class RandomFlip3D(BaseTransform):
-    """Mirrors image, boxes and camera left to right.
+    """Mirror image, boxes and camera left to right.
 
     In space x turns to -x and the yaw to pi - yaw. The camera becomes
     ``M P diag(-1, 1, 1, 1)`` with M the mirroring of pixels, in which cx is
     ``width - 1 - cx``.
 
     Args:
-        prob: chance of a flip.
+        prob: Chance of a flip.
     """
 
     def __init__(self, prob: float = 0.5) -> None:
@@ -95,39 +205,35 @@ class RandomFlip3D(BaseTransform):
         return np.random.rand() < self.prob
 
     def transform(self, results: dict) -> dict:
+        """Mirror, or leave everything as it is."""
         results['flip'] = self._flips()
         results['flip_direction'] = 'horizontal' if results['flip'] else None
         if not results['flip']:
             return results
         results['img'] = mmcv.imflip(results['img'], direction='horizontal')
-        last = results['img'].shape[1] - 1
-        mirror = np.array([[-1.0, 0, last], [0, 1, 0], [0, 0, 1]])
-        _move_camera(results, mirror)
+        mirror = flip_matrix(results['img'].shape[1])
+        results['cam2img'] = move_camera(results['cam2img'], mirror)
         results['cam2img'][:, 0] *= -1
-        boxes = results['gt_bboxes']
-        results['gt_bboxes'] = np.stack(
-            (last - boxes[:, 2], boxes[:, 1], last - boxes[:, 0], boxes[:, 3]),
-            1,
-        )
+        results['gt_bboxes'] = move_boxes(results['gt_bboxes'], mirror)
         boxes_3d = results['gt_bboxes_3d'].copy()
         boxes_3d[:, 0] *= -1
-        boxes_3d[:, 6] = _wrap(math.pi - boxes_3d[:, 6])
+        boxes_3d[:, 6] = wrap_angle(math.pi - boxes_3d[:, 6])
         results['gt_bboxes_3d'] = boxes_3d
-        results['gt_alphas'] = _wrap(math.pi - results['gt_alphas'])
+        results['gt_alphas'] = wrap_angle(math.pi - results['gt_alphas'])
         return results
 
 
 @TRANSFORMS.register_module()
 class RandomShift3D(BaseTransform):
-    """Shifts the image within its frame, and the camera with it.
+    """Shift the image within its frame, and the camera with it.
 
     What moves in from outside is black. 2D boxes are clipped to the image,
     their truncation grows by the part cut off, and objects left with less
     than a pixel are dropped.
 
     Args:
-        prob: chance of a shift.
-        max_shift: largest shift in pixels, in x and y, in both directions.
+        prob: Chance of a shift.
+        max_shift: Largest shift in pixels, in x and y, in both directions.
     """
 
     def __init__(self, prob: float = 0.5, max_shift: int = 32) -> None:
@@ -142,6 +248,7 @@ class RandomShift3D(BaseTransform):
         return int(dx), int(dy)
 
     def transform(self, results: dict) -> dict:
+        """Shift, or leave everything as it is."""
         shift = self._shift()
         if shift is None:
             return results
@@ -151,12 +258,12 @@ class RandomShift3D(BaseTransform):
 
 @TRANSFORMS.register_module()
 class RandomCrop3D(BaseTransform):
-    """Cuts a window out of the image, and moves the camera with it.
+    """Cut a window out of the image, and move the camera with it.
 
     Boxes are clipped and dropped as in :class:`RandomShift3D`.
 
     Args:
-        crop_size: width and height of the window in pixels. A side longer
+        crop_size: Width and height of the window in pixels. A side longer
             than the image's becomes the image's.
     """
 
@@ -169,6 +276,7 @@ class RandomCrop3D(BaseTransform):
         return int(left), int(top)
 
     def transform(self, results: dict) -> dict:
+        """Cut a window at a random place."""
         height, width = results['img'].shape[:2]
         new_width = min(self.crop_size[0], width)
         new_height = min(self.crop_size[1], height)
@@ -178,14 +286,14 @@ class RandomCrop3D(BaseTransform):
 
 @TRANSFORMS.register_module()
 class Resize3D(BaseTransform):
-    """Resizes the image, and scales 2D boxes and the camera with it.
+    """Resize the image, and move 2D boxes and the camera with it.
 
     Depth and 3D boxes stay metric: a resized image is what a camera of
     another focal length sees.
 
     Args:
-        scale: width and height in pixels.
-        keep_ratio: whether to fit the image into the scale as a whole, with
+        scale: Width and height in pixels.
+        keep_ratio: Whether to fit the image into the scale as a whole, with
             equal factors, instead of stretching it.
     """
 
@@ -196,6 +304,7 @@ class Resize3D(BaseTransform):
         self.keep_ratio = keep_ratio
 
     def transform(self, results: dict) -> dict:
+        """Resize."""
         height, width = results['img'].shape[:2]
         resize = mmcv.imrescale if self.keep_ratio else mmcv.imresize
         results['img'] = resize(results['img'], self.scale)
@@ -208,24 +317,24 @@ class Resize3D(BaseTransform):
         )
         results['img_shape'] = new_height, new_width
         results['keep_ratio'] = self.keep_ratio
-        _move_camera(results, np.diag([*factors, 1.0]))
+        pixel_map = resize_matrix(*factors)
+        results['cam2img'] = move_camera(results['cam2img'], pixel_map)
         # An image that is only to be predicted has none.
         if 'gt_bboxes' in results:
-            factors = np.array(factors * 2, dtype=np.float32)
-            results['gt_bboxes'] = results['gt_bboxes'] * factors
+            results['gt_bboxes'] = move_boxes(results['gt_bboxes'], pixel_map)
         return results
 
 
 @TRANSFORMS.register_module()
 class Pack3DInputs(BaseTransform):
-    """Packs an image and its annotations for a monocular 3D detector.
+    """Pack an image and its annotations for a monocular 3D detector.
 
-    Gives ``inputs``, a (3, H, W) tensor, and ``data_samples``, a
+    The result has ``inputs``, a (3, H, W) tensor, and ``data_samples``, a
     DetDataSample with gt_instances (bboxes, labels) and gt_instances_3d
     (bboxes_3d, labels_3d, bboxes, alphas, truncated, occluded).
 
     Args:
-        meta_keys: what of the rest goes into the sample's metainfo, as far
+        meta_keys: What of the rest goes into the sample's metainfo, as far
             as it is there.
     """
 
@@ -248,6 +357,7 @@ class Pack3DInputs(BaseTransform):
         self.meta_keys = meta_keys
 
     def transform(self, results: dict) -> dict:
+        """Pack."""
         image = np.ascontiguousarray(results['img'].transpose(2, 0, 1))
         sample = DetDataSample()
         meta = {'flip': False, 'scale_factor': (1.0, 1.0), **results}
@@ -268,27 +378,15 @@ class Pack3DInputs(BaseTransform):
         return dict(inputs=torch.from_numpy(image), data_samples=sample)
 
 
-def _wrap(angles: np.ndarray) -> np.ndarray:
-    wrapped = (angles.astype(np.float64) + math.pi) % (2 * math.pi) - math.pi
-    return wrapped.astype(np.float32)
-
-
-def _move_camera(results: dict, pixel_map: np.ndarray) -> None:
-    """Puts a (3, 3) map of homogeneous pixels behind the projection."""
-    camera = results['cam2img'].copy()
-    camera[:3] = pixel_map @ camera[:3]
-    results['cam2img'] = camera
-
-
 def _cut_window(
     results: dict, corner: tuple[int, int], size: tuple[int, int]
 ) -> dict:
-    """The part of an image in a window that may reach beyond it.
+    """Cut out the part of an image in a window that may reach beyond it.
 
     Args:
-        results: of the pipeline, changed in place.
-        corner: left and top of the window in pixels of the image.
-        size: height and width of the window.
+        results: Of the pipeline, changed in place.
+        corner: Left and top of the window in pixels of the image.
+        size: Height and width of the window.
     """
     left, top = corner
     height, width = size
@@ -301,16 +399,16 @@ def _cut_window(
     window[y : y + part.shape[0], x : x + part.shape[1]] = part
     results['img'] = window
     results['img_shape'] = size
-    _move_camera(results, np.array([[1, 0, -left], [0, 1, -top], [0, 0, 1.0]]))
-    offset = np.array((left, top, left, top), dtype=np.float32)
-    _clip_objects(results, results['gt_bboxes'] - offset, size)
+    pixel_map = shift_matrix(-left, -top)
+    results['cam2img'] = move_camera(results['cam2img'], pixel_map)
+    _clip_objects(results, move_boxes(results['gt_bboxes'], pixel_map), size)
     return results
 
 
 def _clip_objects(
     results: dict, boxes: np.ndarray, size: tuple[int, int]
 ) -> None:
-    """Clips moved 2D boxes to an image, and drops objects that left it."""
+    """Clip moved 2D boxes to an image, and drop objects that left it."""
     height, width = size
     limit = np.array((width, height, width, height), dtype=np.float32) - 1
     clipped = boxes.clip(0, limit)
@@ -319,7 +417,8 @@ def _clip_objects(
     visible = (clipped[:, 2:] - clipped[:, :2] >= 1).all(1)
     results['gt_bboxes'] = clipped
     share = kept_area / np.maximum(area, 1e-6)
-    truncated = results['gt_truncated']
+    # Unknown is -1.
+    truncated = results['gt_truncated'].clip(min=0)
     results['gt_truncated'] = 1 - (1 - truncated) * share
     for key in OBJECT_KEYS:
         results[key] = results[key][visible]

@@ -167,7 +167,7 @@ def _overlap_3d(
     boxes: np.ndarray, others: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """IoU (P,) of 3D boxes seen from above, and in space."""
-    # The operator computes in float32: near the origin it keeps millimetres
+    # The operator computes in float32: near the origin it keeps millimeters
     # apart that it would lose at 80 m.
     origin = boxes[:, :3].copy()
     origin[:, 1] = 0

@@ -9,7 +9,8 @@ from mmengine.model import BaseModule
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from .instances import select_objects
+from lvt_dense.errors import UserError
+from lvt_dense.structures import centers_inside, select_objects
 
 
 class Mono3DHead(BaseModule, metaclass=ABCMeta):
@@ -20,31 +21,58 @@ class Mono3DHead(BaseModule, metaclass=ABCMeta):
     data samples to a dict of losses.
 
     Args:
-        train_cfg: which objects to learn from, the arguments of
-            :func:`~lvt_dense.models.mono3d.instances.select_objects`.
-        test_cfg: of the subclass.
+        num_classes: Number of classes of objects.
+        train_cfg: Limits of the objects to learn from, the arguments of
+            :func:`~lvt_dense.structures.select_objects`; pixels are those
+            of the network's image. By default all whose 2D box has its
+            center inside the image.
+        test_cfg: Settings of prediction, see the subclass.
+        init_cfg: As in MMEngine.
     """
 
     def __init__(
         self,
+        num_classes: int,
         train_cfg: dict | None,
         test_cfg: dict | None,
         init_cfg: dict | None,
     ) -> None:
         super().__init__(init_cfg)
+        self.num_classes = num_classes
         self.train_cfg = train_cfg or {}
         self.test_cfg = test_cfg or {}
 
     def objects_to_learn(
         self, batch_data_samples: SampleList
     ) -> tuple[list[InstanceData], list[dict]]:
-        """The selected objects of every image, and the images' metainfo."""
+        """Select the objects of every image, and return them with metainfo.
+
+        Raises:
+            UserError: A label is none of the head's classes.
+        """
         gts = []
         for sample in batch_data_samples:
             gt = sample.gt_instances_3d
-            keep = select_objects(gt, sample.img_shape, **self.train_cfg)
+            self._check_labels(gt.labels_3d, sample)
+            keep = select_objects(
+                gt.bboxes,
+                gt.bboxes_3d,
+                gt.truncated,
+                gt.occluded,
+                **self.train_cfg,
+            )
+            keep &= centers_inside(gt.bboxes, *sample.img_shape[:2])
             gts.append(gt[keep])
         return gts, [sample.metainfo for sample in batch_data_samples]
+
+    def _check_labels(self, labels: Tensor, sample: Any) -> None:
+        if len(labels) and int(labels.max()) >= self.num_classes:
+            raise UserError(
+                f'{sample.get("img_path", "an image")} has an object of class '
+                f'{int(labels.max())}, counted from 0, but the head has '
+                f'num_classes={self.num_classes}; set model.bbox_head.'
+                'num_classes to the number of classes of the data set'
+            )
 
     def predict(
         self,
@@ -52,7 +80,7 @@ class Mono3DHead(BaseModule, metaclass=ABCMeta):
         batch_data_samples: SampleList,
         rescale: bool = True,
     ) -> list[InstanceData]:
-        """Detects objects, see :meth:`predict_by_maps`."""
+        """Detect objects, see :meth:`predict_by_maps`."""
         metas = [sample.metainfo for sample in batch_data_samples]
         return self.predict_by_maps(self(features), metas, rescale)
 
@@ -60,13 +88,13 @@ class Mono3DHead(BaseModule, metaclass=ABCMeta):
     def predict_by_maps(
         self, maps: Any, metas: Sequence[dict], rescale: bool
     ) -> list[InstanceData]:
-        """Decodes the maps of a batch.
+        """Decode the maps of a batch.
 
         Args:
-            maps: what ``forward`` returns.
-            metas: ``cam2img``, ``img_shape`` and ``scale_factor`` of every
-                image.
-            rescale: give the 2D boxes in the original images' pixels.
+            maps: What ``forward`` returns.
+            metas: ``cam2img``, ``img_shape``, ``ori_shape`` and
+                ``scale_factor`` of every image.
+            rescale: Whether 2D boxes are in the original images' pixels.
 
         Returns:
             One InstanceData an image, as in :class:`Mono3DDetector`, by

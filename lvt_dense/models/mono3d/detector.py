@@ -2,6 +2,7 @@
 
 from mmdet.models.detectors import SingleStageDetector
 from mmdet.structures import SampleList
+from mmengine.structures import InstanceData
 from torch import Tensor
 
 from lvt_dense.registry import MODELS
@@ -14,7 +15,9 @@ class Mono3DDetector(SingleStageDetector):
     It reads ``gt_instances_3d`` of the data samples, and adds
     ``pred_instances_3d``: ``bboxes_3d`` (M, 7), ``scores_3d`` (M,),
     ``labels_3d`` (M,), ``bboxes`` (M, 4) as xyxy in pixels and ``alphas``
-    (M,). Boxes as in :mod:`lvt_dense.structures.boxes_3d`.
+    (M,). Boxes as in :mod:`lvt_dense.structures.boxes_3d`. Their 2D part is
+    in ``pred_instances`` too, under the names of MMDetection, for what only
+    knows those.
     """
 
     def predict(
@@ -23,7 +26,7 @@ class Mono3DDetector(SingleStageDetector):
         batch_data_samples: SampleList,
         rescale: bool = True,
     ) -> SampleList:
-        """Detects objects in (N, 3, H, W).
+        """Detect objects in (N, 3, H, W).
 
         With ``rescale`` the 2D boxes are those of the original images; 3D
         boxes have no need of it.
@@ -34,4 +37,9 @@ class Mono3DDetector(SingleStageDetector):
         )
         for sample, result in zip(batch_data_samples, results):
             sample.pred_instances_3d = result
+            sample.pred_instances = InstanceData(
+                bboxes=result.bboxes,
+                scores=result.scores_3d,
+                labels=result.labels_3d,
+            )
         return batch_data_samples

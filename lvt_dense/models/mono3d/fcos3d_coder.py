@@ -1,6 +1,6 @@
 """FCOS3D's representation of objects: from boxes to points and back.
 
-Every point of a pyramid may stand for one object, whose 3D centre projects
+Every point of a pyramid may stand for one object, whose 3D center projects
 close by. The point says by how much it is off, how far away the object is,
 how large, and seen at which angle.
 
@@ -26,9 +26,9 @@ from lvt_dense.structures import (
     yaw_to_alpha,
 )
 
-# Mean length, height, width in metres of pedestrian, cyclist and car.
+# Mean length, height, width in meters of pedestrian, cyclist and car.
 BASE_DIMS = ((0.8, 1.73, 0.6), (1.76, 1.73, 0.6), (3.9, 1.56, 1.6))
-# Mean and standard deviation of depths, in metres.
+# Mean and standard deviation of depths, in meters.
 DEPTH_MEAN, DEPTH_STD = 28.01, 16.32
 # Depth bins at 0, 10, .. 70 m.
 NUM_DEPTH_BINS, DEPTH_BIN_SIZE = 8, 10.0
@@ -36,7 +36,7 @@ NUM_DEPTH_BINS, DEPTH_BIN_SIZE = 8, 10.0
 _DIRECTION_OFFSET = math.pi / 4
 # Objects of a level: largest distance to a side of the 2D box, in strides.
 _REACH = 16
-# Points this close to a centre stand for it, in strides.
+# Points this close to a center stand for it, in strides.
 _RADIUS = 1.5
 
 
@@ -53,12 +53,12 @@ class Points(NamedTuple):
     """(P,) largest one, infinite on the last level."""
 
     def pick(self, index: Tensor) -> 'Points':
-        """The points under M indices."""
+        """Return the points under M indices."""
         return Points(*(column[index] for column in self))
 
     @property
     def reach(self) -> Tensor:
-        """(P,) finite scale in pixels of the level's objects."""
+        """Finite scale (P,) in pixels of the level's objects."""
         return _REACH * self.stride
 
 
@@ -68,13 +68,13 @@ class PointTargets(NamedTuple):
     label: Tensor
     """(M,) class."""
     centerness: Tensor
-    """(M,) 1 at the projected centre, falling with the distance."""
+    """(M,) 1 at the projected center, falling with the distance."""
     offset: Tensor
-    """(M, 2) from the projected centre to the point, in strides."""
+    """(M, 2) from the projected center to the point, in strides."""
     depth: Tensor
-    """(M,) in metres."""
+    """(M,) in meters."""
     dim: Tensor
-    """(M, 3) length, height, width in metres."""
+    """(M, 3) length, height, width in meters."""
     alpha: Tensor
     """(M,) observation angle in radians."""
     direction: Tensor
@@ -90,7 +90,13 @@ class PointTargets(NamedTuple):
 def make_points(
     shapes: Sequence[Sequence[int]], strides: Sequence[int], like: Tensor
 ) -> Points:
-    """The points of levels of height and width ``shapes``, row by row."""
+    """Make the points of all levels, row by row.
+
+    Args:
+        shapes: Height and width of every level, in cells.
+        strides: Pixels per cell of every level.
+        like: Tensor whose type and device the points get.
+    """
     levels: list[tuple[Tensor, ...]] = []
     for i, ((height, width), stride) in enumerate(zip(shapes, strides)):
         y, x = torch.meshgrid(
@@ -108,15 +114,15 @@ def make_points(
 
 
 def assign_points(points: Points, gt: InstanceData, cam2img: Tensor) -> Tensor:
-    """The object (P,) that every point stands for, -1 for none.
+    """Assign to every point (P,) the object it stands for, -1 for none.
 
-    A point stands for the object whose projected 3D centre is nearest,
+    A point stands for the object whose projected 3D center is nearest,
     among those no farther than 1.5 strides in x and y and of an extent that
     is the level's: the largest distance from the point to a side of the 2D
     box.
 
     Args:
-        points: of the image.
+        points: Points of the image.
         gt: ``bboxes_3d`` (M, 7) and ``bboxes`` (M, 4) as xyxy in pixels.
         cam2img: (4, 4).
     """
@@ -139,11 +145,11 @@ def assign_points(points: Points, gt: InstanceData, cam2img: Tensor) -> Tensor:
 def encode_points(
     points: Points, gt: InstanceData, index: Tensor, cam2img: Tensor
 ) -> PointTargets:
-    """Targets of positive points.
+    """Compute the targets of positive points.
 
     Args:
-        points: the M positive ones.
-        gt: the objects of their image.
+        points: The M positive ones.
+        gt: Objects of their image.
         index: (M,) object of every point.
         cam2img: (4, 4).
     """
@@ -174,27 +180,27 @@ def encode_points(
 
 
 def encode_direction(alpha: Tensor) -> Tensor:
-    """0 for angles in [pi/4, 5 pi/4), 1 for the others."""
+    """Return 0 for angles in [pi/4, 5 pi/4), 1 for the others."""
     turned = torch.remainder(alpha - _DIRECTION_OFFSET, 2 * math.pi)
     return (turned >= math.pi).long()
 
 
 def decode_alpha(angle: Tensor, direction: Tensor) -> Tensor:
-    """Observation angles in [-pi, pi) from angles known up to half turns."""
+    """Compute angles in [-pi, pi) from angles known up to half turns."""
     turned = torch.remainder(angle - _DIRECTION_OFFSET, math.pi)
     return wrap_angle(turned + _DIRECTION_OFFSET + math.pi * direction)
 
 
 def fuse_depth(direct: Tensor, bin_logits: Tensor, balance: Tensor) -> Tensor:
-    """PGD's fusion of a regressed depth and an expected one.
+    """Fuse a regressed depth with an expected one, as PGD does.
 
     Args:
-        direct: (N, 1, H, W) in metres.
+        direct: (N, 1, H, W) in meters.
         bin_logits: (N, 8, H, W).
-        balance: logit of the share of the direct one.
+        balance: Logit of the share of the direct one.
 
     Returns:
-        (N, 1, H, W) in metres.
+        (N, 1, H, W) in meters.
     """
     places = torch.arange(NUM_DEPTH_BINS, device=direct.device)
     places = (places * DEPTH_BIN_SIZE).to(direct)[:, None, None]
@@ -211,7 +217,7 @@ def decode_boxes(
     alpha: Tensor,
     cam2img: Tensor,
 ) -> Tensor:
-    """3D boxes (M, 7) that M points stand for.
+    """Compute the 3D boxes (M, 7) that M points stand for.
 
     Args:
         points: M of them.
@@ -223,13 +229,13 @@ def decode_boxes(
     """
     center = points.xy - offset * points.stride[:, None]
     xyz = unproject_points(torch.cat((center, depth[:, None]), 1), cam2img)
-    # From the centre of the volume to the centre of the bottom face.
+    # From the center of the volume to the center of the bottom face.
     lift = torch.nn.functional.pad(dim[:, 1:2] / 2, (1, 1))
     yaw = alpha_to_yaw(alpha, center[:, 0], cam2img)
     return torch.cat((xyz + lift, dim, yaw[:, None]), 1)
 
 
 def decode_boxes_2d(points: Points, sides: Tensor) -> Tensor:
-    """2D boxes (M, 4) as xyxy in pixels from distances (M, 4) in strides."""
+    """Compute 2D boxes (M, 4) as xyxy from distances in strides."""
     sides = sides * points.stride[:, None]
     return torch.cat((points.xy - sides[:, :2], points.xy + sides[:, 2:]), 1)

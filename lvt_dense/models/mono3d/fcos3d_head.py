@@ -13,6 +13,7 @@ from mmdet.structures import SampleList
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from lvt_dense.errors import UserError
 from lvt_dense.registry import MODELS
 from lvt_dense.structures import box2d_from_boxes3d, boxes_to_bev
 
@@ -46,12 +47,12 @@ _BRANCHES = dict(
     box2d=dict(box2d=4),
 )
 _SCALED = ('offset', 'direct', 'dim', 'keypoints', 'box2d')
-# What every point of a fresh head says of every class.
+# Probability of every class at every point of a fresh head.
 _PRIOR = 0.01
 # Distances to the sides of 2D boxes start here, in strides: at 0 the ReLU
 # would leave half of them without a gradient.
 _FIRST_SIDE = 4.0
-# Where smooth L1 turns linear: for most, and for depth in metres.
+# Where smooth L1 turns linear: for most, and for depth in meters.
 _BETA, _DEPTH_BETA = 1 / 9, 3.0
 
 
@@ -69,27 +70,34 @@ class FCOS3DTargets(NamedTuple):
 
 @MODELS.register_module()
 class FCOS3DHead(Mono3DHead):
-    """Predicts 3D boxes at every point of an FPN, anchor-free.
+    """Predict 3D boxes at every point of an FPN, anchor-free.
 
     Two towers of convolutions, for classes and for the rest; from the latter
-    one more convolution each for centre-ness, offset, depth, size, angle,
+    one more convolution each for center-ness, offset, depth, size, angle,
     keypoints and 2D box. The weights are shared by the levels, save one
     scale each.
 
     Args:
-        in_channels: of the levels.
-        num_classes: classes of objects.
-        feat_channels: width of the towers, a multiple of 32.
-        stacked_convs: depth of the towers.
-        strides: pixels of the image per cell, for every level.
-        base_dims: mean length, height and width of every class in metres,
-            which sizes are predicted relative to.
-        train_cfg: which objects to learn from, see
-            :func:`~lvt_dense.models.mono3d.instances.select_objects`.
-        test_cfg: the best ``nms_pre`` points of a level with a score of
+        in_channels: Channels of the levels.
+        num_classes: Number of classes of objects.
+        feat_channels: Width of the towers, a multiple of 32.
+        stacked_convs: Depth of the towers.
+        strides: Pixels of the image per cell, for every level.
+        base_dims: Mean length, height and width of every class in meters,
+            which sizes are predicted relative to. By default those of
+            KITTI's Pedestrian, Cyclist and Car; other classes need their
+            own, such as
+            :attr:`lvt_dense.datasets.kitti.folder.KittiFolder.mean_sizes`.
+        train_cfg: Limits of the objects to learn from, see
+            :class:`Mono3DHead`.
+        test_cfg: The best ``nms_pre`` points of a level with a score of
             ``score_thr`` or more go into the suppression of boxes that
             overlap by more than ``nms_thr`` as seen from above; the best
             ``max_per_img`` are kept.
+        init_cfg: As in MMEngine.
+
+    Raises:
+        UserError: There is not one size for each class.
     """
 
     def __init__(
@@ -99,15 +107,15 @@ class FCOS3DHead(Mono3DHead):
         feat_channels: int = 64,
         stacked_convs: int = 2,
         strides: Sequence[int] = (4, 8, 16, 32),
-        base_dims: Sequence[Sequence[float]] = BASE_DIMS,
+        base_dims: Sequence[Sequence[float]] | None = None,
         train_cfg: dict | None = None,
         test_cfg: dict | None = None,
         init_cfg: dict | None = dict(type='Normal', layer='Conv2d', std=0.01),
     ) -> None:
-        super().__init__(train_cfg, test_cfg, init_cfg)
-        self.num_classes = num_classes
+        super().__init__(num_classes, train_cfg, test_cfg, init_cfg)
         self.strides = tuple(strides)
-        self.register_buffer('base_dims', torch.tensor(base_dims), False)
+        sizes = torch.tensor(_check_base_dims(base_dims, num_classes))
+        self.register_buffer('base_dims', sizes, False)
         self.loss_cls = FocalLoss(use_sigmoid=True, gamma=2.0, alpha=0.25)
         self.loss_consistency = GIoULoss(reduction='sum')
 
@@ -141,21 +149,25 @@ class FCOS3DHead(Mono3DHead):
         self.depth_balance = nn.Parameter(torch.zeros(()))
 
     def init_weights(self) -> None:
+        """Set the prior of the classes and the first sides of boxes."""
         super().init_weights()
         prior = -math.log((1 - _PRIOR) / _PRIOR)
         nn.init.constant_(self.cls[-1].bias, prior)
         nn.init.constant_(self.branches['box2d'][-1].bias, _FIRST_SIDE)
 
     def forward(self, features: Sequence[Tensor]) -> list[dict[str, Tensor]]:
-        """Runs the head on every level.
+        """Run the head on every level.
+
+        Args:
+            features: Levels (N, C, H, W), one for each stride.
 
         Returns:
             Maps (N, channels, H, W) in float32, for every level:
 
             - ``cls``: logits of the classes; ``centerness``: a logit.
-            - ``offset``: (x, y) from the projected centre to the point, in
+            - ``offset``: (x, y) from the projected center to the point, in
               strides.
-            - ``depth``: metres; ``depth_log_weight``: its uncertainty.
+            - ``depth``: meters; ``depth_log_weight``: its uncertainty.
             - ``dim``: length, height, width relative to the class's.
             - ``angle``: observation angle, up to half turns;
               ``direction``: logits of the two half turns.
@@ -191,7 +203,7 @@ class FCOS3DHead(Mono3DHead):
     def loss(
         self, features: Sequence[Tensor], batch_data_samples: SampleList
     ) -> dict[str, Tensor]:
-        """Losses of a batch, see :meth:`loss_by_maps`."""
+        """Compute the losses of a batch, see :meth:`loss_by_maps`."""
         gts, metas = self.objects_to_learn(batch_data_samples)
         return self.loss_by_maps(self(features), gts, metas)
 
@@ -201,14 +213,14 @@ class FCOS3DHead(Mono3DHead):
         gts: Sequence[InstanceData],
         metas: Sequence[dict],
     ) -> dict[str, Tensor]:
-        """Losses between maps and objects, weighted as PGD does on KITTI.
+        """Compare maps with objects, weighted as PGD does on KITTI.
 
         Depth is judged together with its uncertainty, so its loss may be
         negative. Without objects every loss but the classes' is 0.
 
         Args:
-            levels: see :meth:`forward`.
-            gts: the objects to learn from, of every image.
+            levels: See :meth:`forward`.
+            gts: Objects to learn from, of every image.
             metas: ``cam2img`` and ``img_shape`` of every image.
         """
         points, flat = self._flatten(levels)
@@ -237,7 +249,7 @@ class FCOS3DHead(Mono3DHead):
     def _box_losses(
         self, pred: dict[str, Tensor], target: PointTargets
     ) -> dict[str, Tensor]:
-        """Losses of M positive points that compare a value with a target."""
+        """Compare the values of M positive points with targets."""
         count = max(len(target.label), 1)
         angle = pred['angle'].squeeze(1)
         # sin(a - b), as two terms; the half turn is left to the direction.
@@ -283,7 +295,7 @@ class FCOS3DHead(Mono3DHead):
         cameras: Tensor,
         image_shape: Tensor,
     ) -> Tensor:
-        """1 - GIoU of the 2D boxes and the projected 3D boxes."""
+        """Compute 1 - GIoU of the 2D boxes and the projected 3D boxes."""
         boxes = decode_boxes(
             points,
             pred['offset'],
@@ -307,9 +319,9 @@ class FCOS3DHead(Mono3DHead):
         metas: Sequence[dict],
         rescale: bool,
     ) -> list[InstanceData]:
-        """Decodes maps, see :meth:`Mono3DHead.predict_by_maps`.
+        """Decode maps, see :meth:`Mono3DHead.predict_by_maps`.
 
-        The score is class times centre-ness.
+        The score is class times center-ness.
         """
         points, flat = self._flatten(maps)
         scores, labels = flat['cls'].sigmoid().max(-1)
@@ -401,7 +413,7 @@ class FCOS3DHead(Mono3DHead):
         )
 
     def _candidates(self, points: Points, scores: Tensor) -> Tensor:
-        """Indices of the best points of every level."""
+        """Return the indices of the best points of every level."""
         threshold = self.test_cfg.get('score_thr', 0.001)
         limit = self.test_cfg.get('nms_pre', 100)
         kept = []
@@ -414,7 +426,7 @@ class FCOS3DHead(Mono3DHead):
         return torch.cat(kept)
 
     def _suppress(self, found: InstanceData) -> Tensor:
-        """Indices of what is left, by falling score."""
+        """Return the indices of what is left, by falling score."""
         if len(found) == 0:
             return found.labels_3d
         bev = boxes_to_bev(found.bboxes_3d).float()
@@ -430,7 +442,7 @@ class FCOS3DHead(Mono3DHead):
     def _flatten(
         self, levels: Sequence[dict[str, Tensor]]
     ) -> tuple[Points, dict[str, Tensor]]:
-        """Points of all levels, and their values (N, P, channels)."""
+        """Return the points of all levels, and values (N, P, channels)."""
         shapes = [maps['cls'].shape[-2:] for maps in levels]
         points = make_points(shapes, self.strides, levels[0]['cls'])
         flat = {
@@ -467,3 +479,23 @@ class FCOS3DHead(Mono3DHead):
         return FCOS3DTargets(
             labels, torch.cat(images), torch.cat(indices), positives
         )
+
+
+def _check_base_dims(
+    base_dims: Sequence[Sequence[float]] | None, num_classes: int
+) -> Sequence[Sequence[float]]:
+    sizes = BASE_DIMS if base_dims is None else base_dims
+    if len(sizes) == num_classes and all(
+        len(size) == 3 and min(size) > 0 for size in sizes
+    ):
+        return sizes
+    given = (
+        "the sizes of KITTI's Pedestrian, Cyclist and Car"
+        if base_dims is None
+        else f'base_dims={[list(size) for size in base_dims]}'
+    )
+    raise UserError(
+        f'FCOS3DHead has num_classes={num_classes}, but {given}; set '
+        'model.bbox_head.base_dims to the mean (length, height, width) in '
+        'meters of each class'
+    )

@@ -13,36 +13,36 @@ from torch import Tensor
 
 
 def mean_l1(pred: Tensor, target: Tensor) -> Tensor:
-    """Mean absolute difference of two tensors of one shape; 0 if empty."""
+    """Average the absolute difference of two tensors; 0 if empty."""
     return (pred - target).abs().sum() / max(pred.numel(), 1)
 
 
 def row_smooth_l1(pred: Tensor, target: Tensor, beta: float) -> Tensor:
-    """Smooth L1, summed over columns and averaged over rows; 0 if empty.
+    """Sum smooth L1 over columns and average it over rows; 0 if empty.
 
     Args:
         pred: (M, ...).
         target: (M, ...).
-        beta: where the loss turns from quadratic to linear.
+        beta: Where the loss turns from quadratic to linear.
     """
     total = smooth_l1_loss(pred, target, beta=beta, reduction='sum')
     return total / max(len(pred), 1)
 
 
 def masked_l1(pred: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-    """Mean absolute difference where the mask is set; 0 if nowhere.
+    """Average the absolute difference where a mask is set; 0 if nowhere.
 
     Args:
         pred: (...).
         target: (...); may be anything, even inf, where the mask is not set.
-        mask: bool, broadcast to (...).
+        mask: Bool, broadcast to (...).
     """
     mask = mask.expand_as(pred)
     return mean_l1(pred[mask], target[mask])
 
 
 def dimension_aware_l1(pred: Tensor, target: Tensor) -> Tensor:
-    """L1 in which an error counts relative to the size it is made on.
+    """Compute L1 with errors relative to the size they are made on.
 
     Every difference is divided by the predicted size (as a constant), and
     the sum rescaled to the value of the plain L1: MonoDLE (Ma et al., CVPR
@@ -50,7 +50,7 @@ def dimension_aware_l1(pred: Tensor, target: Tensor) -> Tensor:
     0.1 m; a negative one would turn the gradient round.
 
     Args:
-        pred: (M, 3) length, height, width in metres.
+        pred: (M, 3) length, height, width in meters.
         target: (M, 3).
     """
     relative = (pred - target).abs() / pred.detach().clamp(min=0.1)
@@ -62,15 +62,15 @@ def dimension_aware_l1(pred: Tensor, target: Tensor) -> Tensor:
 def laplacian_depth_loss(
     depth: Tensor, log_sigma: Tensor, target: Tensor
 ) -> Tensor:
-    """Negative log-likelihood of depths under a Laplace distribution.
+    """Compute the negative log-likelihood of depths, as Laplacians.
 
     ``sqrt(2) / sigma * |depth - target| + log(sigma)``: MonoPair (Chen et
     al., CVPR 2020). May be negative.
 
     Args:
-        depth: (M,) in metres.
-        log_sigma: (M,) log of the standard deviation in metres.
-        target: (M,) in metres.
+        depth: (M,) in meters.
+        log_sigma: (M,) log of the standard deviation in meters.
+        target: (M,) in meters.
     """
     error = (depth - target).abs()
     nll = math.sqrt(2) * torch.exp(-log_sigma) * error + log_sigma
@@ -80,7 +80,7 @@ def laplacian_depth_loss(
 def uncertain_smooth_l1(
     pred: Tensor, target: Tensor, log_weight: Tensor, beta: float
 ) -> Tensor:
-    """Smooth L1 with a predicted uncertainty per object.
+    """Compute smooth L1 with a predicted uncertainty per object.
 
     ``exp(-log_weight) * smooth_l1(pred, target) + log_weight``: PGD (Wang et
     al., CoRL 2021). May be negative.
@@ -89,7 +89,7 @@ def uncertain_smooth_l1(
         pred: (M,).
         target: (M,).
         log_weight: (M,).
-        beta: where the loss turns from quadratic to linear.
+        beta: Where the loss turns from quadratic to linear.
     """
     error = smooth_l1_loss(pred, target, beta=beta, reduction='none')
     loss = torch.exp(-log_weight) * error + log_weight

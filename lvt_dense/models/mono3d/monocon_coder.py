@@ -1,9 +1,9 @@
 """MonoCon's representation of objects: from boxes to cells and back.
 
 One map of stride 4 carries everything. An object lives in the cell that
-holds the centre of its **2D** box; from there the map says where the centre
+holds the center of its **2D** box; from there the map says where the center
 of the 3D box projects to, how far away it is, how large, and seen at which
-angle. Lengths in the image count in cells, lengths in space in metres.
+angle. Lengths in the image count in cells, lengths in space in meters.
 
 Liu, Xue and Wu, "Learning Auxiliary Monocular Contexts Helps Monocular 3D
 Object Detection", AAAI 2022.
@@ -41,29 +41,29 @@ class EncodedObjects(NamedTuple):
     """What the maps should say about M objects."""
 
     cell: Tensor
-    """(M, 2) integer column and row of the centre of the 2D box."""
+    """(M, 2) integer column and row of the center of the 2D box."""
     offset: Tensor
-    """(M, 2) from the cell's corner to that centre, in [0, 1)."""
+    """(M, 2) from the cell's corner to that center, in [0, 1)."""
     wh: Tensor
     """(M, 2) width and height of the 2D box, in cells."""
     keypoints: Tensor
-    """(M, 9, 2) from the cell to the 8 corners and the centre, in cells."""
+    """(M, 9, 2) from the cell to the 8 corners and the center, in cells."""
     keypoint_valid: Tensor
     """(M, 9) whether the keypoint lies in front of the camera."""
     dim: Tensor
-    """(M, 3) length, height, width in metres."""
+    """(M, 3) length, height, width in meters."""
     depth: Tensor
-    """(M,) depth of the centre in metres."""
+    """(M,) depth of the center in meters."""
     angle_bin: Tensor
     """(M,) which of the 12 bins holds the observation angle."""
     angle_residual: Tensor
-    """(M,) from the bin's centre, in radians."""
+    """(M,) from the bin's center, in radians."""
 
 
 def encode_alpha(alpha: Tensor) -> tuple[Tensor, Tensor]:
-    """Bins 0..11 of angles in radians, and residuals to their centres.
+    """Return the bins 0..11 of angles, and residuals to their centers.
 
-    Bin k is centred at k * 30 degrees.
+    Bin k is centered at k * 30 degrees.
     """
     turned = torch.remainder(alpha + _BIN_SIZE / 2, 2 * math.pi)
     # A tiny negative angle makes remainder round up to the modulus.
@@ -72,7 +72,12 @@ def encode_alpha(alpha: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def decode_alpha(logits: Tensor, residuals: Tensor) -> Tensor:
-    """Angles (...) in [-pi, pi) from two (..., 12)."""
+    """Compute angles (...) in [-pi, pi) from logits and residuals.
+
+    Args:
+        logits: (..., 12) of the bins.
+        residuals: (..., 12) in radians.
+    """
     bins = logits.argmax(-1, keepdim=True)
     residual = residuals.gather(-1, bins)
     return wrap_angle(bins * _BIN_SIZE + residual).squeeze(-1)
@@ -81,12 +86,12 @@ def decode_alpha(logits: Tensor, residuals: Tensor) -> Tensor:
 def encode_objects(
     gt: InstanceData, cam2img: Tensor, stride: int
 ) -> EncodedObjects:
-    """Encodes the objects of one image.
+    """Encode the objects of one image.
 
     Args:
         gt: ``bboxes_3d`` (M, 7) and ``bboxes`` (M, 4) as xyxy in pixels.
         cam2img: (4, 4).
-        stride: pixels per cell.
+        stride: Pixels per cell.
     """
     boxes, boxes_2d = gt.bboxes_3d, gt.bboxes / stride
     center_2d = (boxes_2d[:, :2] + boxes_2d[:, 2:]) / 2
@@ -112,17 +117,17 @@ def encode_objects(
 def decode_maps(
     maps: dict[str, Tensor], cam2img: Tensor, stride: int, topk: int
 ) -> dict[str, Tensor]:
-    """Decodes the K highest peaks of every image.
+    """Decode the K highest peaks of every image.
 
     Args:
-        maps: the head's output, see :meth:`MonoConHead.forward`.
+        maps: The head's output, see :meth:`MonoConHead.forward`.
         cam2img: (N, 4, 4).
-        stride: pixels per cell.
-        topk: K.
+        stride: Pixels per cell.
+        topk: Number K.
 
     Returns:
         By name: ``scores_3d`` (N, K), the height of the peak divided by the
-        standard deviation of the depth in metres, so possibly above 1;
+        standard deviation of the depth in meters, so possibly above 1;
         ``labels_3d`` (N, K); ``bboxes_3d`` (N, K, 7); ``bboxes`` (N, K, 4)
         as xyxy in pixels of the network's image; ``alphas`` (N, K).
     """
@@ -143,7 +148,7 @@ def decode_maps(
     dim = at_peaks('dim').clamp(min=0.01)
     alpha = decode_alpha(*at_peaks('angle').chunk(2, -1))
     yaw = alpha_to_yaw(alpha, center[..., 0], camera)
-    # From the centre of the volume to the centre of the bottom face.
+    # From the center of the volume to the center of the bottom face.
     xyz[..., 1] += dim[..., 1] / 2
     center_2d, half = (
         cell + at_peaks('offset'),

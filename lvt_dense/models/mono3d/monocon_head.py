@@ -36,29 +36,30 @@ _BRANCHES = dict(
 # Contexts that only training profits from.
 _AUXILIARY = dict(keypoint_heatmap=NUM_KEYPOINTS, keypoint_offset=2)
 _HEATMAPS = ('heatmap', 'keypoint_heatmap')
-# What every cell of a fresh heatmap says.
+# Probability in every cell of a fresh heatmap.
 _PRIOR = 0.1
 
 
 @MODELS.register_module()
 class MonoConHead(Mono3DHead):
-    """Predicts 3D boxes from one map, with auxiliary contexts in training.
+    """Predict 3D boxes from one map, with auxiliary contexts in training.
 
     Every branch is a 3x3 convolution, a normalization, a ReLU and a 1x1
     convolution. The branches that serve training alone, the heatmaps and
     sub-cell offsets of the 9 keypoints, are not run in prediction.
 
     Args:
-        in_channels: of the map.
-        num_classes: classes of objects.
-        feat_channels: width of the branches.
-        stride: pixels of the image per cell of the map.
-        norm_cfg: normalization in the branches: attentive, or ``dict(
+        in_channels: Channels of the map.
+        num_classes: Number of classes of objects.
+        feat_channels: Width of the branches.
+        stride: Pixels of the image per cell of the map.
+        norm_cfg: Normalization in the branches: attentive, or ``dict(
             type='BN')`` for the ordinary one.
-        train_cfg: which objects to learn from, see
-            :func:`~lvt_dense.models.mono3d.instances.select_objects`.
+        train_cfg: Limits of the objects to learn from, see
+            :class:`Mono3DHead`.
         test_cfg: ``topk`` peaks are decoded, those with a score of
             ``score_thr`` or more kept.
+        init_cfg: As in MMEngine.
     """
 
     def __init__(
@@ -72,8 +73,7 @@ class MonoConHead(Mono3DHead):
         test_cfg: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
-        super().__init__(train_cfg, test_cfg, init_cfg)
-        self.num_classes = num_classes
+        super().__init__(num_classes, train_cfg, test_cfg, init_cfg)
         self.stride = stride
         self.loss_heatmap = GaussianFocalLoss(alpha=2.0, gamma=4.0)
         branches = dict(heatmap=num_classes, **_BRANCHES, **_AUXILIARY)
@@ -94,6 +94,7 @@ class MonoConHead(Mono3DHead):
         )
 
     def init_weights(self) -> None:
+        """Set the prior of the heatmaps, and small weights elsewhere."""
         super().init_weights()
         for name, branch in self.branches.items():
             if name in _HEATMAPS:
@@ -107,24 +108,24 @@ class MonoConHead(Mono3DHead):
     def forward(
         self, features: Sequence[Tensor], auxiliary: bool = False
     ) -> dict[str, Tensor]:
-        """Runs the branches on ((N, C, H, W),).
+        """Run the branches on ((N, C, H, W),).
 
         Args:
-            features: the neck's output, one map.
-            auxiliary: also run the branches that serve training alone.
+            features: The neck's output, one map.
+            auxiliary: Whether to run those too that serve training alone.
 
         Returns:
             Maps (N, channels, H, W) in float32. Distances in the image
             count in cells:
 
-            - ``heatmap``: probabilities of centres of 2D boxes, one channel
+            - ``heatmap``: probabilities of centers of 2D boxes, one channel
               a class.
-            - ``offset`` (x, y) from a cell to the centre of the 2D box and
+            - ``offset`` (x, y) from a cell to the center of the 2D box and
               ``wh`` (width, height) of that box.
             - ``keypoints``: (x, y) from the cell to the 8 corners and the
-              centre of the 3D box.
-            - ``dim``: length, height, width in metres.
-            - ``depth``: metres, and log of their standard deviation.
+              center of the 3D box.
+            - ``dim``: length, height, width in meters.
+            - ``depth``: meters, and log of their standard deviation.
             - ``angle``: logits of the 12 bins, then their residuals.
             - ``keypoint_heatmap``, one channel a keypoint, and
               ``keypoint_offset``, if auxiliary.
@@ -146,7 +147,7 @@ class MonoConHead(Mono3DHead):
     def loss(
         self, features: Sequence[Tensor], batch_data_samples: SampleList
     ) -> dict[str, Tensor]:
-        """Losses of a batch, see :meth:`loss_by_maps`."""
+        """Compute the losses of a batch, see :meth:`loss_by_maps`."""
         maps = self(features, auxiliary=True)
         gts, metas = self.objects_to_learn(batch_data_samples)
         targets = build_targets(
@@ -161,7 +162,7 @@ class MonoConHead(Mono3DHead):
     def loss_by_maps(
         self, maps: dict[str, Tensor], targets: MonoConTargets
     ) -> dict[str, Tensor]:
-        """Losses between maps and targets, weighted as published.
+        """Compare maps with targets, weighted as published.
 
         Depth is judged as a Laplace distribution, so its loss may be
         negative. Without objects every loss but the heatmaps' is 0.
@@ -215,7 +216,7 @@ class MonoConHead(Mono3DHead):
     def predict_by_maps(
         self, maps: dict[str, Tensor], metas: Sequence[dict], rescale: bool
     ) -> list[InstanceData]:
-        """Decodes maps, see :meth:`Mono3DHead.predict_by_maps`."""
+        """Decode maps, see :meth:`Mono3DHead.predict_by_maps`."""
         decoded = decode_maps(
             maps,
             stack_cameras(metas, maps['depth']),
@@ -233,5 +234,5 @@ class MonoConHead(Mono3DHead):
 
 
 def _pick(maps: Tensor, image: Tensor, cell: Tensor) -> Tensor:
-    """Values (M, C) of maps (N, C, H, W) at cells (M, 2) of images (M,)."""
+    """Pick (M, C) from maps (N, C, H, W) at cells (M, 2) of images (M,)."""
     return maps[image, :, cell[:, 1], cell[:, 0]]

@@ -39,15 +39,15 @@ def build_targets(
     stride: int,
     num_classes: int,
 ) -> MonoConTargets:
-    """Targets of a batch.
+    """Compute the targets of a batch.
 
     Args:
-        gts: the objects to learn from of every image (see
-            :func:`.instances.select_objects`), with ``labels_3d`` besides.
+        gts: Objects to learn from of every image: ``bboxes_3d``,
+            ``bboxes`` and ``labels_3d``.
         cam2img: (N, 4, 4).
         map_shape: H and W of the head's maps.
-        stride: pixels per cell.
-        num_classes: channels of the centre heatmap.
+        stride: Pixels per cell.
+        num_classes: Channels of the center heatmap.
     """
     parts = [encode_objects(gt, p2, stride) for gt, p2 in zip(gts, cam2img)]
     image = torch.cat(
@@ -93,14 +93,14 @@ def draw_gaussians(
     cell: Tensor,
     radius: Tensor,
 ) -> Tensor:
-    """Draws M Gaussians, the larger value winning where they meet.
+    """Draw M Gaussians, the larger value winning where they meet.
 
     Each is 1 at its cell, has a standard deviation of (2 * radius + 1) / 6
     and is cut off beyond the radius in either direction.
 
     Args:
-        size: images N, height H and width W of the maps.
-        channels: C.
+        size: Images N, height H and width W of the maps.
+        channels: Number C of channels.
         image: (M,) integer in [0, N).
         channel: (M,) integer in [0, C).
         cell: (M, 2) column and row, integer-valued.

@@ -46,7 +46,7 @@ _MIN_AREA = 24
 
 
 def coco_categories() -> list[dict]:
-    """COCO's 80 categories with their ids of 1 to 90."""
+    """Return COCO's 80 categories with their ids of 1 to 90."""
     categories, number = [], 0
     for group, names in _CATEGORIES:
         for name in names.split(','):
@@ -59,7 +59,7 @@ def coco_categories() -> list[dict]:
 
 
 def encode_mask(mask: np.ndarray) -> dict:
-    """A (H, W) mask as COCO's uncompressed run lengths, column by column."""
+    """Encode a mask (H, W) as COCO's uncompressed run lengths."""
     flat = np.concatenate([[False], mask.T.ravel().astype(bool)])
     changes = np.flatnonzero(flat[1:] != flat[:-1])
     counts = np.diff(changes, prepend=0, append=mask.size)
@@ -80,7 +80,7 @@ def _annotation(frame: Frame, user: RoadUser, image_id: int) -> dict:
 
 
 def _instances(images: list[dict], annotations: list[dict]) -> dict:
-    """The content of an annotation file."""
+    """Return the content of an annotation file."""
     return dict(
         info=dict(description='Rendered road scenes', year=2017),
         licenses=[],
@@ -99,7 +99,7 @@ def write_coco(
     overwrite: bool = False,
     progress: bool = False,
 ) -> Path:
-    """Writes train2017, val2017 and annotations/instances_*2017.json.
+    """Write train2017, val2017 and annotations/instances_*2017.json.
 
     Pedestrians are 'person', cars 'car'. A cyclist is one 'bicycle', whose
     box and mask take in the rider: the rider is no 'person' of their own.
@@ -107,18 +107,18 @@ def write_coco(
 
     Args:
         out_dir: Folder of the data set; must be new or empty.
-        num_images (int): Number of images, train and val together.
-        seed (int): Selects the series of scenes.
-        size (tuple): Width and height in pixels.
-        val_fraction (float): Share of val, in [0, 1).
-        overwrite (bool): Replace an older data set of this kind.
-        progress (bool): Show a progress bar.
+        num_images: Number of images, train and val together.
+        seed: Selects the series of scenes.
+        size: Width and height in pixels.
+        val_fraction: Share of val, in [0, 1).
+        overwrite: Replace an older data set of this kind.
+        progress: Show a progress bar.
 
     Returns:
-        Path: ``out_dir``.
+        ``out_dir``.
 
     Raises:
-        UserError: if an argument or the folder cannot be used.
+        UserError: An argument or the folder cannot be used.
     """
     series = Series(num_images, seed, size, val_fraction)
     with staged(out_dir, 'coco', series, overwrite) as work:

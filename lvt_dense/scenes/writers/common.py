@@ -28,15 +28,15 @@ class Series:
     """A series of frames and its division into train and val.
 
     Args:
-        num_images (int): Number of frames, at least 1.
-        seed (int): Selects the series, at least 0.
-        size (tuple): Width and height in pixels.
-        val_fraction (float): Share of val, in [0, 1). Which part a frame
+        num_images: Number of frames, at least 1.
+        seed: Selects the series, at least 0.
+        size: Width and height in pixels.
+        val_fraction: Share of val, in [0, 1). Which part a frame
             belongs to depends on its index alone, not on ``num_images``; the
             first frame is val unless the share is 0.
 
     Raises:
-        UserError: if an argument is out of range.
+        UserError: An argument is out of range.
     """
 
     num_images: int
@@ -62,13 +62,13 @@ class Series:
         Camera.for_size(*self.size)
 
     def part(self, index: int) -> str:
-        """'train' or 'val'."""
+        """Return 'train' or 'val'."""
         return 'val' if self._before(index + 1) > self._before(index) else (
             'train'
         )  # fmt: skip
 
     def val_rank(self, index: int) -> int:
-        """Number of val frames before frame ``index``."""
+        """Count the val frames before frame ``index``."""
         return self._before(index)
 
     def _before(self, index: int) -> int:
@@ -77,7 +77,7 @@ class Series:
     def frames(
         self, profile: Profile, progress: bool
     ) -> Iterator[tuple[int, Frame]]:
-        """Renders the frames one after another, with their index."""
+        """Render the frames one after another, with their index."""
         camera = Camera.for_size(*self.size)
         indices = range(self.num_images)
         for index in tqdm(indices, 'Render', disable=not progress):
@@ -88,20 +88,20 @@ class Series:
 def staged(
     out_dir: str | os.PathLike, form: str, series: Series, overwrite: bool
 ) -> Iterator[Path]:
-    """A folder beside ``out_dir`` that takes its name once it is complete.
+    """Make a folder that takes the name ``out_dir`` once it is complete.
 
     Args:
         out_dir: Where the data set is to be.
-        form (str): Name of the layout, for the receipt.
-        series (Series): What is rendered, for the receipt.
-        overwrite (bool): Replace a data set that was written by this
+        form: Name of the layout, for the receipt.
+        series: What is rendered, for the receipt.
+        overwrite: Replace a data set that was written by this
             function. Folders with other content are never replaced.
 
     Yields:
-        Path: The folder to write to; it is removed if an error comes up.
+        The folder to write to; it is removed if an error comes up.
 
     Raises:
-        UserError: if ``out_dir`` is taken or cannot be written.
+        UserError: ``out_dir`` is taken or cannot be written.
     """
     target = Path(out_dir).absolute()
     _check_free(target, overwrite)
@@ -148,7 +148,7 @@ def _swap_in(work: Path, target: Path) -> None:
 
 
 def save_image(path: Path, image: np.ndarray) -> None:
-    """Writes a BGR or single-channel image as its suffix says.
+    """Write a BGR or single-channel image as its suffix says.
 
     JPEG with quality 92; PNG with OpenCV's defaults, which are its fastest.
     """

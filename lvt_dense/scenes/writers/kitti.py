@@ -5,6 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
+from lvt_dense.datasets.kitti.labels import (
+    KittiObjects,
+    format_calib,
+    format_objects,
+)
+
 from ..camera import KITTI_P2, KITTI_SIZE, Camera
 from ..frame import Frame, RoadUser
 from ..layout import KITTI_PROFILE
@@ -12,22 +18,22 @@ from .common import Series, save_image, staged
 
 _TYPES = {'car': 'Car', 'pedestrian': 'Pedestrian', 'cyclist': 'Cyclist'}
 # Visible share below which a road user counts as partly, largely occluded,
-# and as too hidden to be labelled.
+# and as too hidden to be labeled.
 _PARTLY, _LARGELY, _HIDDEN = 0.85, 0.5, 0.1
-# Nor is one labelled that is lower than this, in pixels at full resolution,
+# Nor is one labeled that is lower than this, in pixels at full resolution,
 # or almost entirely outside the image.
 _MIN_HEIGHT = 14.0
 _MAX_TRUNCATION = 0.9
-# Offsets of the cameras 0, 1 and 3 along x against camera 0, in metres.
+# Offsets of the cameras 0, 1 and 3 along x against camera 0, in meters.
 _BASELINES = {'P0': 0.0, 'P1': -0.54, 'P3': -0.47}
 
 
 def occlusion_level(visible: float) -> int:
-    """KITTI's 0 (fully visible), 1 (partly) or 2 (largely occluded)."""
+    """Return KITTI's 0 (visible), 1 (partly) or 2 (largely occluded)."""
     return 0 if visible >= _PARTLY else 1 if visible >= _LARGELY else 2
 
 
-def _unlabelled(user: RoadUser, camera: Camera) -> bool:
+def _is_unlabeled(user: RoadUser, camera: Camera) -> bool:
     height = user.projected[3] - user.projected[1]
     scale = camera.P2[1, 1] / KITTI_P2[1, 1]
     return (
@@ -37,32 +43,30 @@ def _unlabelled(user: RoadUser, camera: Camera) -> bool:
     )
 
 
-def label_line(user: RoadUser, camera: Camera) -> str:
-    """The 15 fields of a label, or DontCare with the box that shows."""
-    if _unlabelled(user, camera):
-        # A pixel reaches half a pixel around its centre.
-        last = [camera.width - 1, camera.height - 1] * 2
-        box = ' '.join(f'{v:.2f}' for v in np.clip(user.box - 0.5, 0, last))
-        return f'DontCare -1 -1 -10 {box} -1 -1 -1 -1000 -1000 -1000 -10'
-    x, y, z, length, height, width, yaw = user.box3d
-    numbers = (user.alpha, *user.projected, height, width, length, x, y, z,
-               yaw)  # fmt: skip
-    return (
-        f'{_TYPES[user.kind]} {user.truncation:.2f} '
-        f'{occlusion_level(user.visible)} '
-        + ' '.join(f'{v:.2f}' for v in numbers)
+def label_objects(frame: Frame) -> KittiObjects:
+    """Label the road users of a frame: the nearest first, DontCare last."""
+    camera = frame.camera
+    users = list(reversed(frame.users))
+    hidden = [user for user in users if _is_unlabeled(user, camera)]
+    shown = [user for user in users if not _is_unlabeled(user, camera)]
+    # A pixel reaches half a pixel around its center.
+    last = np.array([camera.width - 1, camera.height - 1] * 2)
+    regions = [np.clip(user.box - 0.5, 0, last) for user in hidden]
+    labels = KittiObjects(
+        types=np.array([_TYPES[u.kind] for u in shown], dtype=np.str_),
+        truncated=np.array([u.truncation for u in shown]),
+        occluded=np.array([occlusion_level(u.visible) for u in shown]),
+        alphas=np.array([u.alpha for u in shown]),
+        bboxes=np.array([u.projected for u in shown]).reshape(-1, 4),
+        boxes_3d=np.array([u.box3d for u in shown]).reshape(-1, 7),
+        scores=np.ones(len(shown)),
     )
+    ignored = KittiObjects.dont_care(np.array(regions).reshape(-1, 4))
+    return KittiObjects.concatenate([labels, ignored])
 
 
-def label_text(frame: Frame) -> str:
-    """A label file: nearest road user first, DontCare last."""
-    lines = [label_line(u, frame.camera) for u in reversed(frame.users)]
-    lines.sort(key=lambda line: line.startswith('DontCare'))
-    return ''.join(f'{line}\n' for line in lines)
-
-
-def calib_text(camera: Camera) -> str:
-    """A calib file: rectified cameras side by side and an upright LiDAR."""
+def make_calib(camera: Camera) -> str:
+    """Format a calib file: cameras side by side and an upright LiDAR."""
     matrices = {'P2': camera.P2}
     for name, offset in _BASELINES.items():
         matrices[name] = camera.P2.copy()
@@ -79,10 +83,7 @@ def calib_text(camera: Camera) -> str:
         [0.0, 1.0, 0.0, 0.32],
         [0.0, 0.0, 1.0, -0.80],
     ])  # fmt: skip
-    return ''.join(
-        f'{name}: ' + ' '.join(f'{v:.12e}' for v in matrix.ravel()) + '\n'
-        for name, matrix in matrices.items()
-    )
+    return format_calib(matrices)
 
 
 def write_kitti(
@@ -94,28 +95,28 @@ def write_kitti(
     overwrite: bool = False,
     progress: bool = False,
 ) -> Path:
-    """Writes training/{image_2,label_2,calib} and ImageSets.
+    """Write training/{image_2,label_2,calib} and ImageSets.
 
     The 2D box is that of the projected 3D box, clipped to the image;
     truncation and occlusion are computed. Road users that are too small, too
     hidden or almost out of view are DontCare. testing/ stays empty. At a
     smaller size the camera of KITTI is scaled (and cropped when the
-    proportions differ), so depths and sizes in metres stay KITTI's.
+    proportions differ), so depths and sizes in meters stay KITTI's.
 
     Args:
         out_dir: Folder of the data set; must be new or empty.
-        num_images (int): Number of frames in training/.
-        seed (int): Selects the series of scenes.
-        size (tuple): Width and height in pixels.
-        val_fraction (float): Share of val, in [0, 1).
-        overwrite (bool): Replace an older data set of this kind.
-        progress (bool): Show a progress bar.
+        num_images: Number of frames in training/.
+        seed: Selects the series of scenes.
+        size: Width and height in pixels.
+        val_fraction: Share of val, in [0, 1).
+        overwrite: Replace an older data set of this kind.
+        progress: Show a progress bar.
 
     Returns:
-        Path: ``out_dir``.
+        ``out_dir``.
 
     Raises:
-        UserError: if an argument or the folder cannot be used.
+        UserError: An argument or the folder cannot be used.
     """
     series = Series(num_images, seed, size, val_fraction)
     with staged(out_dir, 'kitti', series, overwrite) as work:
@@ -128,9 +129,11 @@ def write_kitti(
             name = f'{index:06d}'
             root = work / 'training'
             save_image(root / 'image_2' / f'{name}.png', frame.image)
-            (root / 'label_2' / f'{name}.txt').write_text(label_text(frame))
+            (root / 'label_2' / f'{name}.txt').write_text(
+                format_objects(label_objects(frame))
+            )
             (root / 'calib' / f'{name}.txt').write_text(
-                calib_text(frame.camera)
+                make_calib(frame.camera)
             )
             ids[series.part(index)].append(name)
             ids['trainval'].append(name)

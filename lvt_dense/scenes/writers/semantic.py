@@ -22,7 +22,7 @@ IGNORE = 255
 
 
 def _table(default: int, values: dict[Label, int]) -> np.ndarray:
-    """(L,) uint8 from the scene's labels to those of a data set."""
+    """Make a table (L,) from the scene's labels to those of a data set."""
     return np.array([values.get(label, default) for label in Label], np.uint8)
 
 
@@ -181,7 +181,7 @@ def write_semantic(
     overwrite: bool = False,
     progress: bool = False,
 ) -> Path:
-    """Writes images and masks as ADE20K, Cityscapes, VOC 2012 or CamVid.
+    """Write images and masks as ADE20K, Cityscapes, VOC 2012 or CamVid.
 
     - 'ade20k': images and annotations in training/ and validation/.
     - 'cityscapes': leftImg8bit and gtFine, one city 'demo', with
@@ -195,21 +195,21 @@ def write_semantic(
 
     Args:
         out_dir: Folder of the data set; must be new or empty.
-        layout (str): One of the names above.
-        num_images (int): Number of images in all splits.
-        seed (int): Selects the series of scenes.
-        size (tuple, optional): Width and height in pixels; by default
+        layout: One of the names above.
+        num_images: Number of images in all splits.
+        seed: Selects the series of scenes.
+        size: Width and height in pixels; by default
             512 x 256 for 'cityscapes', 480 x 360 for 'camvid', else
             320 x 240.
-        val_fraction (float): Share of images outside train, in [0, 1).
-        overwrite (bool): Replace an older data set of this kind.
-        progress (bool): Show a progress bar.
+        val_fraction: Share of images outside train, in [0, 1).
+        overwrite: Replace an older data set of this kind.
+        progress: Show a progress bar.
 
     Returns:
-        Path: ``out_dir``.
+        ``out_dir``.
 
     Raises:
-        UserError: if an argument or the folder cannot be used.
+        UserError: An argument or the folder cannot be used.
     """
     if layout not in _LAYOUTS:
         raise UserError(

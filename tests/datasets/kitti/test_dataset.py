@@ -16,7 +16,7 @@ from lvt_dense.datasets.kitti import frames
 from lvt_dense.datasets.kitti.dataset import KittiMonoDataset
 from lvt_dense.errors import UserError
 from lvt_dense.scenes.writers.kitti import write_kitti as write_scenes
-from lvt_dense.structures import box2d_from_boxes3d
+from lvt_dense.structures import box2d_from_boxes3d, resize_matrix
 
 
 @pytest.fixture(autouse=True)
@@ -289,7 +289,8 @@ def test_an_image_alone_passes_the_test_pipeline(root):
         ]
     )
     sample = pipeline(KittiMonoDataset.image_info(str(path)))['data_samples']
-    assert np.allclose(sample.cam2img[:2], P2[:2] / 2)
+    half = resize_matrix(0.5, 0.5) @ P2
+    assert np.allclose(sample.cam2img[:3], half)
     assert np.allclose(sample.ori_cam2img[:3], P2)
     assert 'gt_instances_3d' not in sample
 

@@ -1,6 +1,7 @@
 """Transforms keep image, boxes and camera together."""
 
 import math
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from mmdet.registry import TRANSFORMS as MMDET_TRANSFORMS
 
 from lvt_dense.datasets.transforms import (
+    FilterObjects3D,
     LoadAnnotations3D,
     Pack3DInputs,
     RandomCrop3D,
@@ -16,6 +18,9 @@ from lvt_dense.datasets.transforms import (
     Resize3D,
 )
 from lvt_dense.errors import UserError
+from lvt_dense.scenes.camera import Camera
+from lvt_dense.scenes.frame import render_scene
+from lvt_dense.scenes.layout import NEAR_PROFILE, sample_scene
 
 HEIGHT, WIDTH = 90, 250
 CAMERA = np.array(
@@ -100,14 +105,18 @@ def stretch(results):
     return Resize3D((320, 96), keep_ratio=False)(results)
 
 
-STRETCH = (320 / WIDTH, 96 / HEIGHT)
+def resize_pixels(pixels, *scale):
+    """The left edge of an image is at -0.5 before and after."""
+    return (pixels + 0.5) * scale - 0.5
+
+
 # Each with what it does to a pixel (u, v).
 CASES = {
     flip: lambda p: (WIDTH - 1, 0) + p * (-1, 1),
     shift: lambda p: p + (9, -6),
     crop: lambda p: p - (31, 8),
-    resize: lambda p: p * (333 / WIDTH, 120 / HEIGHT),
-    stretch: lambda p: p * STRETCH,
+    resize: lambda p: resize_pixels(p, 333 / WIDTH, 120 / HEIGHT),
+    stretch: lambda p: resize_pixels(p, 320 / WIDTH, 96 / HEIGHT),
 }
 
 
@@ -156,6 +165,44 @@ def test_a_mark_in_the_image_goes_where_the_camera_says(results, transform):
     ys, xs = np.nonzero(out['img'][..., 0] > 100)
     assert abs(xs.mean() - u / depth) < 1.5
     assert abs(ys.mean() - v / depth) < 1.5
+
+
+def _offset(image, other):
+    """How far right and down the content of the first image lies."""
+    planes = [
+        cv2.GaussianBlur(i, (9, 9), 2).mean(2, dtype=np.float64)
+        for i in (image, other)
+    ]
+    window = cv2.createHanningWindow(planes[0].shape[::-1], cv2.CV_64F)
+    return np.array(cv2.phaseCorrelate(*planes[::-1], window)[0])
+
+
+@pytest.mark.parametrize('flipped', [False, True])
+@pytest.mark.parametrize('size', [(620, 186), (1240, 372)])
+def test_a_resized_picture_is_what_its_camera_sees(size, flipped) -> None:
+    """Render, resize and compare with a rendering at the new size.
+
+    The rule without the half pixels would be off by 0.25 and 0.375 pixels.
+    """
+    source = Camera.for_size(*size)
+    none = np.zeros((0, 7), np.float32)
+    scene = sample_scene(np.random.default_rng(5), source, NEAR_PROFILE)
+    results = dict(
+        img=render_scene(scene).image,
+        cam2img=np.vstack([source.P2, [0, 0, 0, 1]]),
+        gt_bboxes=none[:, :4],
+        gt_bboxes_3d=none,
+        gt_alphas=none[:, 0],
+    )
+    if flipped:
+        results = RandomFlip3D(prob=1.0)(results)
+    results = Resize3D((310, 93))(results)
+    if flipped:
+        # Back again, to compare with the scene as it is.
+        results = RandomFlip3D(prob=1.0)(results)
+    target = replace(source, P2=results['cam2img'][:3], width=310, height=93)
+    expected = render_scene(replace(scene, camera=target)).image
+    assert np.abs(_offset(results['img'], expected)).max() < 0.15
 
 
 def test_flip_by_hand(results):
@@ -231,14 +278,15 @@ def test_crop_has_its_size_and_no_more_than_the_image(results):
     assert out['cam2img'][0, 2] == CAMERA[0, 2]
 
 
-def test_resize_keeps_metres(results):
+def test_resize_keeps_meters(results):
     boxes = results['gt_bboxes_3d'].copy()
     boxes_2d = results['gt_bboxes'].copy()
     out = resize(results)
     assert out['img'].shape == (120, 333, 3)
     assert out['scale_factor'] == pytest.approx((333 / 250, 120 / 90))
     assert np.array_equal(out['gt_bboxes_3d'], boxes)
-    assert np.allclose(out['gt_bboxes'][:, 2], boxes_2d[:, 2] * 333 / 250)
+    right = (boxes_2d[:, 2] + 0.5) * 333 / 250 - 0.5
+    assert np.allclose(out['gt_bboxes'][:, 2], right, atol=1e-4)
     assert out['cam2img'][2].tolist() == CAMERA[2].tolist()
     assert out['ori_cam2img'].tolist() == CAMERA.tolist()
 
@@ -312,6 +360,62 @@ def test_image_of_another_size_than_its_annotations():
     message = '000007.png has 100 x 90 pixels, but .* 250 x 90'
     with pytest.raises(UserError, match=message):
         LoadAnnotations3D()(frame)
+
+
+@pytest.mark.parametrize(
+    'key, value, kept',
+    [
+        ('gt_truncated', 0.5, True),
+        ('gt_truncated', 0.51, False),
+        ('gt_occluded', 2, True),
+        ('gt_occluded', 3, False),
+        ('gt_bboxes', (100, 50, 150, 75), True),
+        ('gt_bboxes', (100, 50, 150, 74), False),
+        ('gt_bboxes_3d', (0, 1, 65, 4, 1, 1, 0), True),
+        ('gt_bboxes_3d', (0, 1, 65.1, 4, 1, 1, 0), False),
+        ('gt_bboxes_3d', (0, 1, 1.9, 4, 1, 1, 0), False),
+    ],
+)
+def test_objects_that_are_too_hard_are_dropped(
+    results, key, value, kept
+) -> None:
+    results['gt_bboxes'][:] = (10, 20, 60, 80)
+    results[key][1] = value
+    labels = results['gt_bboxes_labels'].tolist()
+    out = FilterObjects3D()(results)
+    expected = labels if kept else labels[:1] + labels[2:]
+    assert out['gt_bboxes_labels'].tolist() == expected
+    assert len(out['gt_bboxes_3d']) == len(expected)
+
+
+def _lone_image(**keys):
+    image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    shape = (HEIGHT, WIDTH)
+    return dict(img=image, img_shape=shape, ori_shape=shape, **keys)
+
+
+def test_a_lone_image_gets_its_camera_alone(tmp_path) -> None:
+    given = LoadAnnotations3D(cam2img=CAMERA[:3].tolist())
+    out = given(_lone_image(img_id=0, img_path=None))
+    assert np.allclose(out['cam2img'], CAMERA)
+    sample = Pack3DInputs()(Resize3D((500, 120))(out))['data_samples']
+    assert 'gt_instances_3d' not in sample and sample.sample_idx == '0'
+    assert np.allclose(sample.ori_cam2img, CAMERA)
+    with pytest.raises(UserError, match='an array brings none'):
+        LoadAnnotations3D()(_lone_image(img_id=0))
+    path = tmp_path / 'image_2' / '000003.png'
+    with pytest.raises(UserError, match='000003.png: .* needs the camera'):
+        LoadAnnotations3D()(_lone_image(img_path=str(path)))
+    assert given(_lone_image(img_path=str(path)))['sample_idx'] == '000003'
+    calib = tmp_path / 'calib' / '000003.txt'
+    calib.parent.mkdir()
+    calib.write_text('P2: 9 0 1 0 0 9 1 0 0 0 1 0')
+    out = given(_lone_image(img_path=str(path)))
+    assert out['cam2img'][0, 0] == 9
+    out = LoadAnnotations3D()(
+        _lone_image(img_path=str(path), cam2img=CAMERA, sample_idx='7')
+    )
+    assert np.allclose(out['cam2img'], CAMERA) and out['sample_idx'] == '7'
 
 
 def test_names_resolve_in_mmdet():

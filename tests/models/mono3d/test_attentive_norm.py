@@ -3,6 +3,12 @@ import torch
 from mmcv.cnn import ConvModule
 
 from lvt_dense.models.mono3d import AttentiveBN
+from lvt_dense.models.mono3d.written_gradients import (
+    affine,
+    moments,
+    plain_affine,
+    plain_moments,
+)
 
 
 def test_one_pair_with_full_attention_is_ordinary_batch_norm():
@@ -78,3 +84,32 @@ def test_mixed_precision_stays_near_float32(training):
     assert (half - full).abs().max() < 0.1 * full.abs().max()
     half.float().square().sum().backward()
     assert norm.mixed_scale.grad.isfinite().all()
+
+
+def test_written_gradients_are_those_of_the_plain_forms() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, 4, 5, requires_grad=True)
+    factors = [torch.randn(2, 3, 1, 1, requires_grad=True) for _ in '12']
+    for written, plain, inputs in (
+        (moments, plain_moments, (x,)),
+        (affine, plain_affine, (x, *factors)),
+    ):
+        outs, expected = written(*inputs), plain(*inputs)
+        if written is affine:
+            outs, expected = (outs,), (expected,)
+        grads = [torch.randn_like(out) for out in outs]
+        for a, b in zip(outs, expected):
+            assert torch.equal(a, b)
+        for a, b in zip(
+            torch.autograd.grad(outs, inputs, grads),
+            torch.autograd.grad(expected, inputs, grads),
+        ):
+            assert torch.allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_settings_of_the_two_normalizations() -> None:
+    norm = AttentiveBN(6)
+    assert (norm.norm.eps, norm.norm.momentum) == (1e-3, 0.03)
+    # As in the public codes of MonoCon: PyTorch's defaults.
+    weights = norm.attention[1]
+    assert (weights.eps, weights.momentum) == (1e-5, 0.1)

@@ -1,5 +1,6 @@
 """The shipped configs of the monocular 3D heads."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,14 @@ import torch
 from mmdet.registry import MODELS as DET_MODELS
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import PARAM_SCHEDULERS, init_default_scope
+from mmengine.registry import (
+    PARAM_SCHEDULERS,
+    TRANSFORMS,
+    init_default_scope,
+)
 
+from lvt_dense.apis.zoo import macs
+from lvt_dense.datasets.transforms import LoadImageFromFile
 from lvt_dense.registry import MODELS
 
 CONFIGS = Path(__file__).parents[3] / 'configs'
@@ -22,6 +29,7 @@ NAMES = sorted(
 def _load(name):
     init_default_scope('mmdet')
     cfg = Config.fromfile(CONFIGS / f'{name}.py')
+    cfg.model.backbone.pop('init_cfg', None)
     kind = cfg.model.backbone.type.split('.')[-1]
     if MODELS.get(kind) is None:
         pytest.skip(f'there is no {kind} yet')
@@ -48,6 +56,36 @@ def test_model_fits_together(name):
     first = out if isinstance(out, dict) else out[0]
     assert first['depth'].shape[-2:] == (16, 24)
     assert all(value.isfinite().all() for value in first.values())
+
+
+@pytest.mark.parametrize('name', [n for n in NAMES if n.endswith('_kitti')])
+def test_header_states_size_and_cost(name) -> None:
+    """Parameters used in prediction, and multiply-accumulates."""
+    cfg = _load(name)
+    text = (CONFIGS / f'{name}.py').read_text()
+    stated = re.search(r'([\d.]+) M parameters, ([\d.]+) GMACs', text)
+    if name == 'monocon_mobilevit_xxs_kitti':
+        assert stated is None
+        return
+    with torch.device('meta'):
+        detector = DET_MODELS.build(cfg.model).eval()
+    count = sum(
+        weight.numel()
+        for key, weight in detector.named_parameters()
+        if 'branches.keypoint_' not in key
+    )
+    assert stated[1] == f'{count / 1e6:.2f}'
+    assert stated[2] == f'{macs(detector, 384, 1248) / 1e9:.1f}'
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_every_pipeline_loads_images_by_our_loader(name) -> None:
+    cfg = _load(name)
+    for split, skips in (('train', True), ('val', False), ('test', False)):
+        step = cfg[f'{split}_dataloader'].dataset.pipeline[0]
+        loader = TRANSFORMS.build(step)
+        assert isinstance(loader, LoadImageFromFile)
+        assert loader.skip_unreadable is skips
 
 
 def test_one_cycle_of_learning_rate_and_momentum():

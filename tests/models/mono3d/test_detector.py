@@ -79,6 +79,11 @@ def test_prediction_has_the_fields_of_the_convention(detector, scene, empty):
         assert (found.bboxes_3d[:, 3:6] > 0).all()
         assert (found.bboxes[:, 2:] >= found.bboxes[:, :2]).all()
         assert (found.scores_3d.diff() <= 0).all()
+        # What only knows 2D detectors finds the 2D part.
+        plain = sample.pred_instances
+        assert torch.equal(plain.bboxes, found.bboxes)
+        assert torch.equal(plain.scores, found.scores_3d)
+        assert torch.equal(plain.labels, found.labels_3d)
 
 
 def _halve(sample):

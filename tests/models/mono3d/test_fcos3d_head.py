@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from lvt_dense.errors import UserError
 from lvt_dense.models.mono3d import FCOS3DHead
 from lvt_dense.models.mono3d.fcos3d_coder import (
     assign_points,
@@ -144,3 +145,24 @@ def test_fresh_head():
         # Half of 28.01 and half of the bins' mean of 35 m.
         assert maps['depth'].mean().item() == pytest.approx(31.5, abs=1.0)
         assert maps['dim'].mean().item() == pytest.approx(1.0, rel=0.1)
+
+
+def test_base_sizes_are_those_of_the_classes() -> None:
+    sizes = [(10.1, 3.2, 2.6), (5.0, 2.2, 1.9)]
+    head = FCOS3DHead(32, 2, feat_channels=32, base_dims=sizes)
+    assert torch.allclose(head.base_dims, torch.tensor(sizes))
+    assert FCOS3DHead(32, feat_channels=32).base_dims.shape == (3, 3)
+
+
+@pytest.mark.parametrize(
+    'num_classes, sizes, message',
+    [
+        (2, None, "num_classes=2, but the sizes of KITTI's Pedestrian"),
+        (2, [(1, 1, 1)], r'num_classes=2, but base_dims=\[\[1, 1, 1\]\]; set'),
+        (1, [(1, 1)], 'num_classes=1, but base_dims'),
+        (1, [(1, 0, 1)], 'num_classes=1, but base_dims'),
+    ],
+)
+def test_base_sizes_of_other_classes(num_classes, sizes, message) -> None:
+    with pytest.raises(UserError, match=message):
+        FCOS3DHead(32, num_classes, feat_channels=32, base_dims=sizes)

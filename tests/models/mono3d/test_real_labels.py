@@ -7,7 +7,6 @@ from mmengine.registry import init_default_scope
 
 from lvt_dense.datasets.kitti.dataset import KittiMonoDataset
 from lvt_dense.models.mono3d import MonoConHead
-from lvt_dense.models.mono3d.instances import select_objects
 
 
 def _samples(root):
@@ -18,13 +17,14 @@ def _samples(root):
         pipeline=[
             dict(type='LoadImageFromFile'),
             dict(type='lvt_dense.LoadAnnotations3D'),
+            dict(type='lvt_dense.FilterObjects3D'),
             dict(type='lvt_dense.Pack3DInputs'),
         ],
     )
     samples = [data[i]['data_samples'] for i in range(0, len(data), 4)]
+    head = MonoConHead(8)
     for sample in samples:
-        gt = sample.gt_instances_3d
-        sample.gt_instances_3d = gt[select_objects(gt, sample.img_shape)]
+        (sample.gt_instances_3d,), _ = head.objects_to_learn([sample])
     return samples
 
 
