@@ -147,7 +147,11 @@ class Predictor:
         self, outputs: dict[str, np.ndarray], scale: 'Scale', score_thr: float
     ) -> Iterator[Detection]:
         for i in np.flatnonzero(outputs['scores'] >= max(score_thr, 1e-6)):
-            box = outputs['boxes'][i] / np.tile(scale.factor, 2)
+            factor = np.tile(scale.factor, 2)
+            box = outputs['boxes'][i] / factor
+            if 'boxes_3d' in outputs:
+                # As in `_camera`: pixels count from their centers.
+                box = box + (1 - factor) / 2 / factor
             index = int(outputs['labels'][i])
             found = Detection(
                 self.classes[index] if self.classes else str(index),
