@@ -108,8 +108,6 @@ class ExportedModel(BaseModel):
         sample: BaseDataElement,
         shape: Sequence[int],
     ) -> None:
-        from lvt_dense.models.mono3d.instances import finish_boxes
-
         task = self.info['task']
         if task == 'semantic':
             labels = outputs['labels'][: shape[0], : shape[1]]
@@ -122,6 +120,8 @@ class ExportedModel(BaseModel):
         factor = torch.tensor(sample.metainfo.get('scale_factor', (1.0, 1.0)))
         boxes = outputs['boxes'] / factor.repeat(2).to(outputs['boxes'])
         if task == 'mono3d':
+            from lvt_dense.models.mono3d.instances import finish_boxes
+
             found = InstanceData(bboxes=outputs['boxes'])
             found = finish_boxes(found, sample.metainfo, rescale=True)
             sample.pred_instances_3d = InstanceData(
