@@ -71,7 +71,7 @@ def plain(setting):
     return figures_and_samples(setting)
 
 
-def test_miou_is_that_of_the_confusion_matrix(plain):
+def test_miou_is_that_of_the_confusion_matrix(plain) -> None:
     figures, samples = plain
     expected, matrix = miou_by_hand(samples)
     assert matrix.sum(1)[9] == 0  # no pedestrian in the truth
@@ -83,7 +83,7 @@ def test_miou_is_that_of_the_confusion_matrix(plain):
     assert figures['aAcc'] == pytest.approx(accuracy, abs=0.005)
 
 
-def test_augmented_test_scores_what_it_predicts(setting, plain):
+def test_augmented_test_scores_what_it_predicts(setting, plain) -> None:
     figures, samples = figures_and_samples(setting, tta=True)
     expected, _ = miou_by_hand(samples)
     assert figures['mIoU'] == pytest.approx(expected, abs=0.005)

@@ -22,7 +22,7 @@ def _coco(root, part):
     return COCO(root / 'annotations' / f'instances_{part}2017.json')
 
 
-def test_images_are_divided_and_match_their_entries(root):
+def test_images_are_divided_and_match_their_entries(root) -> None:
     names = []
     for part, count in (('train', 6), ('val', 3)):
         coco = _coco(root, part)
@@ -36,7 +36,7 @@ def test_images_are_divided_and_match_their_entries(root):
     assert len(list(root.glob('*2017/*.jpg'))) == 9
 
 
-def test_categories_are_all_of_cocos(root):
+def test_categories_are_all_of_cocos(root) -> None:
     coco = _coco(root, 'val')
     names = {c['id']: c['name'] for c in coco.cats.values()}
     assert len(names) == 80
@@ -51,7 +51,7 @@ def test_categories_are_all_of_cocos(root):
     assert shown == {1, 2, 3}
 
 
-def test_masks_boxes_and_areas_are_the_rendered_ones(root):
+def test_masks_boxes_and_areas_are_the_rendered_ones(root) -> None:
     camera = Camera.for_size(320, 240)
     coco, checked = _coco(root, 'train'), 0
     for image_id in coco.imgs:
@@ -71,7 +71,7 @@ def test_masks_boxes_and_areas_are_the_rendered_ones(root):
     assert checked > 10
 
 
-def test_perfect_predictions_score_one(root):
+def test_perfect_predictions_score_one(root) -> None:
     from pycocotools.cocoeval import COCOeval
 
     coco = _coco(root, 'train')
@@ -87,7 +87,7 @@ def test_perfect_predictions_score_one(root):
         assert evaluator.stats[0] == pytest.approx(1.0)
 
 
-def test_mmdet_reads_boxes_and_masks(root):
+def test_mmdet_reads_boxes_and_masks(root) -> None:
     pytest.importorskip('mmdet')
     from mmdet.datasets import CocoDataset
     from mmdet.utils import register_all_modules
@@ -111,7 +111,7 @@ def test_mmdet_reads_boxes_and_masks(root):
     assert set(sample['gt_bboxes_labels'].tolist()) <= {0, 1, 2}
 
 
-def test_files_do_not_depend_on_the_number_of_images(root, tmp_path):
+def test_files_do_not_depend_on_the_number_of_images(root, tmp_path) -> None:
     fewer = write_coco(tmp_path / 'few', 3, seed=2)
     for path in fewer.glob('*2017/*.jpg'):
         same = root / path.relative_to(fewer)

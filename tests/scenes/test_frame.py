@@ -46,7 +46,7 @@ def _road_user(scene, kind, x, z, yaw):
     return Solid(look, position, yaw, kind)
 
 
-def test_frame_depends_on_seed_and_index_alone():
+def test_frame_depends_on_seed_and_index_alone() -> None:
     first = render(1, 4, NEAR, NEAR_PROFILE)
     render(1, 5, NEAR, NEAR_PROFILE)
     render(9, 0, WIDE, KITTI_PROFILE)
@@ -59,14 +59,14 @@ def test_frame_depends_on_seed_and_index_alone():
 
 
 @pytest.mark.parametrize('size', [(32, 32), (240, 320), (333, 77), (40, 900)])
-def test_any_size_renders(size):
+def test_any_size_renders(size) -> None:
     frame = render(0, 0, Camera.for_size(*size), NEAR_PROFILE)
     assert frame.image.shape == (size[1], size[0], 3)
     assert frame.labels.shape == frame.instances.shape == size[::-1]
     assert frame.image.std() > 5
 
 
-def test_boxes_and_areas_are_those_of_the_masks(frames):
+def test_boxes_and_areas_are_those_of_the_masks(frames) -> None:
     for frame, user in _users(frames):
         rows, columns = np.nonzero(frame.instances == user.number)
         assert user.area == len(rows) > 0
@@ -77,7 +77,7 @@ def test_boxes_and_areas_are_those_of_the_masks(frames):
     assert set(np.unique(frames[0].instances)) == counted | {0}
 
 
-def test_labels_agree_with_instances(frames):
+def test_labels_agree_with_instances(frames) -> None:
     for frame in frames:
         users = {u.number: u.kind for u in frame.users}
         for number, kind in users.items():
@@ -102,7 +102,7 @@ def _project(camera, points):
     return uvw[:, :2] / uvw[:, 2:]
 
 
-def test_masks_lie_within_the_projected_3d_boxes(frames):
+def test_masks_lie_within_the_projected_3d_boxes(frames) -> None:
     checked = 0
     for frame, user in _users(frames):
         pixels = _project(frame.camera, _corners(user.box3d))
@@ -122,7 +122,7 @@ def test_masks_lie_within_the_projected_3d_boxes(frames):
     assert checked > 10
 
 
-def test_alpha_is_yaw_seen_along_the_line_of_sight(frames):
+def test_alpha_is_yaw_seen_along_the_line_of_sight(frames) -> None:
     for frame, user in _users(frames):
         P2 = frame.camera.P2
         bottom = _project(frame.camera, user.box3d[None, :3])[0]
@@ -132,7 +132,7 @@ def test_alpha_is_yaw_seen_along_the_line_of_sight(frames):
         assert -np.pi <= user.alpha < np.pi
 
 
-def test_road_users_stand_on_the_ground_apart_from_each_other():
+def test_road_users_stand_on_the_ground_apart_from_each_other() -> None:
     scene = sample_scene(np.random.default_rng(0), WIDE, KITTI_PROFILE)
     users = [s for s in scene.solids if s.kind]
     assert len(users) >= 5
@@ -147,7 +147,7 @@ def test_road_users_stand_on_the_ground_apart_from_each_other():
             assert cv2.rotatedRectangleIntersection(*rects)[0] == 0
 
 
-def test_sizes_are_kittis():
+def test_sizes_are_kittis() -> None:
     dims = {k: [] for k in LABELS}
     for i in range(30):
         scene = sample_scene(np.random.default_rng(i), WIDE, KITTI_PROFILE)
@@ -163,7 +163,7 @@ def test_sizes_are_kittis():
 
 
 @pytest.mark.parametrize('kind', ['car', 'pedestrian', 'cyclist'])
-def test_mask_is_where_the_picture_shows_the_road_user(kind):
+def test_mask_is_where_the_picture_shows_the_road_user(kind) -> None:
     scene = _empty_scene()
     solid = _road_user(scene, kind, 0.3, 9.0, 0.4)
     pictures = []
@@ -180,7 +180,7 @@ def test_mask_is_where_the_picture_shows_the_road_user(kind):
     assert changed[mask > 0].all()
 
 
-def test_visible_share_is_what_the_occluder_leaves():
+def test_visible_share_is_what_the_occluder_leaves() -> None:
     scene = _empty_scene()
     car = _road_user(scene, 'car', 0.0, 14.0, 0.9)
     man = _road_user(scene, 'pedestrian', 0.2, 8.0, 0.0)
@@ -194,7 +194,7 @@ def test_visible_share_is_what_the_occluder_leaves():
     assert behind.visible == pytest.approx(behind.area / alone.area)
 
 
-def test_truncation_is_the_share_outside_the_image():
+def test_truncation_is_the_share_outside_the_image() -> None:
     scene = _empty_scene()
     x = NEAR.column_to_x(0.0, 12.0)
     inside, cut = (
@@ -212,7 +212,7 @@ def test_truncation_is_the_share_outside_the_image():
     assert cut.truncation == pytest.approx(outside)
 
 
-def test_front_and_rear_of_a_car_look_different():
+def test_front_and_rear_of_a_car_look_different() -> None:
     scene = _empty_scene()
 
     def reds(yaw):

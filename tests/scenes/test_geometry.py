@@ -15,7 +15,7 @@ from lvt_dense.scenes.geometry import (
 )
 
 
-def test_camera_of_kitti_size_is_kittis():
+def test_camera_of_kitti_size_is_kittis() -> None:
     P2 = Camera.for_size(1242, 375).P2
     assert P2[0, 0] == P2[1, 1] == pytest.approx(721.5377)
     assert P2[0, 2] == pytest.approx(609.5593)
@@ -24,7 +24,7 @@ def test_camera_of_kitti_size_is_kittis():
 
 
 @pytest.mark.parametrize('size', [(320, 240), (480, 360), (512, 512)])
-def test_camera_of_other_sizes_resizes_and_crops(size):
+def test_camera_of_other_sizes_resizes_and_crops(size) -> None:
     point = np.array([1.3, 0.9, 14.0])
     u, v = Camera.for_size(1242, 375).project(point)
     scale = size[1] / 375
@@ -33,26 +33,26 @@ def test_camera_of_other_sizes_resizes_and_crops(size):
     np.testing.assert_allclose(Camera.for_size(*size).project(point), expected)
 
 
-def test_camera_center_projects_to_nothing():
+def test_camera_center_projects_to_nothing() -> None:
     camera = Camera.for_size(320, 240)
     homogeneous = camera.P2 @ np.append(camera.center, 1.0)
     np.testing.assert_allclose(homogeneous, 0.0, atol=1e-9)
     assert camera.center[0] == pytest.approx(-0.0598, abs=2e-3)
 
 
-def test_column_to_x_inverts_projection():
+def test_column_to_x_inverts_projection() -> None:
     camera = Camera.for_size(320, 240)
     x = camera.column_to_x(77.0, 12.0)
     assert camera.project(np.array([x, 1.0, 12.0]))[0] == pytest.approx(77.0)
 
 
 @pytest.mark.parametrize('size', [(31, 240), (320, 9000)])
-def test_impossible_size_is_named(size):
+def test_impossible_size_is_named(size) -> None:
     with pytest.raises(UserError, match=f'{size[0]}x{size[1]}.*between'):
         Camera.for_size(*size)
 
 
-def test_ground_homography_agrees_with_projection():
+def test_ground_homography_agrees_with_projection() -> None:
     camera, ground = Camera.for_size(320, 240), Ground(1.6, 0.01)
     xz = np.array([2.0, 17.0])
     uvw = ground.homography(camera) @ [*xz, 1.0]
@@ -63,7 +63,7 @@ def test_ground_homography_agrees_with_projection():
     assert far[1] == pytest.approx(ground.horizon(camera), abs=1e-3)
 
 
-def test_footprint_follows_kittis_rotation():
+def test_footprint_follows_kittis_rotation() -> None:
     # ry = 0 faces +x; ry = -pi/2 faces away from the camera, +z.
     np.testing.assert_allclose(
         np.ptp(footprint(0.0, 9.0, 4.0, 2.0, 0.0), axis=0), [4.0, 2.0]
@@ -85,7 +85,7 @@ def _random_quads(rng, n):
     ])  # fmt: skip
 
 
-def test_overlap_agrees_with_opencv():
+def test_overlap_agrees_with_opencv() -> None:
     rng = np.random.default_rng(0)
     quads = _random_quads(rng, 200)
     found = [overlaps_any(a, b[None]) for a, b in zip(quads, quads[::-1])]
@@ -113,7 +113,7 @@ def _met_along(quads, bearing):
     return sorted(entries, key=entries.get)
 
 
-def test_painter_order_covers_what_a_ray_meets_later():
+def test_painter_order_covers_what_a_ray_meets_later() -> None:
     rng = np.random.default_rng(1)
     quads: list[np.ndarray] = []
     for quad in _random_quads(rng, 80):
@@ -131,7 +131,7 @@ def test_painter_order_covers_what_a_ray_meets_later():
     assert several > 20
 
 
-def test_painter_order_is_not_a_sort_by_distance():
+def test_painter_order_is_not_a_sort_by_distance() -> None:
     # The middle of the long wall is nearer than the box before it.
     wall = footprint(0.0, 10.0, 40.0, 1.0, 0.7)
     box = footprint(-8.0, 12.0, 1.0, 1.0, 0.0)
@@ -142,7 +142,7 @@ def test_painter_order_is_not_a_sort_by_distance():
     assert painter_order(quads[::-1], np.zeros(2)) == [0, 1]
 
 
-def test_clip_near_keeps_what_is_in_front():
+def test_clip_near_keeps_what_is_in_front() -> None:
     square = np.array([[0, 0, -1], [1, 0, -1], [1, 0, 3], [0, 0, 3]], float)
     clipped = clip_near(square)
     assert clipped[:, 2].min() == NEAR

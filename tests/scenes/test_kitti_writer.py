@@ -30,7 +30,7 @@ def _calib(root, name):
     return {k: np.array(v.split(), float) for k, v in rows}
 
 
-def test_frames_and_lists_belong_together(root):
+def test_frames_and_lists_belong_together(root) -> None:
     names = {
         split: (root / 'ImageSets' / f'{split}.txt').read_text().split()
         for split in ('train', 'val', 'trainval', 'test')
@@ -45,7 +45,7 @@ def test_frames_and_lists_belong_together(root):
     assert (root / 'testing/image_2').is_dir()
 
 
-def test_calibration_is_complete(root):
+def test_calibration_is_complete(root) -> None:
     calib = _calib(root, '000000')
     assert list(calib) == ['P0', 'P1', 'P2', 'P3', 'R0_rect',
                            'Tr_velo_to_cam', 'Tr_imu_to_velo']  # fmt: skip
@@ -56,7 +56,7 @@ def test_calibration_is_complete(root):
     assert calib['P3'][3] < calib['P0'][3] == 0
 
 
-def test_labels_are_the_rendered_boxes(root):
+def test_labels_are_the_rendered_boxes(root) -> None:
     camera, kinds = Camera.for_size(*SIZE), set()
     for index in range(10):
         users = render(3, index, camera, KITTI_PROFILE).users
@@ -84,14 +84,14 @@ def test_labels_are_the_rendered_boxes(root):
     assert kinds == {'Car', 'Pedestrian', 'Cyclist', 'DontCare'}
 
 
-def test_nearest_come_first_and_dontcare_last(root):
+def test_nearest_come_first_and_dontcare_last(root) -> None:
     for index in range(10):
         types = [f[0] for f in _labels(root, f'{index:06d}')]
         known = [t != 'DontCare' for t in types]
         assert known == sorted(known, reverse=True)
 
 
-def test_occlusion_levels():
+def test_occlusion_levels() -> None:
     assert [occlusion_level(v) for v in (1.0, 0.9, 0.7, 0.5, 0.3)] == [
         0, 0, 1, 1, 2,
     ]  # fmt: skip

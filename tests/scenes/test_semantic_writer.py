@@ -101,7 +101,7 @@ def _dataset(layout, root, part):
 
 
 @pytest.mark.parametrize('layout', SEMANTIC_LAYOUTS)
-def test_mmseg_reads_the_classes_that_were_rendered(layout, roots):
+def test_mmseg_reads_the_classes_that_were_rendered(layout, roots) -> None:
     camera = Camera.for_size(*SIZE)
     dataset = _dataset(layout, roots[layout], 'train')
     classes = dataset.metainfo['classes']
@@ -132,7 +132,7 @@ def test_mmseg_reads_the_classes_that_were_rendered(layout, roots):
         ('camvid', dict(train=5, val=2, test=2)),
     ],
 )
-def test_every_split_is_read(layout, counts, roots):
+def test_every_split_is_read(layout, counts, roots) -> None:
     paths = []
     for part, count in counts.items():
         dataset = _dataset(layout, roots[layout], part)
@@ -142,7 +142,7 @@ def test_every_split_is_read(layout, counts, roots):
     assert len(set(paths)) == 9
 
 
-def test_cityscapes_instance_ids_number_the_things(roots):
+def test_cityscapes_instance_ids_number_the_things(roots) -> None:
     folder = roots['cityscapes'] / 'gtFine/train/demo'
     paths = sorted(folder.glob('*instanceIds.png'))
     assert len(paths) == 5
@@ -158,6 +158,6 @@ def test_cityscapes_instance_ids_number_the_things(roots):
     assert things == {24, 25, 26, 33}
 
 
-def test_unknown_layout_is_named(tmp_path):
+def test_unknown_layout_is_named(tmp_path) -> None:
     with pytest.raises(UserError, match="'ade'.*ade20k, cityscapes, voc"):
         write_semantic(tmp_path / 'x', 'ade', 2)

@@ -39,7 +39,7 @@ def random_boxes(num: int, seed: int = 0) -> torch.Tensor:
     return torch.tensor(rng.uniform(low, high, (num, 7)), dtype=torch.float32)
 
 
-def test_corners_of_a_box_that_faces_right():
+def test_corners_of_a_box_that_faces_right() -> None:
     box = torch.tensor([[10.0, 2.0, 20.0, 4.0, 1.5, 2.0, 0.0]])
     corners = boxes_to_corners(box)
     assert corners.shape == (1, 8, 3)
@@ -51,7 +51,7 @@ def test_corners_of_a_box_that_faces_right():
     assert torch.allclose(corners[0], torch.tensor(expected))
 
 
-def test_corners_of_a_box_that_faces_the_camera():
+def test_corners_of_a_box_that_faces_the_camera() -> None:
     # A yaw of +90 degrees turns the front from +x to -z.
     box = torch.tensor([0.0, 1.0, 10.0, 4.0, 1.5, 2.0, math.pi / 2])
     corners = boxes_to_corners(box)
@@ -62,7 +62,7 @@ def test_corners_of_a_box_that_faces_the_camera():
     assert corners[1, 0] == pytest.approx(-1.0, abs=1e-5)
 
 
-def test_edges_are_the_sides_of_the_box():
+def test_edges_are_the_sides_of_the_box() -> None:
     corners = boxes_to_corners(
         torch.tensor([0.0, 0.0, 10.0, 4.0, 1.5, 2.0, 0.7])
     )
@@ -72,7 +72,7 @@ def test_edges_are_the_sides_of_the_box():
     assert lengths == [1.5] * 4 + [2.0] * 4 + [4.0] * 4
 
 
-def test_mirroring_swaps_the_partners():
+def test_mirroring_swaps_the_partners() -> None:
     boxes = random_boxes(16)
     mirrored = boxes.clone()
     mirrored[:, 0] *= -1
@@ -82,13 +82,13 @@ def test_mirroring_swaps_the_partners():
     assert torch.allclose(boxes_to_corners(mirrored), swapped, atol=1e-4)
 
 
-def test_geometric_centre_is_the_mean_of_the_corners():
+def test_geometric_centre_is_the_mean_of_the_corners() -> None:
     boxes = random_boxes(8)
     means = boxes_to_corners(boxes).mean(1)
     assert torch.allclose(geometric_centers(boxes), means, atol=1e-5)
 
 
-def test_projection_by_hand():
+def test_projection_by_hand() -> None:
     point = torch.tensor([1.0, -2.0, 9.997])
     u, v, depth = project_points(point, P2).tolist()
     assert depth == pytest.approx(10.0, abs=1e-5)
@@ -96,7 +96,7 @@ def test_projection_by_hand():
     assert v == pytest.approx((-1400 + 180 * 9.997 + 0.2) / 10, abs=1e-3)
 
 
-def test_projection_takes_a_camera_for_each_box():
+def test_projection_takes_a_camera_for_each_box() -> None:
     points = torch.tensor([[0.0, 0.0, 10.0], [0.0, 0.0, 10.0]])
     cameras = torch.tensor(np.stack([P2[:3], P2[:3]]), dtype=torch.float32)
     cameras[1, 0, 2] += 7
@@ -106,7 +106,7 @@ def test_projection_takes_a_camera_for_each_box():
 
 
 @pytest.mark.parametrize('rows', [3, 4])
-def test_unproject_is_the_inverse(rows):
+def test_unproject_is_the_inverse(rows) -> None:
     points = geometric_centers(random_boxes(64))
     uvd = project_points(points, P2[:rows])
     assert torch.allclose(unproject_points(uvd, P2[:rows]), points, atol=1e-4)
@@ -117,20 +117,20 @@ def test_unproject_is_the_inverse(rows):
     [(0, 0), (math.pi, -math.pi), (-math.pi, -math.pi), (4, 4 - 2 * math.pi),
      (-7, -7 + 2 * math.pi), (-1e-9 - math.pi, math.pi - 1e-9)],
 )  # fmt: skip
-def test_wrap_angle(angle, wrapped):
+def test_wrap_angle(angle, wrapped) -> None:
     out = wrap_angle(torch.tensor(angle, dtype=torch.float64))
     assert -math.pi <= float(out) < math.pi
     assert float(out) == pytest.approx(wrapped, abs=1e-8)
 
 
-def test_wrap_angle_stays_below_pi_in_float32():
+def test_wrap_angle_stays_below_pi_in_float32() -> None:
     angles = torch.linspace(-10, 10, 100001) - math.pi
     wrapped = wrap_angle(angles)
     assert wrapped.max() < torch.tensor(math.pi)
     assert torch.allclose(wrapped.sin(), angles.sin(), atol=1e-5)
 
 
-def test_observation_angle():
+def test_observation_angle() -> None:
     # An object 45 degrees to the right that faces right is seen as one
     # straight ahead that has turned by -45 degrees.
     u = torch.tensor([50.0 + 100.0, 50.0])
@@ -141,7 +141,7 @@ def test_observation_angle():
     assert torch.allclose(again, yaw, atol=1e-6)
 
 
-def test_box2d_by_hand():
+def test_box2d_by_hand() -> None:
     # Seen from the front: the near face, 4 wide and 2 high at depth 8.
     box = torch.tensor([[0.0, 1.0, 10.0, 4.0, 2.0, 4.0, 0.0]])
     box2d = box2d_from_boxes3d(box, PLAIN)
@@ -150,7 +150,7 @@ def test_box2d_by_hand():
     assert torch.allclose(clipped, torch.tensor([[25.0, 27.5, 59.0, 49.0]]))
 
 
-def test_box2d_of_a_box_that_passes_the_camera():
+def test_box2d_of_a_box_that_passes_the_camera() -> None:
     # Beside the camera on the right, from 5 m behind to 5 m ahead of it.
     box = torch.tensor([[3.0, 1.0, 0.0, 10.0, 2.0, 2.0, math.pi / 2]])
     x1, y1, x2, y2 = box2d_from_boxes3d(box, PLAIN)[0].tolist()
@@ -163,19 +163,19 @@ def test_box2d_of_a_box_that_passes_the_camera():
     assert clipped[0].tolist() == pytest.approx([90, 0, 99, 79], abs=1e-3)
 
 
-def test_box2d_of_a_box_behind_the_camera_is_zero():
+def test_box2d_of_a_box_behind_the_camera_is_zero() -> None:
     box = torch.tensor([[0.0, 1.0, -20.0, 4.0, 2.0, 2.0, 0.3]])
     assert box2d_from_boxes3d(box, PLAIN).tolist() == [[0, 0, 0, 0]]
 
 
-def test_empty_input_keeps_its_shape():
+def test_empty_input_keeps_its_shape() -> None:
     none = torch.zeros(0, 7)
     assert boxes_to_corners(none).shape == (0, 8, 3)
     assert box2d_from_boxes3d(none, P2, (375, 1242)).shape == (0, 4)
     assert boxes_to_bev(none).shape == (0, 5)
 
 
-def test_gradients_match_finite_differences():
+def test_gradients_match_finite_differences() -> None:
     boxes = random_boxes(3).double().requires_grad_()
 
     def whole(boxes):
@@ -187,7 +187,7 @@ def test_gradients_match_finite_differences():
     assert torch.autograd.gradcheck(whole, boxes)
 
 
-def test_gradients_are_finite_at_and_behind_the_camera():
+def test_gradients_are_finite_at_and_behind_the_camera() -> None:
     boxes = random_boxes(4)
     boxes[:, 2] = torch.tensor([0.0, -0.003, -30.0, 1.0])
     boxes.requires_grad_()
@@ -196,7 +196,7 @@ def test_gradients_are_finite_at_and_behind_the_camera():
     assert boxes.grad.isfinite().all()
 
 
-def test_bev_rectangles_have_the_sign_that_mmcv_expects():
+def test_bev_rectangles_have_the_sign_that_mmcv_expects() -> None:
     ops = pytest.importorskip('mmcv.ops')
     # A probe just inside a corner of a turned box lies in it as a whole,
     # unless the rectangle turns the other way.
@@ -210,7 +210,7 @@ def test_bev_rectangles_have_the_sign_that_mmcv_expects():
     assert ops.box_iou_rotated(probe, mirrored, mode='iof').item() < 0.01
 
 
-def test_real_labels(real_data):
+def test_real_labels(real_data) -> None:
     from lvt_dense.datasets.kitti.labels import read_calib, read_labels
 
     root = real_data / 'kitti' / 'training'

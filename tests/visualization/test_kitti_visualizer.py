@@ -72,7 +72,7 @@ def pixels(part, color, tolerance=60):
 BOX = [0.0, 1.5, 12.0, 4.0, 3.0, 2.0, 0.0]
 
 
-def test_edges_lie_where_the_camera_puts_them(visualizer, tmp_path):
+def test_edges_lie_where_the_camera_puts_them(visualizer, tmp_path) -> None:
     image, _ = draw(visualizer, make_sample([BOX]), tmp_path)
     assert image.shape[1] == WIDTH * SCALE
     columns, rows = pixels(image, PREDICTION_COLOR, 30)
@@ -83,7 +83,7 @@ def test_edges_lie_where_the_camera_puts_them(visualizer, tmp_path):
     assert rows.max() == pytest.approx(SCALE * bottom[1] / bottom[2], abs=4)
 
 
-def test_front_face_is_tinted(visualizer, tmp_path):
+def test_front_face_is_tinted(visualizer, tmp_path) -> None:
     # Turned to the camera, then away: the near face is tinted only once.
     values = []
     for yaw in (np.pi / 2, -np.pi / 2):
@@ -99,7 +99,7 @@ def test_front_face_is_tinted(visualizer, tmp_path):
     assert values[0][0] > 80
 
 
-def test_two_colours_and_which_of_them_is_drawn(visualizer, tmp_path):
+def test_two_colours_and_which_of_them_is_drawn(visualizer, tmp_path) -> None:
     other = [-4.0, 1.5, 12.0, 4.0, 3.0, 2.0, 0.0]
     sample = make_sample([BOX], truths=[other])
     image, _ = draw(visualizer, sample, tmp_path)
@@ -111,7 +111,7 @@ def test_two_colours_and_which_of_them_is_drawn(visualizer, tmp_path):
     assert len(pixels(image, PREDICTION_COLOR)[0]) == 0
 
 
-def test_scores_below_the_threshold_are_left_out(visualizer, tmp_path):
+def test_scores_below_the_threshold_are_left_out(visualizer, tmp_path) -> None:
     sample = make_sample([BOX], score=0.2)
     image, _ = draw(visualizer, sample, tmp_path)
     assert len(pixels(image, PREDICTION_COLOR)[0]) == 0
@@ -119,7 +119,9 @@ def test_scores_below_the_threshold_are_left_out(visualizer, tmp_path):
     assert len(pixels(image, PREDICTION_COLOR)[0]) > 0
 
 
-def test_class_and_score_are_written(visualizer, tmp_path, monkeypatch):
+def test_class_and_score_are_written(
+    visualizer, tmp_path, monkeypatch
+) -> None:
     written = []
     from lvt_dense.visualization import kitti_visualizer
 
@@ -132,7 +134,7 @@ def test_class_and_score_are_written(visualizer, tmp_path, monkeypatch):
     assert 'Car 0.90' in written and 'Pedestrian' in written
 
 
-def test_view_from_above(visualizer, tmp_path):
+def test_view_from_above(visualizer, tmp_path) -> None:
     sample = make_sample([[5.0, 1.5, 20.0, 4.0, 1.5, 2.0, 0.0]])
     _, above = draw(visualizer, sample, tmp_path)
     columns, rows = pixels(above[60:], PREDICTION_COLOR)
@@ -146,7 +148,7 @@ def test_view_from_above(visualizer, tmp_path):
     assert right > 1.5 * (columns < middle - scale).sum()
 
 
-def test_range_rings(visualizer, tmp_path):
+def test_range_rings(visualizer, tmp_path) -> None:
     _, above = draw(visualizer, make_sample([]), tmp_path)
     # Up the middle, a bit to the left of the figures.
     column = above[:, SIZE // 2 - 2].astype(int).sum(-1)
@@ -157,7 +159,7 @@ def test_range_rings(visualizer, tmp_path):
         assert np.abs(ring - row).min() < 2
 
 
-def test_boxes_beside_and_behind_the_camera(visualizer, tmp_path):
+def test_boxes_beside_and_behind_the_camera(visualizer, tmp_path) -> None:
     boxes = [
         [3.0, 1.5, 0.0, 9.0, 1.5, 2.0, 1.57],  # passes the camera
         [0.0, 1.5, -9.0, 4.0, 1.5, 2.0, 0.0],  # behind it
@@ -170,7 +172,7 @@ def test_boxes_beside_and_behind_the_camera(visualizer, tmp_path):
     assert (columns > WIDTH * SCALE // 2 + 300).any()
 
 
-def test_camera_of_the_image_that_is_given(visualizer, tmp_path):
+def test_camera_of_the_image_that_is_given(visualizer, tmp_path) -> None:
     # The network saw the image at half size; the picture is the original.
     half = np.diag([0.5, 0.5, 1]) @ P2
     sample = make_sample([BOX])
@@ -185,12 +187,12 @@ def test_camera_of_the_image_that_is_given(visualizer, tmp_path):
     assert abs(one.min() - two.min()) <= 3 and abs(one.max() - two.max()) <= 3
 
 
-def test_a_picture_without_sample(visualizer, tmp_path):
+def test_a_picture_without_sample(visualizer, tmp_path) -> None:
     image, _ = draw(visualizer, None, tmp_path)
     assert (image == 40).all()
 
 
-def test_logs_to_the_backends(tmp_path):
+def test_logs_to_the_backends(tmp_path) -> None:
     visualizer = MMDET_VISUALIZERS.build(
         dict(
             type='lvt_dense.Mono3DVisualizer',

@@ -36,7 +36,7 @@ def load(root, split='train', **kwargs) -> KittiMonoDataset:
     )
 
 
-def test_frames_and_instances(root):
+def test_frames_and_instances(root) -> None:
     data = load(root)
     assert len(data) == 2
     info = data.get_data_info(0)
@@ -53,37 +53,39 @@ def test_frames_and_instances(root):
     assert 'eval_labels' not in info
 
 
-def test_builds_from_mmdet_by_its_prefixed_name(root):
+def test_builds_from_mmdet_by_its_prefixed_name(root) -> None:
     config = dict(type='lvt_dense.KittiMonoDataset', data_root=str(root))
     assert len(MMDET_DATASETS.build(config)) == 2
 
 
-def test_classes_can_be_fewer(root):
+def test_classes_can_be_fewer(root) -> None:
     data = load(root, 'trainval', metainfo=dict(classes=('Car',)))
     labels = [data.get_cat_ids(i) for i in range(len(data))]
     assert labels == [[0], [], [], [0, 0]]
 
 
-def test_empty_frames_are_filtered_in_training_only(root):
+def test_empty_frames_are_filtered_in_training_only(root) -> None:
     cfg = dict(filter_cfg=dict(filter_empty_gt=True))
     assert len(load(root, 'val', **cfg)) == 1
     assert len(load(root, 'val', test_mode=True, **cfg)) == 2
     assert len(load(root, 'val')) == 2
 
 
-def test_test_mode_keeps_all_labels(root):
+def test_test_mode_keeps_all_labels(root) -> None:
     labels = load(root, test_mode=True).get_data_info(0)['eval_labels']
     assert labels.types.tolist() == ['Car', 'Pedestrian', 'Van', 'DontCare']
 
 
-def test_a_test_set_needs_no_labels(root):
+def test_a_test_set_needs_no_labels(root) -> None:
     prefix = dict(img='training/image_2', calib='training/calib')
     data = load(root, data_prefix=prefix, test_mode=True)
     assert data.get_data_info(0)['instances'] == []
     assert data.get_data_info(0)['eval_labels'] is None
 
 
-def test_cache_gives_the_same_and_reads_no_file(root, cache, monkeypatch):
+def test_cache_gives_the_same_and_reads_no_file(
+    root, cache, monkeypatch
+) -> None:
     fresh = load(root, 'trainval', test_mode=True)
     assert len(list(cache.iterdir())) == 1
 
@@ -100,14 +102,14 @@ def test_cache_gives_the_same_and_reads_no_file(root, cache, monkeypatch):
         assert types[0] == types[1]
 
 
-def test_cache_notices_a_changed_file(root):
+def test_cache_notices_a_changed_file(root) -> None:
     load(root)
     path = root / 'training' / 'label_2' / '000001.txt'
     path.write_text(path.read_text().replace('Cyclist', 'Pedestrian'))
     assert load(root).get_cat_ids(1) == [0]
 
 
-def test_cache_notices_a_touched_file_of_the_same_size(root):
+def test_cache_notices_a_touched_file_of_the_same_size(root) -> None:
     load(root)
     path = root / 'training' / 'label_2' / '000001.txt'
     text = path.read_text()
@@ -117,27 +119,29 @@ def test_cache_notices_a_touched_file_of_the_same_size(root):
 
 
 @pytest.mark.parametrize('keep', [0, 100, 2000])
-def test_damaged_cache_is_read_anew(root, cache, keep):
+def test_damaged_cache_is_read_anew(root, cache, keep) -> None:
     load(root)
     path = next(cache.iterdir())
     path.write_bytes(path.read_bytes()[:keep])
     assert load(root).get_cat_ids(0) == [2, 0]
 
 
-def test_cache_holds_no_pickle(root, cache):
+def test_cache_holds_no_pickle(root, cache) -> None:
     load(root)
     with np.load(next(cache.iterdir()), allow_pickle=False) as arrays:
         assert all(arrays[key].dtype != object for key in arrays)
 
 
-def test_no_cache_where_nothing_can_be_written(root, tmp_path, monkeypatch):
+def test_no_cache_where_nothing_can_be_written(
+    root, tmp_path, monkeypatch
+) -> None:
     (tmp_path / 'file').write_text('')
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'file'))
     assert len(load(root)) == 2
     assert len(load(root)) == 2
 
 
-def test_missing_list_of_frames(root):
+def test_missing_list_of_frames(root) -> None:
     with pytest.raises(UserError, match='test.txt: no such list of frames'):
         load(root, 'test')
 
@@ -146,20 +150,20 @@ def test_missing_list_of_frames(root):
     'folder, suffix',
     [('image_2', '.png'), ('calib', '.txt'), ('label_2', '.txt')],
 )
-def test_frames_without_files_name_list_and_line(root, folder, suffix):
+def test_frames_without_files_name_list_and_line(root, folder, suffix) -> None:
     (root / 'training' / folder / f'000001{suffix}').unlink()
     message = rf'train.txt:2: frame 000001 has no file in .*{folder}'
     with pytest.raises(UserError, match=message):
         load(root)
 
 
-def test_missing_folder(root):
+def test_missing_folder(root) -> None:
     prefix = dict(img='training/image_3', calib='training/calib')
     with pytest.raises(UserError, match='image_3: No such file or directory'):
         load(root, data_prefix=prefix)
 
 
-def test_image_of_another_size_than_its_labels(root):
+def test_image_of_another_size_than_its_labels(root) -> None:
     path = root / 'training' / 'image_2' / '000000.png'
     Image.new('RGB', (240, 80)).save(path)
     message = r'000000.txt:1: a box reaches to \(.*000000.png has 240 x 80'
@@ -267,7 +271,7 @@ def test_mean_sizes_of_the_classes(root) -> None:
     assert data.mean_sizes == [(3.9667, 1.5333, 1.6333), None]
 
 
-def test_camera_of_an_image_alone(root, tmp_path):
+def test_camera_of_an_image_alone(root, tmp_path) -> None:
     path = root / 'training' / 'image_2' / '000001.png'
     info = KittiMonoDataset.image_info(str(path))
     assert np.allclose(info['cam2img'][:3], P2)
@@ -279,7 +283,7 @@ def test_camera_of_an_image_alone(root, tmp_path):
     assert KittiMonoDataset.image_info(str(own))['cam2img'][0, 0] == 9
 
 
-def test_an_image_alone_passes_the_test_pipeline(root):
+def test_an_image_alone_passes_the_test_pipeline(root) -> None:
     path = root / 'training' / 'image_2' / '000001.png'
     pipeline = Compose(
         [
@@ -336,7 +340,7 @@ def load_pickle(root, content, **kwargs):
     return KittiMonoDataset(data_root=str(root), ann_file=path.name, **kwargs)
 
 
-def test_info_file(root):
+def test_info_file(root) -> None:
     info = load_pickle(root, make_info(), test_mode=True).get_data_info(0)
     assert info['sample_idx'] == '000000'
     assert os.path.isfile(info['img_path'])
@@ -347,7 +351,7 @@ def test_info_file(root):
     assert info['eval_labels'].types.tolist() == ['Car', 'DontCare']
 
 
-def test_info_file_with_code_is_refused_and_not_run(root, tmp_path):
+def test_info_file_with_code_is_refused_and_not_run(root, tmp_path) -> None:
     class Evil:
         def __reduce__(self):
             return os.mkdir, (str(tmp_path / 'run'),)
@@ -358,12 +362,12 @@ def test_info_file_with_code_is_refused_and_not_run(root, tmp_path):
 
 
 @pytest.mark.parametrize('content', [[], {'data_list': []}, 3])
-def test_info_file_of_another_format(root, content):
+def test_info_file_of_another_format(root, content) -> None:
     with pytest.raises(UserError, match='no info file of format v2'):
         load_pickle(root, content)
 
 
-def test_rendered_scenes_are_read_as_kitti(tmp_path):
+def test_rendered_scenes_are_read_as_kitti(tmp_path) -> None:
     write_scenes(tmp_path / 'scenes', 4, seed=3, size=(312, 94))
     data = load(tmp_path / 'scenes', 'trainval')
     gaps = []
@@ -381,7 +385,7 @@ def test_rendered_scenes_are_read_as_kitti(tmp_path):
     assert len(gaps) > 4 and gaps.max() < 1.5
 
 
-def test_real_split(real_data):
+def test_real_split(real_data) -> None:
     data = load(real_data / 'kitti', 'trainval', test_mode=True)
     assert len(data) == 81
     counts = np.zeros(3, dtype=int)

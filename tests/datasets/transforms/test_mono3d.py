@@ -121,7 +121,7 @@ CASES = {
 
 
 @pytest.mark.parametrize('transform', CASES)
-def test_projections_move_with_the_pixels(results, transform):
+def test_projections_move_with_the_pixels(results, transform) -> None:
     before = project(results['gt_bboxes_3d'], results['cam2img'])
     all_boxes = results['gt_bboxes_3d']
     out = transform(results)
@@ -138,7 +138,7 @@ def test_projections_move_with_the_pixels(results, transform):
     assert np.abs(after - expected).max() < 1e-3
 
 
-def test_a_chain_of_all_moves_together(results):
+def test_a_chain_of_all_moves_together(results) -> None:
     before = project(results['gt_bboxes_3d'], results['cam2img'])
     names = results['gt_bboxes_3d'][:, 2]
     for transform in (shift, flip, resize):
@@ -151,7 +151,9 @@ def test_a_chain_of_all_moves_together(results):
 
 
 @pytest.mark.parametrize('transform', CASES)
-def test_a_mark_in_the_image_goes_where_the_camera_says(results, transform):
+def test_a_mark_in_the_image_goes_where_the_camera_says(
+    results, transform
+) -> None:
     point = np.array([1.0, 0.5, 15.0, 1.0])
     u, v, depth = (results['cam2img'] @ point)[:3]
     image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
@@ -205,7 +207,7 @@ def test_a_resized_picture_is_what_its_camera_sees(size, flipped) -> None:
     assert np.abs(_offset(results['img'], expected)).max() < 0.15
 
 
-def test_flip_by_hand(results):
+def test_flip_by_hand(results) -> None:
     results['gt_bboxes'][0] = (10, 20, 30, 40)
     results['gt_bboxes_3d'][0, 6] = 0.5
     results['gt_bboxes_3d'][1, 6] = -0.5
@@ -221,14 +223,14 @@ def test_flip_by_hand(results):
     assert out['flip'] is True
 
 
-def test_flipping_twice_gives_everything_back(results):
+def test_flipping_twice_gives_everything_back(results) -> None:
     before = {key: np.copy(value) for key, value in results.items()}
     out = flip(flip(results))
     for key in ('img', 'cam2img', 'gt_bboxes', 'gt_bboxes_3d', 'gt_alphas'):
         assert np.allclose(out[key], before[key], atol=1e-4), key
 
 
-def test_inputs_are_not_changed_in_place(results):
+def test_inputs_are_not_changed_in_place(results) -> None:
     # Several views of one loaded sample must not disturb each other.
     for transform in CASES:
         camera, boxes = results['cam2img'], results['gt_bboxes_3d']
@@ -238,7 +240,7 @@ def test_inputs_are_not_changed_in_place(results):
         assert np.array_equal(boxes, copies[1])
 
 
-def test_shift_clips_boxes_and_counts_truncation(results):
+def test_shift_clips_boxes_and_counts_truncation(results) -> None:
     results['gt_bboxes'][:3] = [
         [200, 10, 240, 50],  # a quarter leaves on the right
         [241, 10, 249, 50],  # leaves as a whole
@@ -258,7 +260,7 @@ def test_shift_clips_boxes_and_counts_truncation(results):
     assert (out['img'][:, :19] == 0).all() and (out['img'][:, 19:] > 0).all()
 
 
-def test_shift_stays_within_its_range(results):
+def test_shift_stays_within_its_range(results) -> None:
     np.random.seed(0)
     transform = RandomShift3D(prob=0.5, max_shift=4)
     moves = []
@@ -270,7 +272,7 @@ def test_shift_stays_within_its_range(results):
     assert moves.min() == pytest.approx(-4) and moves.max() == 4
 
 
-def test_crop_has_its_size_and_no_more_than_the_image(results):
+def test_crop_has_its_size_and_no_more_than_the_image(results) -> None:
     out = RandomCrop3D((200, 70))(dict(results))
     assert out['img'].shape == (70, 200, 3) == (*out['img_shape'], 3)
     out = RandomCrop3D((400, 70))(dict(results))
@@ -278,7 +280,7 @@ def test_crop_has_its_size_and_no_more_than_the_image(results):
     assert out['cam2img'][0, 2] == CAMERA[0, 2]
 
 
-def test_resize_keeps_meters(results):
+def test_resize_keeps_meters(results) -> None:
     boxes = results['gt_bboxes_3d'].copy()
     boxes_2d = results['gt_bboxes'].copy()
     out = resize(results)
@@ -291,7 +293,7 @@ def test_resize_keeps_meters(results):
     assert out['ori_cam2img'].tolist() == CAMERA.tolist()
 
 
-def test_padding_of_mmdet_leaves_boxes_and_camera(results):
+def test_padding_of_mmdet_leaves_boxes_and_camera(results) -> None:
     before = results['gt_bboxes'].copy()
     pad = MMDET_TRANSFORMS.build(dict(type='Pad', size_divisor=32))
     out = pad(results)
@@ -300,7 +302,7 @@ def test_padding_of_mmdet_leaves_boxes_and_camera(results):
     assert np.array_equal(out['gt_bboxes'], before)
 
 
-def test_all_objects_may_be_absent(results):
+def test_all_objects_may_be_absent(results) -> None:
     for key in list(results):
         if key.startswith('gt_'):
             results[key] = results[key][:0]
@@ -334,7 +336,7 @@ def make_frame():
     )
 
 
-def test_load_and_pack():
+def test_load_and_pack() -> None:
     packed = Pack3DInputs()(LoadAnnotations3D()(make_frame()))
     assert packed['inputs'].shape == (3, HEIGHT, WIDTH)
     sample = packed['data_samples']
@@ -354,7 +356,7 @@ def test_load_and_pack():
     assert np.array_equal(sample.metainfo['ori_cam2img'], CAMERA)
 
 
-def test_image_of_another_size_than_its_annotations():
+def test_image_of_another_size_than_its_annotations() -> None:
     frame = make_frame()
     frame['img'] = frame['img'][:, :100]
     message = '000007.png has 100 x 90 pixels, but .* 250 x 90'
@@ -418,6 +420,6 @@ def test_a_lone_image_gets_its_camera_alone(tmp_path) -> None:
     assert np.allclose(out['cam2img'], CAMERA) and out['sample_idx'] == '7'
 
 
-def test_names_resolve_in_mmdet():
+def test_names_resolve_in_mmdet() -> None:
     config = dict(type='lvt_dense.RandomFlip3D', prob=0.0)
     assert MMDET_TRANSFORMS.build(config).prob == 0.0

@@ -48,7 +48,7 @@ def moderate(scores, key='car_3d'):
     return scores[key]['moderate']['R40']
 
 
-def test_predicting_the_ground_truth_gives_100():
+def test_predicting_the_ground_truth_gives_100() -> None:
     items = [
         car(x, z, name, alpha=0.1 * x)
         for x in range(3)
@@ -66,24 +66,24 @@ def test_predicting_the_ground_truth_gives_100():
             assert entry == {'R40': 100, 'R11': 100}
 
 
-def test_nothing_found_gives_0():
+def test_nothing_found_gives_0() -> None:
     scores = evaluate_kitti(fifty(), [NONE] * 50)
     assert scores['car_2d']['easy'] == {'R40': 0, 'R11': 0}
 
 
-def test_no_ground_truth_gives_none():
+def test_no_ground_truth_gives_none() -> None:
     scores = evaluate_kitti(fifty(), fifty())
     assert scores['cyclist_3d']['easy'] == {'R40': None, 'R11': None}
     assert moderate(scores) == 100
 
 
-def test_half_of_the_objects_found_gives_half():
+def test_half_of_the_objects_found_gives_half() -> None:
     results = fifty()[:25] + [NONE] * 25
     # Recall ends at 0.5: 20 of the 40 positions are reached.
     assert moderate(evaluate_kitti(fifty(), results)) == 50
 
 
-def test_a_false_positive_above_all_halves_precision():
+def test_a_false_positive_above_all_halves_precision() -> None:
     results = [frame(car(score=0.5), car(x=5, score=0.9)) for _ in range(50)]
     assert moderate(evaluate_kitti(fifty(), results)) == 50
     # Below all true positives it does not count.
@@ -91,18 +91,18 @@ def test_a_false_positive_above_all_halves_precision():
     assert moderate(evaluate_kitti(fifty(), results)) == 100
 
 
-def test_second_detection_of_an_object_is_false():
+def test_second_detection_of_an_object_is_false() -> None:
     results = [frame(car(score=0.5), car(score=0.5)) for _ in range(50)]
     assert moderate(evaluate_kitti(fifty(), results)) == 50
 
 
-def test_few_ground_truths_cap_the_figure():
+def test_few_ground_truths_cap_the_figure() -> None:
     # 21 true positives are 21 thresholds, of which the first is recall 0.
     scores = evaluate_kitti(fifty()[:21], fifty()[:21])
     assert moderate(scores) == pytest.approx(20 / 40 * 100)
 
 
-def test_overlap_must_exceed_the_threshold():
+def test_overlap_must_exceed_the_threshold() -> None:
     # Shifted along its 4 m: IoU is (4 - d) / (4 + d), 0.7 for 0.70588 m.
     for shift, expected in ((0.70, 100), (0.71, 0)):
         results = fifty()
@@ -115,13 +115,13 @@ def test_overlap_must_exceed_the_threshold():
     assert moderate(loose) == 100
 
 
-def test_height_counts_in_3d_only():
+def test_height_counts_in_3d_only() -> None:
     results = fifty(y=1.1)  # 1 m of 2 m is common: IoU is 1/3 at h = 1.5
     scores = evaluate_kitti(fifty(), results)
     assert moderate(scores, 'car_bev') == 100 and moderate(scores) == 0
 
 
-def test_overlap_of_turned_boxes():
+def test_overlap_of_turned_boxes() -> None:
     # A square against itself at 45 degrees: IoU is 1 / sqrt(2) = 0.7071.
     labels = fifty(size=(2.0, 1.5, 2.0))
     turned = fifty(size=(2.0, 1.5, 2.0), yaw=math.pi / 4)
@@ -131,7 +131,7 @@ def test_overlap_of_turned_boxes():
     assert moderate(evaluate_kitti(labels, turned)) == 0
 
 
-def test_yaw_turns_the_right_way():
+def test_yaw_turns_the_right_way() -> None:
     # Ahead and to the right: nose towards the camera's left, y axis down.
     labels = fifty(yaw=0.6, size=(4.0, 1.5, 1.0))
     results = fifty(yaw=0.6, size=(4.0, 1.5, 1.0))
@@ -144,7 +144,7 @@ def test_yaw_turns_the_right_way():
     assert moderate(evaluate_kitti(labels, results)) == 0
 
 
-def test_neighbour_classes_are_neither_right_nor_wrong():
+def test_neighbour_classes_are_neither_right_nor_wrong() -> None:
     labels = [frame(car(), car(x=5, name='Van')) for _ in range(50)]
     results = [frame(car(score=0.5), car(x=5, score=0.9))] * 50
     assert moderate(evaluate_kitti(labels, results)) == 100
@@ -152,7 +152,7 @@ def test_neighbour_classes_are_neither_right_nor_wrong():
     assert moderate(evaluate_kitti(labels, results)) == 50
 
 
-def test_hard_objects_are_ignored_where_they_are_too_hard():
+def test_hard_objects_are_ignored_where_they_are_too_hard() -> None:
     extra = dict(x=5, occluded=1, truncated=0.2)
     labels = [frame(car(), car(**extra)) for _ in range(50)]
     scores = evaluate_kitti(labels, fifty())
@@ -162,7 +162,7 @@ def test_hard_objects_are_ignored_where_they_are_too_hard():
     assert count_valid(labels, 'Car', 'moderate') == 100
 
 
-def test_limits_of_the_difficulties():
+def test_limits_of_the_difficulties() -> None:
     def valid(**changes):
         label = [frame(car(**changes))]
         return [count_valid(label, 'Car', level) for level in DIFFICULTIES]
@@ -179,7 +179,7 @@ def test_limits_of_the_difficulties():
     assert valid(name='car') == [1, 1, 1]
 
 
-def test_small_detections_of_any_class_hold_an_object():
+def test_small_detections_of_any_class_hold_an_object() -> None:
     # 24 px high and of another class: it keeps the car from being missed,
     # and from being found.
     results = [
@@ -197,7 +197,7 @@ def test_small_detections_of_any_class_hold_an_object():
     assert moderate(evaluate_kitti(fifty(), results)) == 100
 
 
-def test_dont_care_regions_excuse_in_the_image_only():
+def test_dont_care_regions_excuse_in_the_image_only() -> None:
     region = 'DontCare', [-1, -1, -10, 400, 50, 700, 300, *[-1] * 3,
                           -1000, -1000, -1000, -10, 1]  # fmt: skip
     labels = [frame(car(), region) for _ in range(50)]
@@ -210,13 +210,13 @@ def test_dont_care_regions_excuse_in_the_image_only():
 @pytest.mark.parametrize(
     'turn, expected', [(0, 100), (math.pi / 2, 50), (math.pi, 0)]
 )
-def test_orientation(turn, expected):
+def test_orientation(turn, expected) -> None:
     scores = evaluate_kitti(fifty(alpha=0.5), fifty(alpha=0.5 + turn))
     assert moderate(scores, 'car_aos') == pytest.approx(expected)
     assert moderate(scores, 'car_2d') == 100
 
 
-def test_no_orientation_without_alpha():
+def test_no_orientation_without_alpha() -> None:
     results = fifty()
     results[3].alphas[:] = -10
     scores = evaluate_kitti(fifty(), results)
@@ -224,7 +224,7 @@ def test_no_orientation_without_alpha():
     assert moderate(scores, 'car_2d') == 100
 
 
-def test_frames_must_be_the_same():
+def test_frames_must_be_the_same() -> None:
     with pytest.raises(ValueError, match='50 frames of labels and 49'):
         evaluate_kitti(fifty(), fifty()[1:])
 
@@ -267,7 +267,7 @@ def crowded_frames(num, seed):
 
 
 @pytest.mark.parametrize('seed', range(4))
-def test_arrays_agree_with_plain_loops(seed):
+def test_arrays_agree_with_plain_loops(seed) -> None:
     labels, results = crowded_frames(80, seed)
     scores = evaluate_kitti(labels, results, 'loose')
     seen = 0
@@ -288,7 +288,7 @@ def test_arrays_agree_with_plain_loops(seed):
     assert seen > 10  # the frames are a test only if figures lie between
 
 
-def test_official_figures(reference_dir):
+def test_official_figures(reference_dir) -> None:
     folder = reference_dir / 'kitti_eval'
     official = json.loads((folder / 'official_ap.json').read_text())['ap']
     parts = {'label_2': [], 'results': []}

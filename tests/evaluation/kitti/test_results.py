@@ -52,7 +52,7 @@ def folders(tmp_path):
     return results, labels
 
 
-def test_a_line_has_the_16_fields_of_the_server():
+def test_a_line_has_the_16_fields_of_the_server() -> None:
     text = format_results(KittiObjects.from_rows(['Car'], [ROW]))
     assert text == (
         'Car -1 -1 1.8500 387.6300 181.5400 423.8100 203.1200 1.6700 1.8700 '
@@ -60,7 +60,7 @@ def test_a_line_has_the_16_fields_of_the_server():
     )
 
 
-def test_written_results_are_read_back(tmp_path):
+def test_written_results_are_read_back(tmp_path) -> None:
     objects = KittiObjects.from_rows(['Car', 'Cyclist'], [ROW, ROW[::-1]])
     write_results(tmp_path / 'out', {'000001': objects, '000002': NONE})
     again = read_results(tmp_path / 'out' / '000001.txt')
@@ -71,7 +71,7 @@ def test_written_results_are_read_back(tmp_path):
     assert (tmp_path / 'out' / '000002.txt').read_text() == ''
 
 
-def test_stale_results_are_reported(tmp_path, monkeypatch):
+def test_stale_results_are_reported(tmp_path, monkeypatch) -> None:
     said = []
     monkeypatch.setattr(
         kitti_results, 'print_log', lambda text, **_: said.append(text)
@@ -82,7 +82,7 @@ def test_stale_results_are_reported(tmp_path, monkeypatch):
     assert '1 other frames, such as 000002.txt' in said[0]
 
 
-def test_frames_that_are_missing(folders):
+def test_frames_that_are_missing(folders) -> None:
     results, labels = folders
     (results / '000001.txt').unlink()
     with pytest.raises(UserError, match='lacks 1 of 3 frames.*000001.txt'):
@@ -92,7 +92,7 @@ def test_frames_that_are_missing(folders):
     assert [len(item) for item in truth] == [1, 1, 1]
 
 
-def test_frames_can_be_named(folders, tmp_path):
+def test_frames_can_be_named(folders, tmp_path) -> None:
     results, labels = folders
     (results / '000001.txt').unlink()
     ids = tmp_path / 'val.txt'
@@ -104,14 +104,14 @@ def test_frames_can_be_named(folders, tmp_path):
         read_folders(results, labels, ids)
 
 
-def test_results_without_labels(folders):
+def test_results_without_labels(folders) -> None:
     results, labels = folders
     (labels / '000001.txt').unlink()
     with pytest.raises(UserError, match='000001.txt: no label file'):
         read_folders(results, labels)
 
 
-def test_folders_that_hold_nothing(folders, tmp_path):
+def test_folders_that_hold_nothing(folders, tmp_path) -> None:
     results, labels = folders
     with pytest.raises(UserError, match='nowhere: no such folder'):
         read_folders(tmp_path / 'nowhere', labels)
@@ -121,7 +121,7 @@ def test_folders_that_hold_nothing(folders, tmp_path):
         read_folders(tmp_path / 'sub', labels)
 
 
-def test_table():
+def test_table() -> None:
     levels = {
         level: {'R40': 12.345, 'R11': None}
         for level in ('easy', 'moderate', 'hard')
@@ -186,7 +186,7 @@ def run_metric(samples, meta, **kwargs):
     return evaluator.evaluate(len(samples))
 
 
-def test_metric_names_and_figures(tmp_path):
+def test_metric_names_and_figures(tmp_path) -> None:
     root = write_kitti(tmp_path / 'kitti')
     figures = run_metric(*make_samples(root))
     strict = [key for key in figures if key.endswith('_strict')]
@@ -206,7 +206,7 @@ def test_metric_names_and_figures(tmp_path):
     assert math.isnan(figures['KITTI/Pedestrian_2D_AP40_easy_strict'])
 
 
-def test_metric_scores_as_the_folder_it_writes(tmp_path):
+def test_metric_scores_as_the_folder_it_writes(tmp_path) -> None:
     root = write_kitti(tmp_path / 'kitti')
     out = tmp_path / 'submission'
     figures = run_metric(*make_samples(root), submission_dir=str(out))
@@ -219,7 +219,7 @@ def test_metric_scores_as_the_folder_it_writes(tmp_path):
     assert value == figures['KITTI/Car_3D_AP40_moderate_strict']
 
 
-def test_boxes_are_clipped_to_the_image(tmp_path):
+def test_boxes_are_clipped_to_the_image(tmp_path) -> None:
     samples, meta = make_samples(write_kitti(tmp_path / 'kitti'))
     samples[0].pred_instances_3d.bboxes[0] = torch.tensor(
         [-20.0, 5.0, 900.0, 900.0]
@@ -229,7 +229,7 @@ def test_boxes_are_clipped_to_the_image(tmp_path):
     assert found.bboxes[0].tolist() == [0, 5, 479, 159]
 
 
-def test_test_set_is_written_and_not_scored(tmp_path):
+def test_test_set_is_written_and_not_scored(tmp_path) -> None:
     root = write_kitti(tmp_path / 'kitti')
     samples, meta = make_samples(root, eval_labels=None)
     out = tmp_path / 'submission'
@@ -240,7 +240,7 @@ def test_test_set_is_written_and_not_scored(tmp_path):
         run_metric(samples, meta)
 
 
-def test_nan_in_predictions_names_the_frame(tmp_path):
+def test_nan_in_predictions_names_the_frame(tmp_path) -> None:
     samples, meta = make_samples(write_kitti(tmp_path / 'kitti'))
     samples[3].pred_instances_3d.bboxes_3d[1, 2] = math.nan
     with pytest.raises(UserError, match='frame 000003: .*boxes_3d.*NaN'):
@@ -300,7 +300,7 @@ def run_tool(results, labels, tmp_path, *args):
     return json.loads(out.read_text())
 
 
-def test_script_writes_all_figures(folders, tmp_path, capsys):
+def test_script_writes_all_figures(folders, tmp_path, capsys) -> None:
     report = run_tool(*folders, tmp_path)
     assert report['frames'] == 3
     values = [
@@ -332,7 +332,9 @@ def test_script_scores_other_classes(folders, tmp_path, capsys) -> None:
         ),
     ],
 )
-def test_script_says_bad_input_in_one_line(folders, capsys, text, message):
+def test_script_says_bad_input_in_one_line(
+    folders, capsys, text, message
+) -> None:
     results, labels = folders
     (results / '000001.txt').write_text(text)
     with pytest.raises(SystemExit) as stop:
@@ -343,7 +345,9 @@ def test_script_says_bad_input_in_one_line(folders, capsys, text, message):
     assert error.count('\n') == 1
 
 
-def test_script_refuses_missing_frames_unless_told(folders, tmp_path, capsys):
+def test_script_refuses_missing_frames_unless_told(
+    folders, tmp_path, capsys
+) -> None:
     results, labels = folders
     (results / '000001.txt').unlink()
     with pytest.raises(SystemExit) as stop:
@@ -356,7 +360,7 @@ def test_script_refuses_missing_frames_unless_told(folders, tmp_path, capsys):
 
 def test_real_labels_as_results_give_what_the_counts_allow(
     real_data, tmp_path
-):
+) -> None:
     labels = real_data / 'kitti' / 'training' / 'label_2'
     frames = {path.stem: read_labels(path) for path in labels.glob('*.txt')}
     own = {
@@ -371,7 +375,7 @@ def test_real_labels_as_results_give_what_the_counts_allow(
         assert entry['hard']['R11'] == 100, metric
 
 
-def test_small_counts_are_named():
+def test_small_counts_are_named() -> None:
     rows = [ROW[:6] + [250.0] + ROW[7:]] * 21
     labels = [KittiObjects.from_rows(['Car'] * 21, rows)]
     text = describe_small_counts(labels)

@@ -11,7 +11,7 @@ from lvt_dense.models.mono3d.written_gradients import (
 )
 
 
-def test_one_pair_with_full_attention_is_ordinary_batch_norm():
+def test_one_pair_with_full_attention_is_ordinary_batch_norm() -> None:
     torch.manual_seed(0)
     norm = AttentiveBN(6, num_affines=1, eps=1e-3)
     with torch.no_grad():
@@ -25,7 +25,7 @@ def test_one_pair_with_full_attention_is_ordinary_batch_norm():
     assert torch.allclose(norm(x), plain(x), atol=1e-5)
 
 
-def test_scale_depends_on_the_image():
+def test_scale_depends_on_the_image() -> None:
     torch.manual_seed(0)
     norm = AttentiveBN(6).eval()
     flat, spread = torch.ones(1, 6, 4, 4), torch.randn(1, 6, 4, 4)
@@ -36,7 +36,7 @@ def test_scale_depends_on_the_image():
     assert weights.min() >= 0 and weights.max() <= 1
 
 
-def test_one_image_trains():
+def test_one_image_trains() -> None:
     norm = AttentiveBN(6)
     before = norm.attention[1].running_mean.clone()
     norm(torch.randn(1, 6, 4, 4)).square().sum().backward()
@@ -47,13 +47,13 @@ def test_one_image_trains():
 
 
 @pytest.mark.parametrize('kind', [AttentiveBN, 'lvt_dense.AttentiveBN'])
-def test_builds_as_a_norm_of_mmcv(kind):
+def test_builds_as_a_norm_of_mmcv(kind) -> None:
     conv = ConvModule(3, 8, 3, norm_cfg=dict(type=kind, num_affines=5))
     assert conv.norm.mixed_scale.shape == (5, 8)
     assert conv.conv.bias is None
 
 
-def test_gradients_are_those_that_autograd_derives():
+def test_gradients_are_those_that_autograd_derives() -> None:
     torch.manual_seed(0)
     norm = AttentiveBN(3, num_affines=4)
     x = torch.randn(2, 3, 4, 5, requires_grad=True)
@@ -73,7 +73,7 @@ def test_gradients_are_those_that_autograd_derives():
 
 
 @pytest.mark.parametrize('training', [True, False])
-def test_mixed_precision_stays_near_float32(training):
+def test_mixed_precision_stays_near_float32(training) -> None:
     torch.manual_seed(0)
     norm = AttentiveBN(6, momentum=0.0).train(training)
     x = torch.randn(4, 6, 8, 8) * 3 + 1

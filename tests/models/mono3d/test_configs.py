@@ -36,14 +36,14 @@ def _load(name):
     return cfg
 
 
-def test_both_heads_have_a_config_for_every_family():
+def test_both_heads_have_a_config_for_every_family() -> None:
     for family in ('mobilevit', 'emo', 'nasvit', 'plg_vit', 't2t_vit'):
         assert f'monocon_{family}_kitti' in NAMES
         assert f'fcos3d_{family}_kitti' in NAMES
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_model_fits_together(name):
+def test_model_fits_together(name) -> None:
     cfg = _load(name)
     detector = DET_MODELS.build(cfg.model).eval()
     backbone = detector.backbone
@@ -88,7 +88,7 @@ def test_every_pipeline_loads_images_by_our_loader(name) -> None:
         assert loader.skip_unreadable is skips
 
 
-def test_one_cycle_of_learning_rate_and_momentum():
+def test_one_cycle_of_learning_rate_and_momentum() -> None:
     """MonoCon's: x10 at 40 %, then to 1e-4; 0.95, 0.85, 0.95."""
     init_default_scope('mmdet')
     cfg = Config.fromfile(CONFIGS / '_base_/schedules/monocon_200e.py')

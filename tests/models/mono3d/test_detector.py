@@ -45,7 +45,7 @@ def detector(request, stub_pyramid):
 @pytest.mark.parametrize('names', ['full', 'empty', 'mixed', 'one'])
 def test_losses_are_finite_and_reach_every_weight(
     detector, scene, empty, names
-):
+) -> None:
     samples = dict(
         full=[scene, scene],
         empty=[empty, empty],
@@ -63,7 +63,9 @@ def test_losses_are_finite_and_reach_every_weight(
     assert losses[classes] > 0
 
 
-def test_prediction_has_the_fields_of_the_convention(detector, scene, empty):
+def test_prediction_has_the_fields_of_the_convention(
+    detector, scene, empty
+) -> None:
     detector.eval()
     with torch.no_grad():
         samples = detector(
@@ -97,7 +99,7 @@ def _halve(sample):
     return sample
 
 
-def test_learns_one_scene(request, detector, scene, sort_by_depth):
+def test_learns_one_scene(request, detector, scene, sort_by_depth) -> None:
     """Every object is found about where it stands; at first, 1 m away."""
     torch.manual_seed(1)
     scene.gt_instances_3d = scene.gt_instances_3d[:4]

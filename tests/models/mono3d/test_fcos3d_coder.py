@@ -34,7 +34,7 @@ def _objects(*rows):
     )
 
 
-def test_points_lie_at_the_centres_of_cells():
+def test_points_lie_at_the_centres_of_cells() -> None:
     points = make_points([(2, 3), (1, 2)], (4, 8), torch.zeros(1))
     assert points.xy[:6].tolist() == [
         [2, 2], [6, 2], [10, 2], [2, 6], [6, 6], [10, 6]
@@ -49,7 +49,7 @@ def test_points_lie_at_the_centres_of_cells():
 @pytest.mark.parametrize(
     'width, level', [(60, 0), (180, 1), (400, 2), (600, 3)]
 )
-def test_the_extent_of_the_2d_box_chooses_the_level(width, level):
+def test_the_extent_of_the_2d_box_chooses_the_level(width, level) -> None:
     shapes = [(48 >> i, 160 >> i) for i in range(4)]
     points = make_points(shapes, (4, 8, 16, 32), torch.zeros(1))
     half = width / 2
@@ -63,7 +63,7 @@ def test_the_extent_of_the_2d_box_chooses_the_level(width, level):
     assert 4 <= positive.sum() <= 9
 
 
-def test_the_nearest_centre_wins_not_the_smallest_box():
+def test_the_nearest_centre_wins_not_the_smallest_box() -> None:
     points = Points(
         torch.tensor([[302.0, 102.0], [306.0, 102.0]]),
         *(torch.full((2,), value) for value in (4.0, -1.0, 64.0)),
@@ -77,7 +77,7 @@ def test_the_nearest_centre_wins_not_the_smallest_box():
     assert assign_points(points, gt[:0], CAMERA).tolist() == [-1, -1]
 
 
-def test_targets_of_one_point_by_hand():
+def test_targets_of_one_point_by_hand() -> None:
     points = Points(
         torch.tensor([[304.0, 98.0]]),
         *(torch.tensor([value]) for value in (8.0, 64.0, 128.0)),
@@ -100,7 +100,7 @@ def test_targets_of_one_point_by_hand():
     assert target.keypoint_valid.all()
 
 
-def test_angles_come_back_from_half_turns():
+def test_angles_come_back_from_half_turns() -> None:
     alpha = torch.linspace(-math.pi, math.pi, 2001)[:-1]
     direction = encode_direction(alpha)
     assert encode_direction(torch.tensor([math.pi / 2, 0.0])).tolist() == [
@@ -115,7 +115,7 @@ def test_angles_come_back_from_half_turns():
         assert wrong.sum() <= 2
 
 
-def test_depth_is_fused_from_both_sources():
+def test_depth_is_fused_from_both_sources() -> None:
     logits = torch.full((1, 8, 1, 1), -50.0)
     logits[0, 3:5] = 0.0
     direct = torch.full((1, 1, 1, 1), 25.0)

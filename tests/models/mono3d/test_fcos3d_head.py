@@ -56,7 +56,9 @@ def _perfect_levels(head, samples):
     ]
 
 
-def test_encode_then_decode_gives_the_boxes_back(scene, empty, sort_by_depth):
+def test_encode_then_decode_gives_the_boxes_back(
+    scene, empty, sort_by_depth
+) -> None:
     samples = [scene, empty]
     head = FCOS3DHead(32, feat_channels=32)
     found, nothing = head.predict_by_maps(
@@ -72,7 +74,7 @@ def test_encode_then_decode_gives_the_boxes_back(scene, empty, sort_by_depth):
     assert (found.bboxes - gt.bboxes).abs().max() < 1e-3
 
 
-def test_perfect_maps_have_no_loss(scene, empty):
+def test_perfect_maps_have_no_loss(scene, empty) -> None:
     head = FCOS3DHead(32, feat_channels=32)
     samples = [scene, empty]
     losses = head.loss_by_maps(
@@ -98,7 +100,9 @@ def test_perfect_maps_have_no_loss(scene, empty):
         ('angle', 0, 'loss_angle', math.sin(1) - 1 / 18),
     ],
 )
-def test_each_loss_counts_what_it_names(scene, name, channel, loss, expected):
+def test_each_loss_counts_what_it_names(
+    scene, name, channel, loss, expected
+) -> None:
     head = FCOS3DHead(32, feat_channels=32)
     levels = _perfect_levels(head, [scene])
     for maps in levels:
@@ -114,7 +118,7 @@ def test_each_loss_counts_what_it_names(scene, name, channel, loss, expected):
         assert value == pytest.approx(expected, rel=2e-3)
 
 
-def test_suppression_is_per_class_and_seen_from_above(scene):
+def test_suppression_is_per_class_and_seen_from_above(scene) -> None:
     head = FCOS3DHead(32, feat_channels=32)
     gt = scene.gt_instances_3d[[2, 2, 2, 5]]
     gt.bboxes_3d[1, 0] += 1.0
@@ -124,7 +128,7 @@ def test_suppression_is_per_class_and_seen_from_above(scene):
     assert head._suppress(gt).tolist() == [1, 3, 2]
 
 
-def test_prediction_is_limited(scene):
+def test_prediction_is_limited(scene) -> None:
     head = FCOS3DHead(32, feat_channels=32, test_cfg=dict(max_per_img=3))
     levels = _perfect_levels(head, [scene])
     (found,) = head.predict_by_maps(levels, [scene.metainfo], True)
@@ -134,7 +138,7 @@ def test_prediction_is_limited(scene):
     assert len(found) < 8
 
 
-def test_fresh_head():
+def test_fresh_head() -> None:
     head = FCOS3DHead(32, feat_channels=32)
     head.init_weights()
     levels = head([torch.randn(2, 32, h, w) for h, w in SHAPES])

@@ -12,7 +12,9 @@ from lvt_dense.models.mono3d.losses import (
 )
 
 
-def test_dimension_aware_l1_has_the_value_of_l1_and_relative_gradients():
+def test_dimension_aware_l1_has_the_value_of_l1_and_relative_gradients() -> (
+    None
+):
     pred = torch.tensor([[4.0, 1.0, 2.0]], requires_grad=True)
     target = torch.tensor([[5.0, 1.5, 1.0]])
     loss = dimension_aware_l1(pred, target)
@@ -22,20 +24,20 @@ def test_dimension_aware_l1_has_the_value_of_l1_and_relative_gradients():
     assert (pred.grad / pred.grad[0, 0]).tolist() == [[1.0, 4.0, -2.0]]
 
 
-def test_dimension_aware_l1_of_negative_sizes_still_pulls_upwards():
+def test_dimension_aware_l1_of_negative_sizes_still_pulls_upwards() -> None:
     pred = torch.tensor([[-0.5, 0.0, 1.0]], requires_grad=True)
     dimension_aware_l1(pred, torch.ones(1, 3) * 2).backward()
     assert (pred.grad < 0).all()
 
 
-def test_dimension_aware_l1_of_perfect_sizes_is_zero_not_nan():
+def test_dimension_aware_l1_of_perfect_sizes_is_zero_not_nan() -> None:
     pred = torch.ones(2, 3, requires_grad=True)
     loss = dimension_aware_l1(pred, torch.ones(2, 3))
     loss.backward()
     assert loss.item() == 0 and pred.grad.isfinite().all()
 
 
-def test_laplacian_depth_loss():
+def test_laplacian_depth_loss() -> None:
     loss = laplacian_depth_loss(
         torch.tensor([10.0, 20.0]),
         torch.tensor([0.0, math.log(2)]),
@@ -45,7 +47,7 @@ def test_laplacian_depth_loss():
     assert loss.item() == pytest.approx(expected, rel=1e-6)
 
 
-def test_uncertain_smooth_l1():
+def test_uncertain_smooth_l1() -> None:
     loss = uncertain_smooth_l1(
         torch.tensor([1.0, 9.0]),
         torch.tensor([2.0, 2.0]),
@@ -57,7 +59,7 @@ def test_uncertain_smooth_l1():
     assert loss.item() == pytest.approx(expected, rel=1e-6)
 
 
-def test_masked_l1_ignores_what_is_masked():
+def test_masked_l1_ignores_what_is_masked() -> None:
     pred = torch.zeros(1, 2, 2, requires_grad=True)
     target = torch.tensor([[[3.0, 5.0], [float('inf'), float('nan')]]])
     loss = masked_l1(pred, target, torch.tensor([[[True], [False]]]))
@@ -79,7 +81,7 @@ def test_masked_l1_ignores_what_is_masked():
         ),
     ],
 )
-def test_without_objects_zero_that_reaches_the_prediction(loss, shape):
+def test_without_objects_zero_that_reaches_the_prediction(loss, shape) -> None:
     source = torch.ones(4, requires_grad=True)
     pred = source[:0].sum() + torch.zeros(shape)
     value = loss(pred, torch.zeros(shape))

@@ -26,13 +26,13 @@ from lvt_dense.models.mono3d.monocon_coder import (
 )
 def test_bins_are_centred_at_multiples_of_30_degrees(
     degrees, bin_index, residual
-):
+) -> None:
     bins, residuals = encode_alpha(torch.tensor([math.radians(degrees)]))
     assert bins.item() == bin_index
     assert math.degrees(residuals.item()) == pytest.approx(residual, abs=1e-4)
 
 
-def test_angles_come_back():
+def test_angles_come_back() -> None:
     alpha = torch.linspace(-math.pi, math.pi, 2001)[:-1]
     alpha = torch.cat((alpha, torch.tensor([-math.pi / 12 - 1e-9])))
     bins, residuals = encode_alpha(alpha)
@@ -46,7 +46,7 @@ def test_angles_come_back():
     assert torch.allclose(back.sin(), alpha.sin(), atol=1e-5)
 
 
-def test_one_car_by_hand(scene):
+def test_one_car_by_hand(scene) -> None:
     """A car 20 m ahead, facing right, seen by a camera without offsets."""
     camera = torch.tensor(
         [[400.0, 0, 300, 0], [0, 400, 100, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
@@ -73,7 +73,7 @@ def test_one_car_by_hand(scene):
     assert target.angle_residual.item() == pytest.approx(-math.atan(0.1))
 
 
-def test_keypoints_behind_the_camera_are_not_valid(scene):
+def test_keypoints_behind_the_camera_are_not_valid(scene) -> None:
     gt = scene.gt_instances_3d[:1]
     gt.bboxes_3d = torch.tensor([[2.5, 1.6, 1.0, 4.0, 1.5, 1.6, math.pi / 2]])
     target = encode_objects(gt, torch.tensor(scene.cam2img).float(), stride=4)

@@ -8,7 +8,7 @@ from lvt_dense.models.mono3d import MonoConHead
 
 def test_encode_then_decode_gives_the_boxes_back(
     scene, empty, sort_by_depth, perfect_monocon_maps
-):
+) -> None:
     samples = [scene, empty]
     maps, _ = perfect_monocon_maps(samples)
     head = MonoConHead(8, test_cfg=dict(topk=30, score_thr=0.9))
@@ -27,7 +27,7 @@ def test_encode_then_decode_gives_the_boxes_back(
     assert turned.minimum(2 * math.pi - turned).max() < 1e-3
 
 
-def test_perfect_maps_have_no_loss(scene, empty, perfect_monocon_maps):
+def test_perfect_maps_have_no_loss(scene, empty, perfect_monocon_maps) -> None:
     maps, targets = perfect_monocon_maps([scene, empty])
     losses = MonoConHead(8).loss_by_maps(maps, targets)
     heatmaps = {k: losses.pop(k).item() for k in list(losses) if 'heat' in k}
@@ -41,7 +41,7 @@ def test_perfect_maps_have_no_loss(scene, empty, perfect_monocon_maps):
     assert worse['loss_heatmap'] > 3 * heatmaps['loss_heatmap']
 
 
-def test_each_loss_counts_what_it_names(scene, perfect_monocon_maps):
+def test_each_loss_counts_what_it_names(scene, perfect_monocon_maps) -> None:
     head = MonoConHead(8)
     maps, targets = perfect_monocon_maps([scene])
     for name, channels, loss, expected in (
@@ -61,7 +61,7 @@ def test_each_loss_counts_what_it_names(scene, perfect_monocon_maps):
 
 def test_distant_scores_are_lower_when_depth_is_uncertain(
     scene, perfect_monocon_maps
-):
+) -> None:
     maps, _ = perfect_monocon_maps([scene])
     maps['depth'][:, 1] = math.log(4)
     head = MonoConHead(8, test_cfg=dict(score_thr=0.2))
@@ -70,7 +70,9 @@ def test_distant_scores_are_lower_when_depth_is_uncertain(
     assert found.scores_3d.tolist() == pytest.approx([0.25] * 8, abs=1e-3)
 
 
-def test_2d_boxes_go_back_to_the_original_image(scene, perfect_monocon_maps):
+def test_2d_boxes_go_back_to_the_original_image(
+    scene, perfect_monocon_maps
+) -> None:
     maps, _ = perfect_monocon_maps([scene])
     meta = {
         **scene.metainfo,
@@ -90,7 +92,7 @@ def test_2d_boxes_go_back_to_the_original_image(scene, perfect_monocon_maps):
     assert torch.equal(there.bboxes_3d, here.bboxes_3d)
 
 
-def test_fresh_head():
+def test_fresh_head() -> None:
     head = MonoConHead(8)
     head.init_weights()
     head.eval()

@@ -15,7 +15,7 @@ def _targets(samples):
     return build_targets(gts, torch.stack(cameras), MAP, 4, 3)
 
 
-def test_gaussians_are_those_of_mmdet():
+def test_gaussians_are_those_of_mmdet() -> None:
     torch.manual_seed(0)
     count = 40
     image = torch.randint(0, 2, (count,))
@@ -32,7 +32,7 @@ def test_gaussians_are_those_of_mmdet():
     assert (maps == 1).sum() == (expected == 1).sum()
 
 
-def test_rows_of_a_batch_name_their_image(scene, empty):
+def test_rows_of_a_batch_name_their_image(scene, empty) -> None:
     targets = _targets([empty, scene, scene])
     count = len(scene.gt_instances_3d)
     assert targets.image.tolist() == [1] * count + [2] * count
@@ -46,7 +46,7 @@ def test_rows_of_a_batch_name_their_image(scene, empty):
     assert (targets.heatmap[1] == 1).sum() == count
 
 
-def test_keypoints_inside_the_map_have_peaks_and_offsets(scene):
+def test_keypoints_inside_the_map_have_peaks_and_offsets(scene) -> None:
     targets = _targets([scene])
     objects = targets.objects
     points = (objects.keypoints + objects.cell[:, None]).reshape(-1, 2)
@@ -59,7 +59,7 @@ def test_keypoints_inside_the_map_have_peaks_and_offsets(scene):
     assert (targets.keypoint_heatmap[0, kinds, y, x] == 1).all()
 
 
-def test_without_any_object(empty):
+def test_without_any_object(empty) -> None:
     targets = _targets([empty, empty])
     assert targets.heatmap.shape == (2, 3, *MAP)
     assert targets.keypoint_heatmap.shape == (2, 9, *MAP)

@@ -28,7 +28,9 @@ def _samples(root):
     return samples
 
 
-def test_monocon_gives_real_boxes_back(real_data, perfect_monocon_maps):
+def test_monocon_gives_real_boxes_back(
+    real_data, perfect_monocon_maps
+) -> None:
     head = MonoConHead(8, test_cfg=dict(score_thr=0.9))
     count = 0
     for sample in _samples(real_data):
