@@ -12,6 +12,7 @@ default_hooks = dict(
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='lvt_dense.PictureHook'),
+    finite_loss=dict(type='lvt_dense.FiniteLossHook'),
 )
 env_cfg = dict(
     cudnn_benchmark=False,
