@@ -24,11 +24,27 @@ _PARTIAL = '.partial'
 
 
 class AtomicBackend(LocalBackend):
-    """Local files that appear under their name only when complete."""
+    """Local files that appear under their name only when complete.
+
+    MMEngine removes an old checkpoint before it writes the new one, and on a
+    full disk would be left with neither. So a file that is removed stays
+    until the next one is complete.
+    """
+
+    _waiting: list[Path] = []
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
         """Write bytes to a temporary name, flush them, and rename."""
-        write_atomically(Path(filepath), obj)
+        path = Path(filepath)
+        write_atomically(path, obj)
+        for old in self._waiting:
+            if old.resolve() != path.resolve():
+                old.unlink(missing_ok=True)
+        self._waiting.clear()
+
+    def remove(self, filepath: str | Path) -> None:
+        """Remove a file once the next one is written."""
+        self._waiting.append(Path(filepath))
 
 
 register_backend(ATOMIC, AtomicBackend, force=True)
@@ -79,6 +95,9 @@ def write_atomically(
             if sync:
                 os.fsync(file.fileno())
         os.replace(partial, path)
+    except OSError as error:
+        error.filename = str(path)  # of a full disk, Python does not say
+        raise
     finally:
         partial.unlink(missing_ok=True)
 

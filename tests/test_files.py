@@ -1,6 +1,8 @@
 """Checkpoints are whole or not there."""
 
+import errno
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -31,6 +33,44 @@ def test_checkpoint_backend_writes_atomically(tmp_path, monkeypatch):
     backend = get_file_backend(backend_args=dict(backend=ATOMIC))
     backend.put(b'1', str(tmp_path / 'epoch_1.pth'))
     assert written == [tmp_path / 'epoch_1.pth']
+
+
+def full_disk(*args: object) -> None:
+    """Fail as a full disk does: without the name of the file."""
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_full_disk_leaves_the_old_file_and_no_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / 'a.json'
+    write_atomically(path, 'old')
+    monkeypatch.setattr(os, 'fsync', full_disk)
+    with pytest.raises(OSError, match='a.json'):
+        write_atomically(path, 'new')
+    assert [p.name for p in tmp_path.iterdir()] == ['a.json']
+    assert path.read_text() == 'old'
+
+
+def test_old_checkpoint_goes_when_the_new_one_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = (str(tmp_path / name) for name in ('best_1.pth', 'best_2.pth'))
+    # the hook and the runner of MMEngine each have a backend of their own
+    hook, runner = (
+        get_file_backend(backend_args=dict(backend=ATOMIC)) for _ in range(2)
+    )
+    runner.put(b'1', old)
+    hook.remove(old)
+    with monkeypatch.context() as patch, pytest.raises(OSError):
+        patch.setattr(os, 'fsync', full_disk)
+        runner.put(b'2', new)
+    assert Path(old).read_bytes() == b'1'
+    runner.put(b'2', new)
+    assert [p.name for p in tmp_path.iterdir()] == ['best_2.pth']
+    hook.remove(new)
+    runner.put(b'3', new)
+    assert Path(new).read_bytes() == b'3'
 
 
 def test_newest_complete_checkpoint(tmp_path):

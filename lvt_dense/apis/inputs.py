@@ -13,13 +13,13 @@ from mmengine.registry import DATASETS
 
 from lvt_dense.config import dataset_cfgs
 from lvt_dense.errors import UserError
+from lvt_dense.files import IMAGE_SUFFIXES
 from lvt_dense.metainfo import Metainfo, metainfo_of_config
 from lvt_dense.registry import find_class
 from lvt_dense.visualization.pictures import is_own_picture, name_pictures
 
 from .checks import check_data
 
-IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 SPLITS = ('train', 'val', 'test')
 
 
@@ -125,7 +125,9 @@ def find_images(source: str, skipped: str | Path | None = None) -> list[Path]:
     """
     path = Path(source).expanduser()
     if path.is_dir():
-        found = [p for p in path.rglob('*') if p.suffix.lower() in IMAGES]
+        found = [
+            p for p in path.rglob('*') if p.suffix.lower() in IMAGE_SUFFIXES
+        ]
     elif path.is_file():
         return [path]
     else:
@@ -138,7 +140,7 @@ def find_images(source: str, skipped: str | Path | None = None) -> list[Path]:
     if not found:
         raise UserError(
             f'{source}: no image; give an image, a folder or a pattern of '
-            f'{", ".join(IMAGES)} files, or one of {", ".join(SPLITS)}'
+            f'{", ".join(IMAGE_SUFFIXES)} files, or one of {", ".join(SPLITS)}'
         )
     return sorted(found)
 

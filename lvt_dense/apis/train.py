@@ -20,8 +20,6 @@ from .runs import (
 from .start import check_start, prepare_start
 from .train_options import apply_options
 
-KEPT = 2  # checkpoints at least: the old one goes before the new one is there
-
 
 def train(
     cfg: Config,
@@ -43,8 +41,8 @@ def train(
         pretrained: Weights of the backbone: ``official``, ``none``, a file or
             a URL; by default those that the config names.
         **options: ``epochs``, ``batch_size``, ``workers``, ``seed``,
-            ``device``, ``amp``, ``auto_scale_lr``, ``log``, ``per_class`` and
-            ``patience``, see :func:`.train_options.apply_options`.
+            ``device``, ``amp``, ``auto_scale_lr``, ``log``, ``per_class``,
+            ``patience`` and ``on_nan``, see :func:`.train_options.apply_options`.
 
     Returns:
         The runner, after training.
@@ -60,6 +58,7 @@ def train(
     changes = apply_options(cfg, **options)
     if resume:
         _resume(cfg, resume)
+    _watch_loss(cfg)
     _save_safely(cfg)
     lines = prepare_start(cfg, pretrained, bool(resume))
     with explain_errors(cfg):
@@ -87,11 +86,15 @@ def _resume(cfg: Config, resume: bool | str) -> None:
     cfg.load_from = str(path)
 
 
+def _watch_loss(cfg: Config) -> None:
+    """Stop on a loss that is not finite, also with configs of others."""
+    hooks = cfg.setdefault('default_hooks', {})
+    hooks.setdefault('finite_loss', dict(type='lvt_dense.FiniteLossHook'))
+
+
 def _save_safely(cfg: Config) -> None:
     hook = cfg.setdefault('default_hooks', {}).setdefault(
         'checkpoint', dict(type='CheckpointHook', interval=1)
     )
     if not hook.get('backend_args') and '://' not in str(hook.get('out_dir')):
         hook['backend_args'] = dict(backend=ATOMIC)
-    if 0 < hook.get('max_keep_ckpts', -1) < KEPT:
-        hook['max_keep_ckpts'] = KEPT

@@ -12,6 +12,7 @@ from mmengine.registry import METRICS
 
 from lvt_dense.config import evaluators
 from lvt_dense.errors import UserError
+from lvt_dense.hooks.finite_loss_hook import parse_on_nan
 from lvt_dense.schedules import base_batch_size, count_images
 from lvt_dense.schedules import fit_recipe as fit
 from lvt_dense.schedules import scale_lr as scale
@@ -41,6 +42,7 @@ def apply_options(
     log: str | None = None,
     per_class: bool = False,
     patience: int | None = None,
+    on_nan: str | None = None,
 ) -> list[str]:
     """Change a config as the options of the command ask for.
 
@@ -61,6 +63,8 @@ def apply_options(
         per_class: Log the figures of every class.
         patience: Validations in a row without a better figure after which
             training stops.
+        on_nan: What to do on a loss that is not finite: ``stop``, or
+            ``skip:N`` to leave out the batch, up to N times.
 
     Returns:
         What changed in the schedule, in lines for the log.
@@ -85,6 +89,8 @@ def apply_options(
         use_per_class(cfg)
     if patience is not None:
         use_patience(cfg, patience)
+    if on_nan is not None:
+        use_on_nan(cfg, on_nan)
     return changes
 
 
@@ -259,3 +265,18 @@ def _accepts(cfg: Config, item: Any, name: str) -> bool:
         name in inspect.signature(base.__init__).parameters
         for base in inspect.getmro(kind)
     )
+
+
+def use_on_nan(cfg: Config, on_nan: str) -> None:
+    """Watch the loss, see :class:`lvt_dense.hooks.FiniteLossHook`.
+
+    Args:
+        cfg: Config; changed in place.
+        on_nan: ``stop`` or ``skip:N``.
+
+    Raises:
+        UserError: It is neither.
+    """
+    parse_on_nan(on_nan)
+    hooks = cfg.setdefault('default_hooks', {})
+    hooks['finite_loss'] = dict(type='lvt_dense.FiniteLossHook', on_nan=on_nan)

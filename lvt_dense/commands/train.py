@@ -36,6 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='scale the learning rate to the total batch size',
     )
+    parser.add_argument(
+        '--on-nan',
+        metavar='stop|skip:N',
+        help='on a loss that is not finite, stop (the default) or leave out '
+        'the batch, up to N times',
+    )
     parser.add_argument('--backbone', help='swap this backbone in first')
     parser.add_argument(
         '--pretrained',
@@ -105,4 +111,5 @@ def run(args: argparse.Namespace) -> None:
         log=args.log,
         per_class=args.per_class,
         patience=args.patience,
+        on_nan=args.on_nan,
     )

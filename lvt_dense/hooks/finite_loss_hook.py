@@ -144,7 +144,7 @@ class FiniteLossHook(Hook):
         named = all_gather_object(list(_find_images(self._batch)))
         images = sorted({path for names in named for path in names})
         values = {
-            name: float(value)
+            name: torch.as_tensor(value).item()
             for name, value in self._losses.items()
             if torch.as_tensor(value).numel() == 1
         }

@@ -1,0 +1,48 @@
+"""Errors of a run are replaced by their causes."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from torch import nn
+
+from lvt_dense.apis.runs import explain_errors
+from lvt_dense.errors import UserError
+
+
+def test_full_disk_is_one_line_with_the_way_on(tmp_path: Path) -> None:
+    torch.save(dict(a=torch.zeros(1)), tmp_path / 'epoch_3.pth')
+    cfg = Config(dict(work_dir=str(tmp_path)))
+    with pytest.raises(UserError) as caught, explain_errors(cfg):
+        raise OSError(
+            errno.ENOSPC, os.strerror(errno.ENOSPC), '/disk/epoch_4.pth'
+        )
+    message = str(caught.value)
+    assert message.startswith('/disk/epoch_4.pth cannot be written: No space')
+    assert f'{tmp_path / "epoch_3.pth"} is whole' in message
+    assert '--resume' in message
+
+
+@pytest.mark.parametrize('name', ['extra', 'pool'])
+def test_layer_that_a_lone_image_stops_is_named(name: str) -> None:
+    inner = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(4))
+    model = nn.Sequential()
+    model.add_module('body', nn.BatchNorm2d(4))
+    model.add_module(name, inner)
+    with (
+        pytest.raises(UserError, match=f'batch norm {name}.1 sees one pixel'),
+        explain_errors(Config()),
+    ):
+        model(torch.zeros(1, 4, 8, 8))
+    with pytest.raises(ValueError, match='4D input') as caught:  # noqa: SIM117
+        with explain_errors(Config()):
+            model(torch.zeros(4, 4))
+    assert not isinstance(caught.value, UserError)
+
+
+def test_other_errors_stay(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match='other'), explain_errors(Config()):
+        raise RuntimeError('other')
