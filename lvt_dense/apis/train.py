@@ -42,7 +42,8 @@ def train(
             a URL; by default those that the config names.
         **options: ``epochs``, ``batch_size``, ``workers``, ``seed``,
             ``device``, ``amp``, ``auto_scale_lr``, ``log``, ``per_class``,
-            ``patience`` and ``on_nan``, see :func:`.train_options.apply_options`.
+            ``patience`` and ``on_nan``, see
+            :func:`.train_options.apply_options`.
 
     Returns:
         The runner, after training.

@@ -38,9 +38,9 @@ def test_batch_of_one_is_explained(cfg):
 def test_faulty_mask_stops_training_with_its_name(cfg, root):
     masks = sorted((root / 'labels' / 'train').glob('*.png'))
     for path in masks:
-        Image.fromarray(np.full(IMAGE[::-1], 11, np.uint8)).save(path)
+        Image.fromarray(np.full(IMAGE[::-1], 12, np.uint8)).save(path)
     with pytest.raises(
-        UserError, match=r'demo_\d+\.png has the label\(s\) 11'
+        UserError, match=r'demo_\d+\.png has the label\(s\) 12'
     ):
         train(cfg)
 
