@@ -44,7 +44,9 @@ def add_size(parser: argparse.ArgumentParser, help_text: str) -> None:
 def _parse_size(text: str) -> tuple[int, int]:
     height, _, width = text.lower().partition('x')
     if not (height.isdigit() and width.isdigit()):
-        raise UserError(f'--size {text}: give HxW, such as 320x320')
+        raise argparse.ArgumentTypeError(
+            f'{text} is no size: give HxW, such as 320x320'
+        )
     return int(height), int(width)
 
 

@@ -28,6 +28,7 @@ COMMANDS = (
     Command('learning-curve', 'draw a training log', 'learning_curve'),
     Command('export', 'export a model to ONNX', 'export'),
     Command('predict', 'predict with an exported model', 'predict'),
+    Command('benchmark', 'measure latency and memory', 'benchmark'),
     Command('complexity', 'count parameters and operations', 'complexity'),
     Command('zoo', 'list the backbones with size and cost', 'zoo'),
 )

@@ -108,6 +108,22 @@ class Predictor:
             ]
         return np.array(colors, np.uint8)
 
+    def make_feed(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
+        """Return inputs for images that fill the network's input.
+
+        Args:
+            pixels: Images, (N, H, W, 3) uint8 in the model's channel order.
+        """
+        count, height, width = pixels.shape[:3]
+        camera = np.eye(4, dtype=np.float32)
+        camera[0, 0] = camera[1, 1] = width / 2
+        known = dict(
+            image=pixels,
+            size=np.array([[height, width]] * count, np.int64),
+            camera=np.stack([camera] * count),
+        )
+        return {name: known[name] for name in self.info['inputs']}
+
     def predict(
         self,
         image: str | Path | Image.Image | np.ndarray,

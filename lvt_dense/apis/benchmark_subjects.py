@@ -1,0 +1,212 @@
+"""What a benchmark measures: a model of any kind behind one call."""
+
+import io
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from lvt_dense.errors import UserError
+
+MODES = (
+    'eager',
+    'folded',
+    'channels_last',
+    'compile',
+    'bf16',
+    'onnxruntime',
+    'openvino',
+    'openvino_bf16',
+)
+_TIMM = 'timm:'
+
+
+class Subject(NamedTuple):
+    """Something that can be called."""
+
+    name: str
+    mode: str
+    run: Callable[[], object]
+
+
+def make_subjects(
+    name: str, modes: Sequence[str], image: Tensor, threads: int
+) -> Iterator[Subject]:
+    """Build what a name stands for, once for each mode.
+
+    Args:
+        name: A backbone, ``timm:NAME``, a config, or an exported file.
+        modes: See :data:`MODES`; exported files have one of their own.
+        image: Input of the networks, (N, 3, H, W).
+        threads: Threads of the runtimes.
+
+    Raises:
+        UserError: There is nothing of this name, or a package is missing.
+    """
+    if Path(name).suffix in ('.onnx', '.xml'):
+        yield _exported_subject(name, image, threads)
+        return
+    model = build_model(name).eval().to(image.device)
+    for mode in modes:
+        call = _call_of(model, mode, image, threads)
+        yield Subject(Path(name).stem, mode, call)
+
+
+def build_model(name: str) -> nn.Module:
+    """Build a backbone, a timm model as a feature pyramid, or a config's.
+
+    Raises:
+        UserError: There is nothing of this name, or timm is missing.
+    """
+    from lvt_dense.models.backbones import build_backbone, list_backbones
+
+    if name in list_backbones():
+        return build_backbone(name)
+    if name.startswith(_TIMM):
+        try:
+            import timm
+        except ImportError as error:
+            raise UserError(f'{name} needs timm: pip install timm') from error
+        try:
+            return timm.create_model(name[len(_TIMM) :], features_only=True)
+        except RuntimeError as error:
+            raise UserError(f'{name}: {error}') from error
+    if name.endswith('.py') or '::' in name:
+        return _config_model(name)
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, list_backbones())
+    hint = f'; did you mean {", ".join(near)}?' if near else ''
+    raise UserError(
+        f'{name} is no backbone, no config (.py) and no exported file '
+        f'(.onnx, .xml); models of timm are timm:NAME{hint}'
+    )
+
+
+class _Tensors(nn.Module):
+    """A detector or segmenter up to its heads' maps."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Any:
+        return self.model(x, mode='tensor')
+
+
+def _config_model(name: str) -> nn.Module:
+    from mmengine.registry import MODELS, init_default_scope
+
+    from lvt_dense.compat import import_stack
+    from lvt_dense.config import load_config
+
+    import_stack()
+    cfg = load_config(name)
+    init_default_scope(cfg.get('default_scope') or 'mmengine')
+    return _Tensors(MODELS.build(cfg.model))
+
+
+def _call_of(
+    model: nn.Module, mode: str, image: Tensor, threads: int
+) -> Callable[[], object]:
+    if mode.startswith(('onnx', 'openvino')):
+        return _runtime_call(model, mode, image, threads)
+    if mode == 'folded':
+        from copy import deepcopy
+
+        from mmcv.cnn import fuse_conv_bn
+        from mmengine.model.utils import revert_sync_batchnorm
+
+        model = fuse_conv_bn(revert_sync_batchnorm(deepcopy(model)))
+    elif mode == 'channels_last':
+        image = image.to(memory_format=torch.channels_last)
+    elif mode == 'compile':
+        model = torch.compile(model)
+    kind = image.device.type
+
+    def call() -> object:
+        with (
+            torch.inference_mode(),
+            torch.autocast(kind, torch.bfloat16, enabled=mode == 'bf16'),
+        ):
+            return model(image)
+
+    return call
+
+
+def _runtime_call(
+    model: nn.Module, mode: str, image: Tensor, threads: int
+) -> Callable[[], object]:
+    """Export the network and run it in another runtime."""
+    if image.device.type != 'cpu':
+        raise UserError(f'--modes {mode}: only on a CPU')
+    from lvt_dense.apis.export import require
+
+    is_onnx = mode == 'onnxruntime'
+    runtime = 'onnxruntime' if is_onnx else 'openvino'
+    require('onnx', 'onnxscript', runtime)
+    feed = {'image': image.numpy()}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, 'model.onnx')
+        chatter = io.StringIO()
+        with (
+            warnings.catch_warnings(),
+            redirect_stdout(chatter),
+            redirect_stderr(chatter),
+        ):
+            warnings.simplefilter('ignore')
+            program = torch.onnx.export(
+                model,
+                (image,),
+                dynamo=True,
+                opset_version=18,
+                input_names=['image'],
+                verbose=False,
+            )
+        program.save(str(path))
+        if is_onnx:
+            import onnxruntime
+
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = threads
+            session = onnxruntime.InferenceSession(
+                path.read_bytes(), options, ['CPUExecutionProvider']
+            )
+            return lambda: session.run(None, feed)
+        import openvino
+
+        core = openvino.Core()
+        precision = 'bf16' if mode.endswith('bf16') else 'f32'
+        compiled = core.compile_model(
+            core.read_model(path),
+            'CPU',
+            {
+                'INFERENCE_NUM_THREADS': threads,
+                'INFERENCE_PRECISION_HINT': precision,
+            },
+        )
+        return lambda: compiled(feed)
+
+
+def _exported_subject(path: str, image: Tensor, threads: int) -> Subject:
+    from lvt_dense.deploy.predictor import Predictor
+
+    try:
+        model = Predictor(path, threads)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    pixels = (255 * image.cpu()).permute(0, 2, 3, 1).byte().numpy()
+    size = model.info['size']
+    if size and list(pixels.shape[1:3]) != size:
+        raise UserError(
+            f'{path} takes images of {size[0]}x{size[1]}: give --size '
+            f'{size[0]}x{size[1]}'
+        )
+    feed = model.make_feed(pixels)
+    kind = 'openvino' if path.endswith('.xml') else 'onnxruntime'
+    return Subject(Path(path).name, kind, lambda: model.run(feed))

@@ -1,0 +1,54 @@
+"""Benchmarks: what is measured, and what is refused. No figure is held."""
+
+import json
+from pathlib import Path
+
+import pytest
+from helpers.commands import run_command
+
+from lvt_dense.apis.benchmark import Measurement, benchmark, format_table
+from lvt_dense.errors import UserError
+
+
+def test_statistics() -> None:
+    found = Measurement('a', 'eager', [0.4, 0.1, 0.2, 0.3, 0.9])
+    assert found.median == 0.3 and found.p90 == 0.9
+
+
+def test_subjects_and_modes(tmp_path: Path) -> None:
+    out = tmp_path / 'speed.json'
+    found = benchmark(
+        ['mobilevit_xxs', 'emo_1m'],
+        size=(64, 64),
+        modes=('eager', 'folded', 'channels_last', 'bf16'),
+        rounds=2,
+        out=str(out),
+    )
+    assert len(found) == 8 and found[0].ratio == 1
+    assert all(len(m.seconds) == 2 and m.median > 0 for m in found)
+    content = json.loads(out.read_text())
+    assert [row['mode'] for row in content['rows'][:2]] == ['eager', 'folded']
+    assert out.with_suffix('.png').stat().st_size > 1000
+    assert format_table(found, 1).count('| emo_1m |') == 4
+
+
+@pytest.mark.parametrize(
+    ('args', 'text'),
+    [
+        (['mobilevit_xx'], 'did you mean mobilevit_xxs'),
+        (['emo_1m', '--modes', 'fast'], 'choose from eager'),
+        (['emo_1m', '--rounds', '0'], '1 or more'),
+        (['emo_1m', '--size', '64'], 'give HxW'),
+        (['none.onnx'], 'does not exist'),
+    ],
+)
+def test_bad_arguments(
+    args: list[str], text: str, capsys: pytest.CaptureFixture
+) -> None:
+    assert run_command('benchmark', *args) == 2
+    assert text in capsys.readouterr().err
+
+
+def test_unknown_timm_model() -> None:
+    with pytest.raises(UserError, match='timm:none'):
+        benchmark(['timm:none'], rounds=1)
