@@ -6,21 +6,21 @@ Those of ml-cvnets v0.1 and of Hugging Face's
 
 from collections.abc import Iterator
 
-from .layout import Layout
+from .layout import PARAMETER, Layout, Rule
 from .mobilevit import (
     CVNETS,
     HUGGING_FACE,
     HuggingFaceLayout,
-    backbone_pairs,
+    backbone_rules,
 )
 
 NUM_BRANCHES = 4  # 1x1, and one for every rate
 
 
-def _head_pairs(
+def _head_rules(
     aspp: str, pool: str, block: str, layers: tuple[str, str], classifier: str
-) -> Iterator[tuple[str, str]]:
-    """Names of the head.
+) -> Iterator[Rule]:
+    """Rules of the head.
 
     Args:
         aspp: Before the branches.
@@ -37,16 +37,16 @@ def _head_pairs(
     for theirs, ours in parts:
         for their_layer, our_layer in zip(layers, ('conv', 'bn')):
             yield (
-                f'{theirs}{block}.{their_layer}.{{p}}',
-                f'decode_head.{ours}.{our_layer}.{{p}}',
+                f'{theirs}{block}.{their_layer}.{PARAMETER}',
+                rf'decode_head.{ours}.{our_layer}.\g<p>',
             )
-    yield f'{classifier}.{{p}}', 'decode_head.conv_seg.{p}'
+    yield f'{classifier}.{PARAMETER}', r'decode_head.conv_seg.\g<p>'
 
 
-def _cvnets() -> Iterator[tuple[str, str]]:
-    for theirs, ours in backbone_pairs(CVNETS):
+def _cvnets_rules() -> Iterator[Rule]:
+    for theirs, ours in backbone_rules(CVNETS):
         yield f'encoder.{theirs}', f'backbone.{ours}'
-    yield from _head_pairs(
+    yield from _head_rules(
         aspp='seg_head.aspp.aspp_layer',
         pool='convs.4.aspp_pool.conv_1x1',
         block='.block',
@@ -55,10 +55,10 @@ def _cvnets() -> Iterator[tuple[str, str]]:
     )
 
 
-def _hugging_face() -> Iterator[tuple[str, str]]:
-    for theirs, ours in backbone_pairs(HUGGING_FACE):
+def _hugging_face_rules() -> Iterator[Rule]:
+    for theirs, ours in backbone_rules(HUGGING_FACE):
         yield f'mobilevit.{theirs}', f'backbone.{ours}'
-    yield from _head_pairs(
+    yield from _head_rules(
         aspp='segmentation_head.aspp',
         pool='convs.4.conv_1x1',
         block='',
@@ -74,7 +74,7 @@ LAYOUTS = (
             'encoder.conv_1.block.conv.weight',
             'seg_head.aspp.aspp_layer.project.block.conv.weight',
         ),
-        _cvnets(),
+        _cvnets_rules(),
         ignored=('encoder.conv_1x1_exp.', 'encoder.classifier.'),
     ),
     HuggingFaceLayout(
@@ -83,7 +83,7 @@ LAYOUTS = (
             'mobilevit.conv_stem.convolution.weight',
             'segmentation_head.aspp.project.convolution.weight',
         ),
-        _hugging_face(),
+        _hugging_face_rules(),
         ignored=('mobilevit.conv_1x1_exp.',),
     ),
 )

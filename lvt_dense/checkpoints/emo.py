@@ -4,50 +4,22 @@
 stages 0 to 3. Classifier, detection and segmentation code use the same keys.
 """
 
+import re
 from collections.abc import Iterator
-from typing import NamedTuple
 
-from .layout import Layout
+from .layout import BLOCK, PARAMETER, Layout, Rule
 
 CLASSIFIER = ('norm.', 'pre_head.', 'head.')
-LAYER_NORM_STAGES = (2, 3)
-MAX_DEPTH = 9  # of the published variants
+STAGES = range(4)
 
 
-class _Names(NamedTuple):
-    """What one code base calls the parts; ``{s}`` is 1 for ``stage1``."""
-
-    stem: tuple[tuple[str, str], ...]  # theirs, ours
-    first_block: str
-    block: str  # ``{b-1}`` counts from the second block
-    layer_norm: str
-    parts: tuple[tuple[str, str], ...]  # theirs, ours
+def _second(match: re.Match[str]) -> str:
+    """Number of a block that is counted from the second one on."""
+    return str(int(match['b']) + 1)
 
 
-def _pairs(names: _Names) -> Iterator[tuple[str, str]]:
-    for theirs, ours in names.stem:
-        yield f'{theirs}.{{p}}', f'stem.{ours}.{{p}}'
-    for stage in range(4):
-        has_layer_norm = stage in LAYER_NORM_STAGES
-        norm = names.layer_norm if has_layer_norm else 'norm'
-        for block in range(MAX_DEPTH):
-            theirs = names.block if block else names.first_block
-            for field, value in (
-                ('{s-1}', stage),
-                ('{s}', stage + 1),
-                ('{b-1}', block - 1),
-                ('{b}', block),
-            ):
-                theirs = theirs.replace(field, str(value))
-            for their_part, our_part in ((norm, 'norm'), *names.parts):
-                yield (
-                    f'{theirs}.{their_part}.{{p}}',
-                    f'stages.{stage}.{block}.{our_part}.{{p}}',
-                )
-
-
-OFFICIAL = _Names(
-    stem=(
+def _official_rules() -> Iterator[Rule]:
+    for theirs, ours in (
         ('stage0.0.convs.0.0', '0.conv'),
         ('stage0.0.convs.0.1', '0.norm'),
         ('stage0.1.conv_local.conv', '1.conv'),
@@ -55,20 +27,26 @@ OFFICIAL = _Names(
         ('stage0.1.se.conv_reduce', '2.reduce.conv'),
         ('stage0.1.se.conv_expand', '2.expand'),
         ('stage0.1.proj.conv', '3'),
-    ),
-    first_block='stage{s}.{b}',
-    block='stage{s}.{b}',
-    layer_norm='norm.norm',
-    parts=(
-        ('qk.conv', 'query_key'),
-        ('v.conv', 'value.conv'),
-        ('conv_local.conv', 'depthwise.conv'),
-        ('conv_local.norm', 'depthwise.norm'),
-        ('proj.conv', 'project'),
-    ),
-)
-TIMM = _Names(
-    stem=(
+    ):
+        yield f'{theirs}.{PARAMETER}', rf'stem.{ours}.\g<p>'
+    for stage in STAGES:
+        for theirs, ours in (
+            ('norm', 'norm'),
+            ('norm.norm', 'norm'),  # of a layer norm
+            ('qk.conv', 'query_key'),
+            ('v.conv', 'value.conv'),
+            ('conv_local.conv', 'depthwise.conv'),
+            ('conv_local.norm', 'depthwise.norm'),
+            ('proj.conv', 'project'),
+        ):
+            yield (
+                f'stage{stage + 1}.{BLOCK}.{theirs}.{PARAMETER}',
+                rf'stages.{stage}.\g<b>.{ours}.\g<p>',
+            )
+
+
+def _timm_rules() -> Iterator[Rule]:
+    for theirs, ours in (
         ('patch_embed.0', '0.conv'),
         ('patch_embed.1', '0.norm'),
         ('patch_embed.2', '1.conv'),
@@ -76,24 +54,33 @@ TIMM = _Names(
         ('patch_embed.5.fc1', '2.reduce.conv'),
         ('patch_embed.5.fc2', '2.expand'),
         ('patch_embed.7', '3'),
-    ),
-    first_block='stages.{s-1}.downsample',
-    block='stages.{s-1}.blocks.{b-1}',
-    layer_norm='norm',
-    parts=(
+    ):
+        yield f'{theirs}.{PARAMETER}', rf'stem.{ours}.\g<p>'
+    for theirs, ours in (
+        ('norm', 'norm'),
         ('qk', 'query_key'),
         ('v.0', 'value.conv'),
         ('conv_local.0', 'depthwise.conv'),
         ('conv_local.1', 'depthwise.norm'),
         ('proj', 'project'),
-    ),
-)
+    ):
+        yield (
+            rf'stages.(?P<s>\d+).downsample.{theirs}.{PARAMETER}',
+            rf'stages.\g<s>.0.{ours}.\g<p>',
+        )
+        yield (
+            rf'stages.(?P<s>\d+).blocks.{BLOCK}.{theirs}.{PARAMETER}',
+            lambda m, ours=ours: (
+                f'stages.{m["s"]}.{_second(m)}.{ours}.{m["p"]}'
+            ),
+        )
+
 
 LAYOUTS = (
     Layout(
         'official',
         ('stage0.0.convs.0.0.weight', 'stage0.1.se.conv_reduce.weight'),
-        _pairs(OFFICIAL),
+        _official_rules(),
         CLASSIFIER,
     ),
     Layout(
@@ -102,7 +89,7 @@ LAYOUTS = (
             'patch_embed.5.fc1.weight',
             'stages.0.downsample.conv_local.0.weight',
         ),
-        _pairs(TIMM),
+        _timm_rules(),
         CLASSIFIER,
     ),
 )

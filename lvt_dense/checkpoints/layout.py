@@ -1,25 +1,19 @@
 """A layout: how one code base names the tensors of one family."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 StateDict = dict[str, Tensor]
-_FIELD = re.compile(r'\{(\w+)\}')
+# A pattern and what takes its place, as re.sub() takes them; see Layout.
+Rule = tuple[str, str | Callable[[re.Match[str]], str]]
 
-
-def _compile(template: str) -> 're.Pattern[str]':
-    """Regular expression of a template; ``{rest}`` may contain dots."""
-    parts = _FIELD.split(template)
-    for i, part in enumerate(parts):
-        if i % 2 == 0:
-            parts[i] = re.escape(part)
-        else:
-            parts[i] = f'(?P<{part}>{".+" if part == "rest" else "[^.]+"})'
-    return re.compile(''.join(parts))
+PARAMETER = r'(?P<p>\w+)'  # of a layer: weight, bias, running_mean, ...
+BLOCK = r'(?P<b>\d+)'
+ANY = r'(?P<rest>\S+)'  # may contain dots
 
 
 class Target(NamedTuple):
@@ -40,9 +34,9 @@ class Layout:
     Args:
         name: Name of the code base, as it is shown to the user.
         markers: Keys that, all present, tell this layout from the others.
-        pairs: Templates of the official and of our key. A field such as
-            ``{i}`` stands for one dotted part, ``{rest}`` for all that is
-            left. The first template that matches a key counts.
+        rules: Regular expressions of the official keys, and what our keys
+            are; in an expression a dot stands for itself. The first that
+            matches a whole key counts.
         ignored: Beginnings of official keys that no pyramid has: classifier
             and the like.
     """
@@ -51,16 +45,15 @@ class Layout:
         self,
         name: str,
         markers: Sequence[str],
-        pairs: Iterable[tuple[str, str]],
+        rules: Iterable[Rule],
         ignored: Sequence[str] = (),
     ) -> None:
         self.name = name
         self.markers = tuple(markers)
         self.ignored = tuple(ignored)
-        pairs = list(pairs)
-        self._to_own = [(_compile(theirs), ours) for theirs, ours in pairs]
-        self._to_official = [
-            (_compile(ours), theirs) for theirs, ours in pairs
+        self.rules = [
+            (re.compile(pattern.replace('.', r'\.')), replacement)
+            for pattern, replacement in rules
         ]
 
     def prefixes_of(self, keys: Iterable[str]) -> list[str]:
@@ -99,31 +92,19 @@ class Layout:
         """
         own, unknown = {}, []
         for key, value in state.items():
-            renamed = _rename(key, self._to_own)
+            renamed = self._rename(key)
             if renamed is not None:
                 own[renamed] = value
             elif not key.startswith(self.ignored):
                 unknown.append(key)
         return own, unknown
 
-    def to_official(self, own: Mapping[str, Tensor]) -> StateDict:
-        """Rename our tensors to the official ones; inverse of `to_own`.
-
-        Raises:
-            KeyError: A key has no official counterpart.
-        """
-        official = {}
-        for key, value in own.items():
-            renamed = _rename(key, self._to_official)
-            if renamed is None:
-                raise KeyError(f'{key} has no name in the {self.name} layout')
-            official[renamed] = value
-        return official
-
-
-def _rename(key: str, table: Sequence[tuple[Any, str]]) -> str | None:
-    for pattern, template in table:
-        match = pattern.fullmatch(key)
-        if match:
-            return template.format(**match.groupdict())
-    return None
+    def _rename(self, key: str) -> str | None:
+        for pattern, replacement in self.rules:
+            match = pattern.fullmatch(key)
+            if match is None:
+                continue
+            if callable(replacement):
+                return replacement(match)
+            return match.expand(replacement)
+        return None

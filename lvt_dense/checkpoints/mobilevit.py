@@ -10,163 +10,173 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .layout import Layout, StateDict, Target
+from .layout import BLOCK, PARAMETER, Layout, Rule, StateDict, Target
 
-DEPTHS = {3: 2, 4: 4, 5: 3}  # encoders of an official layer
-RESIDUAL = ('expand', 'depthwise', 'project')
 CLASSIFIER = ('classifier.', 'head.', 'conv_1x1_exp.', 'final_conv.')
+ENCODER = r'(?P<i>\d+)'  # number of an encoder in its transformer block
+NUMBER = r'\d+'  # that says nothing new
 
 
 class _Names(NamedTuple):
-    """What one code base calls the parts; ``{s}`` is 1 for ``layer_1``."""
+    """What one code base calls the parts."""
 
     stem: str
-    residual: str  # before the layers of an inverted residual
-    first_residual: str  # the same in a layer with a transformer block
-    residual_layers: tuple[str, str, str]
-    block: str  # before the parts of a transformer block
+    layers: tuple[str, ...]  # the five layers
+    residual: str  # in a layer of inverted residuals only
+    first_residual: str  # in a layer with a transformer block
+    residual_parts: tuple[str, str, str]  # expand, depthwise, project
+    block: str  # the transformer block in a layer
     conv_norm: tuple[str, str]
-    parts: dict[str, str]  # our part of a transformer block -> theirs
-    encoder: dict[str, str]  # our part of an encoder -> theirs
+    local: str  # parts of the block, of which these are a conv and a norm
+    from_tokens: str
+    fuse: str
+    to_tokens: str  # a convolution alone
+    norm: str
+    encoder: tuple[tuple[str, str], ...]  # theirs, ours
 
 
-def backbone_pairs(names: _Names) -> Iterator[tuple[str, str]]:
-    def both(theirs: str, ours: str) -> Iterator[tuple[str, str]]:
-        for their_layer, our_layer in zip(names.conv_norm, ('conv', 'norm')):
-            yield f'{theirs}.{their_layer}.{{p}}', f'{ours}.{our_layer}.{{p}}'
+def backbone_rules(names: _Names) -> Iterator[Rule]:
+    """Rules of one code base, see :class:`Layout`."""
+    yield from _conv_norm(names, names.stem, 'stem.0')
+    first, second, *others = names.layers
+    # Layer 1 has one inverted residual, number 0.
+    only = names.residual.replace(BLOCK, '0')
+    yield from _residual(names, first + only, 'stem.1')
+    yield from _residual(names, second + names.residual, r'stages.0.\g<b>')
+    for stage, layer in enumerate(others, 1):
+        own = f'stages.{stage}'
+        residual = layer + names.first_residual
+        yield from _residual(names, residual, f'{own}.0')
+        yield from _block(names, layer + names.block, f'{own}.1')
 
-    yield from both(names.stem, 'stem.0')
-    for layer in range(1, 6):
-        has_block = layer in DEPTHS
-        own = f'stages.{layer - 2}.{{b}}' if layer > 1 else 'stem.1'
-        theirs = names.first_residual if has_block else names.residual
-        theirs = theirs.replace('{s}', str(layer)).replace(
-            '{s-1}', str(layer - 1)
+
+def _conv_norm(names: _Names, theirs: str, ours: str) -> Iterator[Rule]:
+    for their_part, our_part in zip(names.conv_norm, ('conv', 'norm')):
+        yield f'{theirs}.{their_part}.{PARAMETER}', rf'{ours}.{our_part}.\g<p>'
+
+
+def _residual(names: _Names, theirs: str, ours: str) -> Iterator[Rule]:
+    parts = ('expand', 'depthwise', 'project')
+    for their_part, our_part in zip(names.residual_parts, parts):
+        yield from _conv_norm(
+            names, f'{theirs}.{their_part}', f'{ours}.{our_part}'
         )
-        if layer == 1 or has_block:  # a single residual, the first block
-            theirs, own = theirs.replace('{b}', '0'), own.replace('{b}', '0')
-        for their_name, our_name in zip(names.residual_layers, RESIDUAL):
-            yield from both(f'{theirs}.{their_name}', f'{own}.{our_name}')
-        if has_block:
-            yield from _block_pairs(names, layer, both)
 
 
-def _block_pairs(names: _Names, layer: int, both) -> Iterator[tuple[str, str]]:
-    theirs = names.block.replace('{s}', str(layer)).replace(
-        '{s-1}', str(layer - 1)
-    )
-    own = f'stages.{layer - 2}.1'
-    for part in ('local', 'from_tokens', 'fuse'):
-        yield from both(f'{theirs}.{names.parts[part]}', f'{own}.{part}')
-    yield (
-        f'{theirs}.{names.parts["to_tokens"]}.weight',
-        f'{own}.to_tokens.weight',
-    )
-    norm = names.parts['norm'].replace('{L}', str(DEPTHS[layer]))
-    yield f'{theirs}.{norm}.{{p}}', f'{own}.norm.{{p}}'
-    for part, their_part in names.encoder.items():
+def _block(names: _Names, theirs: str, ours: str) -> Iterator[Rule]:
+    for their_part, our_part in (
+        (names.local, 'local'),
+        (names.from_tokens, 'from_tokens'),
+        (names.fuse, 'fuse'),
+    ):
+        yield from _conv_norm(
+            names, f'{theirs}.{their_part}', f'{ours}.{our_part}'
+        )
+    yield f'{theirs}.{names.to_tokens}.weight', f'{ours}.to_tokens.weight'
+    yield f'{theirs}.{names.norm}.{PARAMETER}', rf'{ours}.norm.\g<p>'
+    for their_part, our_part in names.encoder:
         yield (
-            f'{theirs}.{their_part}.{{p}}',
-            f'{own}.encoders.{{i}}.{part}.{{p}}',
+            f'{theirs}.{their_part}.{PARAMETER}',
+            rf'{ours}.encoders.\g<i>.{our_part}.\g<p>',
         )
 
 
 CVNETS = _Names(
     stem='conv_1.block',
-    residual='layer_{s}.{b}.block',
-    first_residual='layer_{s}.{b}.block',
-    residual_layers=('exp_1x1.block', 'conv_3x3.block', 'red_1x1.block'),
-    block='layer_{s}.1',
+    layers=('layer_1', 'layer_2', 'layer_3', 'layer_4', 'layer_5'),
+    residual=f'.{BLOCK}.block',
+    first_residual='.0.block',
+    residual_parts=('exp_1x1.block', 'conv_3x3.block', 'red_1x1.block'),
+    block='.1',
     conv_norm=('conv', 'norm'),
-    parts=dict(
-        local='local_rep.conv_3x3.block',
-        to_tokens='local_rep.conv_1x1.block.conv',
-        norm='global_rep.{L}',
-        from_tokens='conv_proj.block',
-        fuse='fusion.block',
+    local='local_rep.conv_3x3.block',
+    from_tokens='conv_proj.block',
+    fuse='fusion.block',
+    to_tokens='local_rep.conv_1x1.block.conv',
+    norm=f'global_rep.{NUMBER}',
+    encoder=(
+        (f'global_rep.{ENCODER}.pre_norm_mha.0', 'norm1'),
+        (f'global_rep.{ENCODER}.pre_norm_mha.1.qkv_proj', 'attn.qkv'),
+        (f'global_rep.{ENCODER}.pre_norm_mha.1.out_proj', 'attn.proj'),
+        (f'global_rep.{ENCODER}.pre_norm_ffn.0', 'norm2'),
+        (f'global_rep.{ENCODER}.pre_norm_ffn.1', 'ffn.0'),
+        (f'global_rep.{ENCODER}.pre_norm_ffn.4', 'ffn.2'),
     ),
-    encoder={
-        'norm1': 'global_rep.{i}.pre_norm_mha.0',
-        'attn.qkv': 'global_rep.{i}.pre_norm_mha.1.qkv_proj',
-        'attn.proj': 'global_rep.{i}.pre_norm_mha.1.out_proj',
-        'norm2': 'global_rep.{i}.pre_norm_ffn.0',
-        'ffn.0': 'global_rep.{i}.pre_norm_ffn.1',
-        'ffn.2': 'global_rep.{i}.pre_norm_ffn.4',
-    },
 )
 TIMM = _Names(
     stem='stem',
-    residual='stages.{s-1}.{b}',
-    first_residual='stages.{s-1}.{b}',
-    residual_layers=('conv1_1x1', 'conv2_kxk', 'conv3_1x1'),
-    block='stages.{s-1}.1',
+    layers=('stages.0', 'stages.1', 'stages.2', 'stages.3', 'stages.4'),
+    residual=f'.{BLOCK}',
+    first_residual='.0',
+    residual_parts=('conv1_1x1', 'conv2_kxk', 'conv3_1x1'),
+    block='.1',
     conv_norm=('conv', 'bn'),
-    parts=dict(
-        local='conv_kxk',
-        to_tokens='conv_1x1',
-        norm='norm',
-        from_tokens='conv_proj',
-        fuse='conv_fusion',
+    local='conv_kxk',
+    from_tokens='conv_proj',
+    fuse='conv_fusion',
+    to_tokens='conv_1x1',
+    norm='norm',
+    encoder=(
+        (f'transformer.{ENCODER}.norm1', 'norm1'),
+        (f'transformer.{ENCODER}.attn.qkv', 'attn.qkv'),
+        (f'transformer.{ENCODER}.attn.proj', 'attn.proj'),
+        (f'transformer.{ENCODER}.norm2', 'norm2'),
+        (f'transformer.{ENCODER}.mlp.fc1', 'ffn.0'),
+        (f'transformer.{ENCODER}.mlp.fc2', 'ffn.2'),
     ),
-    encoder={
-        'norm1': 'transformer.{i}.norm1',
-        'attn.qkv': 'transformer.{i}.attn.qkv',
-        'attn.proj': 'transformer.{i}.attn.proj',
-        'norm2': 'transformer.{i}.norm2',
-        'ffn.0': 'transformer.{i}.mlp.fc1',
-        'ffn.2': 'transformer.{i}.mlp.fc2',
-    },
 )
 TIMM_FEATURES = TIMM._replace(
-    residual='stages_{s-1}.{b}',
-    first_residual='stages_{s-1}.{b}',
-    block='stages_{s-1}.1',
+    layers=('stages_0', 'stages_1', 'stages_2', 'stages_3', 'stages_4')
 )
 HUGGING_FACE = _Names(
     stem='conv_stem',
-    residual='encoder.layer.{s-1}.layer.{b}',
-    first_residual='encoder.layer.{s-1}.downsampling_layer',
-    residual_layers=('expand_1x1', 'conv_3x3', 'reduce_1x1'),
-    block='encoder.layer.{s-1}',
-    conv_norm=('convolution', 'normalization'),
-    parts=dict(
-        local='conv_kxk',
-        to_tokens='conv_1x1.convolution',
-        norm='layernorm',
-        from_tokens='conv_projection',
-        fuse='fusion',
+    layers=(
+        'encoder.layer.0',
+        'encoder.layer.1',
+        'encoder.layer.2',
+        'encoder.layer.3',
+        'encoder.layer.4',
     ),
-    encoder={
-        'norm1': 'transformer.layer.{i}.layernorm_before',
-        'attn.qkv': 'transformer.layer.{i}.attention.attention.qkv',
-        'attn.proj': 'transformer.layer.{i}.attention.output.dense',
-        'norm2': 'transformer.layer.{i}.layernorm_after',
-        'ffn.0': 'transformer.layer.{i}.intermediate.dense',
-        'ffn.2': 'transformer.layer.{i}.output.dense',
-    },
+    residual=f'.layer.{BLOCK}',
+    first_residual='.downsampling_layer',
+    residual_parts=('expand_1x1', 'conv_3x3', 'reduce_1x1'),
+    block='',
+    conv_norm=('convolution', 'normalization'),
+    local='conv_kxk',
+    from_tokens='conv_projection',
+    fuse='fusion',
+    to_tokens='conv_1x1.convolution',
+    norm='layernorm',
+    encoder=(
+        (f'transformer.layer.{ENCODER}.layernorm_before', 'norm1'),
+        (f'transformer.layer.{ENCODER}.attention.attention.qkv', 'attn.qkv'),
+        (f'transformer.layer.{ENCODER}.attention.output.dense', 'attn.proj'),
+        (f'transformer.layer.{ENCODER}.layernorm_after', 'norm2'),
+        (f'transformer.layer.{ENCODER}.intermediate.dense', 'ffn.0'),
+        (f'transformer.layer.{ENCODER}.output.dense', 'ffn.2'),
+    ),
 )
 MMPRETRAIN = _Names(
     stem='stem',
-    residual='layers.{s-1}.{b}.conv',
-    first_residual='layers.{s-1}.{b}.conv',
-    residual_layers=('0', '1', '2'),
-    block='layers.{s-1}.1',
+    layers=('layers.0', 'layers.1', 'layers.2', 'layers.3', 'layers.4'),
+    residual=f'.{BLOCK}.conv',
+    first_residual='.0.conv',
+    residual_parts=('0', '1', '2'),
+    block='.1',
     conv_norm=('conv', 'bn'),
-    parts=dict(
-        local='local_rep.0',
-        to_tokens='local_rep.1.conv',
-        norm='global_rep.{L}',
-        from_tokens='conv_proj',
-        fuse='conv_fusion',
+    local='local_rep.0',
+    from_tokens='conv_proj',
+    fuse='conv_fusion',
+    to_tokens='local_rep.1.conv',
+    norm=f'global_rep.{NUMBER}',
+    encoder=(
+        (f'global_rep.{ENCODER}.ln1', 'norm1'),
+        (f'global_rep.{ENCODER}.attn.qkv', 'attn.qkv'),
+        (f'global_rep.{ENCODER}.attn.proj', 'attn.proj'),
+        (f'global_rep.{ENCODER}.ln2', 'norm2'),
+        (f'global_rep.{ENCODER}.ffn.layers.0.0', 'ffn.0'),
+        (f'global_rep.{ENCODER}.ffn.layers.1', 'ffn.2'),
     ),
-    encoder={
-        'norm1': 'global_rep.{i}.ln1',
-        'attn.qkv': 'global_rep.{i}.attn.qkv',
-        'attn.proj': 'global_rep.{i}.attn.proj',
-        'norm2': 'global_rep.{i}.ln2',
-        'ffn.0': 'global_rep.{i}.ffn.layers.0.0',
-        'ffn.2': 'global_rep.{i}.ffn.layers.1',
-    },
 )
 
 
@@ -187,15 +197,6 @@ class HuggingFaceLayout(Layout):
                 stacked[key.replace('.query.', '.qkv.')] = torch.cat(joined)
         return super().to_own(stacked, target)
 
-    def to_official(self, own: Mapping[str, Tensor]) -> StateDict:
-        """Rename, then cut query, key and value apart."""
-        official = super().to_official(own)
-        for key in [k for k in official if '.attention.qkv.' in k]:
-            thirds = official.pop(key).chunk(3)
-            for part, value in zip(self.split, thirds):
-                official[key.replace('.qkv.', f'.{part}.')] = value
-        return official
-
 
 def _layout(
     name: str,
@@ -203,7 +204,7 @@ def _layout(
     markers: tuple[str, ...],
     cls: type = Layout,
 ) -> Layout:
-    return cls(name, markers, backbone_pairs(names), CLASSIFIER)
+    return cls(name, markers, backbone_rules(names), CLASSIFIER)
 
 
 LAYOUTS = (

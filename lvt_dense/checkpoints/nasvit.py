@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lvt_dense.errors import UserError
 
-from .layout import Layout, StateDict, Target
+from .layout import BLOCK, PARAMETER, Layout, Rule, StateDict, Target
 
 MAX_DEPTHS = (2, 5, 6, 6, 9, 8, 6)  # of mb1 to mb7 in the supernet
 ATTENTION_STRIDES = {4: 16, 5: 32, 6: 32, 7: 64}
@@ -31,17 +31,23 @@ _MBCONV = {
     'point_linear': 'project',
 }
 _TRANSFORMER = {
-    'norm{j}.{p}': 'norm{j}.{p}',
-    'attn.q.linear.{p}': 'attn.query.{p}',
-    'attn.k.linear.{p}': 'attn.key.{p}',
-    'attn.v.linear.{p}': 'attn.value.{p}',
-    'attn.vconv.weight': 'attn.value_conv.weight',
-    'attn.proj_l.linear.{p}': 'attn.talk_logits.{p}',
-    'attn.proj_w.linear.{p}': 'attn.talk_weights.{p}',
+    'norm1': 'norm1',
+    'norm2': 'norm2',
+    'norm3': 'norm3',
+    'attn.q.linear': 'attn.query',
+    'attn.k.linear': 'attn.key',
+    'attn.v.linear': 'attn.value',
+    'attn.vconv': 'attn.value_conv',
+    'attn.proj_l.linear': 'attn.talk_logits',
+    'attn.proj_w.linear': 'attn.talk_weights',
+    'attn.proj.linear': 'attn.proj',
+    'mlp1.linear1.linear': 'mlp1.0',
+    'mlp1.linear2.linear': 'mlp1.2',
+    'mlp2.linear1.linear': 'mlp2.0',
+    'mlp2.linear2.linear': 'mlp2.2',
+}
+_TABLES = {
     'attn.relative_position_bias_table': 'attn.position_table',
-    'attn.proj.linear.{p}': 'attn.proj.{p}',
-    'mlp{j}.linear1.linear.{p}': 'mlp{j}.0.{p}',
-    'mlp{j}.linear2.linear.{p}': 'mlp{j}.2.{p}',
     'rescale_attn': 'scale_attn',
     'rescale_mlp': 'scale_mlp',
 }
@@ -50,26 +56,27 @@ _JOINT = '.query_key.'
 _TABLE_ROWS = (10, 8)  # depth, tokens modulo 8
 
 
-def _pairs(conv: str, norm: str) -> Iterator[tuple[str, str]]:
-    """Templates in which blocks keep their official number ``{n}``."""
+def _rules(conv: str, norm: str) -> Iterator[Rule]:
+    """Rules by which blocks keep their official number."""
+    block, own = f'blocks.{BLOCK}', r'blocks.\g<b>'
+    mbconv = f'{block}.mobile_inverted_conv'
     for theirs, ours in (
         ('first_conv', 'stem.0'),
-        *(
-            (f'blocks.{{n}}.mobile_inverted_conv.{a}', f'blocks.{{n}}.{b}')
-            for a, b in _MBCONV.items()
-        ),
+        *((f'{mbconv}.{a}', f'{own}.{b}') for a, b in _MBCONV.items()),
     ):
         yield f'{theirs}.{conv}.weight', f'{ours}.conv.weight'
-        yield f'{theirs}.{norm}.{{p}}', f'{ours}.norm.{{p}}'
-    gate = 'blocks.{n}.mobile_inverted_conv.depth_conv.se.fc'
-    yield f'{gate}.reduce.{{p}}', 'blocks.{n}.se.reduce.conv.{p}'
-    yield f'{gate}.expand.{{p}}', 'blocks.{n}.se.expand.{p}'
-    yield f'blocks.{{n}}.shortcut.{conv}.weight', 'blocks.{n}.shortcut.weight'
+        yield f'{theirs}.{norm}.{PARAMETER}', rf'{ours}.norm.\g<p>'
+    gate = f'{mbconv}.depth_conv.se.fc'
+    yield f'{gate}.reduce.{PARAMETER}', rf'{own}.se.reduce.conv.\g<p>'
+    yield f'{gate}.expand.{PARAMETER}', rf'{own}.se.expand.\g<p>'
+    yield f'{block}.shortcut.{conv}.weight', f'{own}.shortcut.weight'
     for theirs, ours in _TRANSFORMER.items():
-        yield f'blocks.{{n}}.{theirs}', f'blocks.{{n}}.{ours}'
+        yield f'{block}.{theirs}.{PARAMETER}', rf'{own}.{ours}.\g<p>'
+    for theirs, ours in _TABLES.items():
+        yield f'{block}.{theirs}', f'{own}.{ours}'
 
 
-class _NASViTLayout(Layout):
+class NASViTLayout(Layout):
     """Cuts a sub-network out of the official tensors.
 
     Args:
@@ -90,7 +97,7 @@ class _NASViTLayout(Layout):
         norm: str,
         is_supernet: bool,
     ) -> None:
-        super().__init__(name, markers, _pairs(conv, norm), CLASSIFIER)
+        super().__init__(name, markers, _rules(conv, norm), CLASSIFIER)
         self.is_supernet = is_supernet
 
     def to_own(
@@ -109,7 +116,7 @@ class _NASViTLayout(Layout):
         used = {k: v for k, v in state.items() if not _UNUSED.search(k)}
         official, unknown = super().to_own(used)
         settings = target.settings
-        blocks = self._blocks(settings['depth'])
+        blocks = self.blocks(settings['depth'])
         own = {}
         for key, value in official.items():
             if not key.startswith('blocks.'):
@@ -125,32 +132,8 @@ class _NASViTLayout(Layout):
                 unknown.append(key)
         return self._cut(own, target.shapes), unknown
 
-    def to_official(self, own: Mapping[str, Tensor]) -> StateDict:
-        """Names of the official code, in the sizes of the sub-network.
-
-        Every row of a scaling table holds the sub-network's own row, so that
-        the official code finds it at any resolution.
-        """
-        numbers = {
-            place: number
-            for number, (place, _) in self._blocks(_depths(own)).items()
-        }
-        official = {}
-        for key, value in own.items():
-            place = '.'.join(key.split('.')[: 2 if key[:4] == 'stem' else 3])
-            if place in numbers:
-                key = f'blocks.{numbers[place]}{key[len(place) :]}'
-            if _JOINT in key:
-                for part, half in zip(_SPLIT, value.chunk(2)):
-                    official[key.replace(_JOINT, part)] = half
-            elif '.scale_' in key:
-                official[key] = value.expand(*_TABLE_ROWS, -1)
-            else:
-                official[key] = value
-        return super().to_official(official)
-
-    def _blocks(self, depths: Sequence[int]) -> dict[int, tuple[str, int]]:
-        """Our place and the stage (1 for mb1) of every official number."""
+    def blocks(self, depths: Sequence[int]) -> dict[int, tuple[str, int]]:
+        """Find place with us and stage mbK of every official number."""
         blocks, first = {}, 0
         for part, (depth, most) in enumerate(zip(depths, MAX_DEPTHS), 1):
             held = min(depth, most) if self.is_supernet else depth
@@ -199,23 +182,6 @@ def _place(part: int, block: int, depths: Sequence[int]) -> str:
     return f'stages.{min(part - 2, 3) + (part == 7)}.{block}'
 
 
-def _depths(own: Mapping[str, Tensor]) -> list[int]:
-    """Depths of mb1 to mb7, read off our keys."""
-    first_of_mb6 = 0
-    counts = dict.fromkeys(('stem', *(f'stages.{i}' for i in range(5))), 0)
-    for key in own:
-        if not key.endswith(('.depthwise.conv.weight', '.proj.weight')):
-            continue
-        stage, block, *_ = re.split(r'\.(?=\d+\.\D)', key)
-        block = int(block.split('.')[0])
-        counts[stage] += 1
-        if stage == 'stages.3' and '.depthwise.' in key:
-            first_of_mb6 = max(first_of_mb6, block)
-    depths = list(counts.values())
-    depths[4:5] = [first_of_mb6, depths[4] - first_of_mb6]
-    return depths
-
-
 def _scaling_row(settings: Mapping[str, Any], part: int) -> tuple[int, int]:
     """Row of a switchable scaling table that a sub-network was trained with.
 
@@ -242,7 +208,7 @@ def _slice(value: Tensor, shape: Sequence[int]) -> Tensor:
 
 
 LAYOUTS = (
-    _NASViTLayout(
+    NASViTLayout(
         'official supernet',
         (
             'first_conv.conv.conv.weight',
@@ -252,7 +218,7 @@ LAYOUTS = (
         norm='bn.bn',
         is_supernet=True,
     ),
-    _NASViTLayout(
+    NASViTLayout(
         'official static',
         (
             'first_conv.conv.weight',

@@ -7,32 +7,31 @@ names. mmpretrain has the networks with transformer tokens only.
 
 from collections.abc import Iterator
 
-from .layout import Layout
+from .layout import ANY, BLOCK, PARAMETER, Layout, Rule
 
 CLASSIFIER = ('head.', 'aux_head.')
 PROJECT = 'tokens_to_token.project.weight'
 
 
-def _trunk_pairs() -> Iterator[tuple[str, str]]:
-    for name in ('cls_token', 'pos_embed'):
-        yield name, f'stages.2.{name}'
-    yield 'tokens_to_token.project.{p}', 'stages.2.project.{p}'
-    yield 'norm.{p}', 'stages.2.norm.{p}'
+def _trunk_rules() -> Iterator[Rule]:
+    yield '(?P<name>cls_token|pos_embed)', r'stages.2.\g<name>'
+    yield f'tokens_to_token.project.{PARAMETER}', r'stages.2.project.\g<p>'
+    yield f'norm.{PARAMETER}', r'stages.2.norm.\g<p>'
 
 
-def _official_pairs() -> Iterator[tuple[str, str]]:
-    yield from _trunk_pairs()
-    yield 'tokens_to_token.attention1.{rest}', 'stages.0.{rest}'
-    yield 'tokens_to_token.attention2.{rest}', 'stages.1.{rest}'
-    yield 'blocks.{rest}', 'stages.2.blocks.{rest}'
+def _official_rules() -> Iterator[Rule]:
+    yield from _trunk_rules()
+    yield f'tokens_to_token.attention1.{ANY}', r'stages.0.\g<rest>'
+    yield f'tokens_to_token.attention2.{ANY}', r'stages.1.\g<rest>'
+    yield f'blocks.{ANY}', r'stages.2.blocks.\g<rest>'
 
 
-def _mmpretrain_pairs() -> Iterator[tuple[str, str]]:
-    yield from _trunk_pairs()
+def _mmpretrain_rules() -> Iterator[Rule]:
+    yield from _trunk_rules()
     for theirs, ours in (
         ('tokens_to_token.attention1', 'stages.0'),
         ('tokens_to_token.attention2', 'stages.1'),
-        ('encoder.{i}', 'stages.2.blocks.{i}'),
+        (f'encoder.{BLOCK}', r'stages.2.blocks.\g<b>'),
     ):
         for their_part, our_part in (
             ('ln1', 'norm1'),
@@ -42,20 +41,23 @@ def _mmpretrain_pairs() -> Iterator[tuple[str, str]]:
             ('ffn.layers.0.0', 'mlp.fc1'),
             ('ffn.layers.1', 'mlp.fc2'),
         ):
-            yield f'{theirs}.{their_part}.{{p}}', f'{ours}.{our_part}.{{p}}'
+            yield (
+                f'{theirs}.{their_part}.{PARAMETER}',
+                rf'{ours}.{our_part}.\g<p>',
+            )
 
 
 LAYOUTS = (
     Layout(
         'official',
         (PROJECT, 'blocks.0.norm1.weight'),
-        _official_pairs(),
+        _official_rules(),
         ignored=CLASSIFIER,
     ),
     Layout(
         'mmpretrain',
         (PROJECT, 'encoder.0.ln1.weight'),
-        _mmpretrain_pairs(),
+        _mmpretrain_rules(),
         CLASSIFIER,
     ),
 )

@@ -208,8 +208,9 @@ class EagerEMO(nn.Module):
 def eager_twin(backbone: nn.Module) -> EagerEMO:
     """The same network with the same weights, as its authors wrote it."""
     twin = EagerEMO(**backbone.settings)
-    official = backbone.layouts[0].to_official(backbone.state_dict())
-    twin.load_state_dict(official)
+    names, _ = backbone.layouts[0].to_own({k: k for k in twin.state_dict()})
+    own = backbone.state_dict()
+    twin.load_state_dict({theirs: own[ours] for ours, theirs in names.items()})
     return twin.eval()
 
 

@@ -179,13 +179,9 @@ class EagerT2TViT(nn.Module):
 def eager_twin(backbone: nn.Module) -> EagerT2TViT:
     """The same network with the same weights, as its authors wrote it."""
     twin = EagerT2TViT(**backbone.settings)
-    official = backbone.layouts[0].to_official(backbone.state_dict())
-    if backbone.settings['tokens'] == 'performer':  # dropout has no weights
-        official = {
-            name: official.get(name, value)
-            for name, value in twin.state_dict().items()
-        }
-    twin.load_state_dict(official)
+    names, _ = backbone.layouts[0].to_own({k: k for k in twin.state_dict()})
+    own = backbone.state_dict()
+    twin.load_state_dict({theirs: own[ours] for ours, theirs in names.items()})
     return twin.eval()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from helpers.commands import forget_runs
+from helpers.official_names import to_official
 from helpers.weight_server import File, Server, serving
 from mmengine.config import Config
 from mmengine.model import BaseModel
@@ -112,7 +113,7 @@ def server(
     with serving() as server:
         monkeypatch.setenv('LVT_DENSE_MIRROR', server.url)
         backbone = build_backbone('mobilevit_xxs')
-        state = backbone.layouts[0].to_official(backbone.state_dict())
+        state = to_official(backbone.layouts[0], backbone.state_dict())
         content = io.BytesIO()
         torch.save(state, content)
         server.files['/mobilevit_xxs.pt'] = File(content.getvalue())

@@ -7,6 +7,7 @@
 import pytest
 import torch
 from helpers.official import difference, figures, filled, image, official_state
+from helpers.official_names import to_official
 from mmengine.registry import MODELS, init_default_scope
 
 from lvt_dense.checkpoints.deeplabv3 import LAYOUTS
@@ -45,7 +46,7 @@ def test_hugging_face_file_gives_its_own_logits(size):
     if size:
         keys = HUGGING_FACE_KEYS
     else:
-        named = LAYOUTS[1].to_official(model.state_dict())
+        named = to_official(LAYOUTS[1], model.state_dict())
         keys = {key: value.shape for key, value in named.items()}
     assert load(model, official_state(keys)) == 'Hugging Face DeepLabv3'
     expected = FIGURES[XXS if size else 'deeplabv3_mobilevit_s']
@@ -56,7 +57,7 @@ def test_cvnets_file_gives_the_same_logits():
     """Its keys, by the rule by which Hugging Face converted the files."""
     model = segmenter('_xxs')
     own, _ = LAYOUTS[1].to_own(official_state(HUGGING_FACE_KEYS))
-    official = LAYOUTS[0].to_official(own)
+    official = to_official(LAYOUTS[0], own)
     for key in (
         'encoder.layer_5.1.global_rep.0.pre_norm_mha.1.qkv_proj.weight',
         'seg_head.aspp.aspp_layer.convs.0.block.conv.weight',

@@ -7,6 +7,7 @@ from types import ModuleType
 import pytest
 import torch
 from helpers.official import figures, official_state
+from helpers.official_names import to_official
 
 from lvt_dense.checkpoints import Target
 from lvt_dense.errors import UserError
@@ -149,7 +150,7 @@ def test_way_back(layout, levels, t2):
         for k, v in t2.items()
         if k.startswith('stem') or int(k.split('.')[1]) < levels
     }
-    official = layout.to_official(own)
+    official = to_official(layout, own)
     assert identify(official, families().values())[:2] == (NASViT, layout)
     back, unknown = layout.to_own(official, all_levels(T2))
     assert not unknown

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.official_names import to_official
 
 from lvt_dense import build_backbone
 from lvt_dense.models.backbones import PyramidBackbone
@@ -39,7 +40,7 @@ def emo() -> PyramidBackbone:
 @pytest.fixture
 def official(emo: PyramidBackbone, tmp_path: Path) -> Path:
     path = tmp_path / 'net.pth'
-    state = emo.layouts[0].to_official(emo.state_dict())
+    state = to_official(emo.layouts[0], emo.state_dict())
     state['head.weight'] = torch.zeros(1000, 168)
     torch.save({'net': {}, 'net_E': state}, path)
     return path
@@ -92,7 +93,7 @@ def test_supernet_needs_its_sub_network(run: Run, tmp_path: Path) -> None:
     backbone = build_backbone('nasvit_min', out_indices=(0, 1, 2, 3, 4))
     layout = next(x for x in backbone.layouts if 'supernet' in x.name)
     source, target = tmp_path / 'supernet.pth', tmp_path / 'ours.pth'
-    torch.save(layout.to_official(backbone.state_dict()), source)
+    torch.save(to_official(layout, backbone.state_dict()), source)
     status, _, err = run(source, target)
     assert status == 2
     assert 'which sub-network' in err

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.official_names import to_official
 from helpers.weight_server import File, Server, serving
 from torch import Tensor
 
@@ -29,7 +30,7 @@ def source() -> PyramidBackbone:
 
 
 def official(source: PyramidBackbone, layout: int = 0) -> dict[str, Tensor]:
-    return source.layouts[layout].to_official(source.state_dict())
+    return to_official(source.layouts[layout], source.state_dict())
 
 
 def saved(folder: Path, content: Any) -> str:
