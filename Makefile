@@ -1,6 +1,12 @@
-# make demo   environment, rendered data, a short training, mAP and pictures
-# make test   environment and tests, in JOBS processes;
-#             STACK=openmmlab tests on the original packages
+# make demo           environment, rendered data, a short training, mAP, pictures
+# make test           environment, static checks, tests in JOBS processes
+# make ops            mmcv's compiled ops into the same environment (a compiler,
+#                     15 minutes); make test then tests them as well
+# make test-ops       only the tests that need the compiled ops
+# make static-checks  ruff and mypy;  make format: ruff's formatter
+#
+# PYTHON=python3.12 chooses the interpreter of the environment,
+# STACK=openmmlab the original packages, in an environment of its own.
 STACK ?= onedl
 JOBS ?= 2
 ifeq ($(STACK),onedl)
@@ -10,17 +16,27 @@ VENV := .venv-$(STACK)
 endif
 PY := $(VENV)/bin/python
 
-.PHONY: demo test lint env
+.PHONY: env ops demo format static-checks lint test test-ops
 
 env:
 	@tools/setup_env.sh $(VENV) $(STACK)
 
+ops: env
+	@tools/build_ops.sh $(VENV) $(STACK)
+
 demo: env
 	@PYTHON=$(PY) tools/demo.sh
 
-lint: env
-	@$(VENV)/bin/ruff check .
-	@$(VENV)/bin/ruff format --check .
+format: env
+	@$(PY) -m ruff check -q --fix .
+	@$(PY) -m ruff format .
 
-test: lint
+static-checks lint: env
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+
+test: static-checks
 	@$(PY) -m pytest -n $(JOBS) --dist loadfile
+
+test-ops: ops
+	@$(PY) -m pytest -n $(JOBS) --dist loadfile -m compiled_ops
