@@ -23,6 +23,26 @@ from lvt_dense.models.backbones import (
 
 SIZES = (224, 320, 512)
 BEGIN, END = '<!-- zoo:begin -->', '<!-- zoo:end -->'
+BEGIN_SHORT = '<!-- zoo:begin short -->'
+# One size a family that people start with, or two.
+SHORT = (
+    'mobilevit_xxs',
+    'mobilevit_s',
+    'emo_1m',
+    'emo_5m',
+    'nasvit_t2',
+    'plg_vit_lw_r',
+    'plg_vit_lw_a',
+    't2t_vit_7',
+    't2t_vit_14',
+)
+SHORT_COLUMNS = (
+    'backbone',
+    'parameters',
+    'GMACs at 224',
+    'ImageNet top-1',
+    "weights' license",
+)
 HEADER = (
     'backbone',
     'strides',
@@ -89,23 +109,35 @@ def _license_cell(file: WeightFile | None) -> str:
     return f'[{file.license or "none stated"}]({file.page or file.url})'
 
 
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Markdown of :func:`row` for many backbones, and what to know of it."""
-    marks = ['---'] * 3 + ['---:'] * (len(HEADER) - 4) + ['---']
-    lines = [f'| {" | ".join(line)} |' for line in (HEADER, marks, *rows)]
+def table(
+    rows: Sequence[Sequence[str]], columns: Sequence[str] = HEADER
+) -> str:
+    """Markdown of :func:`row` for many backbones, and what to know of it.
+
+    Args:
+        rows: Cells of all columns.
+        columns: Those to show.
+    """
+    shown = [HEADER.index(column) for column in columns]
+    marks = ['---' if i in (0, 1, 2, len(HEADER) - 1) else '---:'
+             for i in range(len(HEADER))]  # fmt: skip
+    lines = [
+        f'| {" | ".join(line[i] for i in shown)} |'
+        for line in (HEADER, marks, *rows)
+    ]
     return '\n'.join([*lines, '', CAPTION])
 
 
-def replace_table(text: str, new: str) -> str:
+def replace_table(text: str, new: str, begin: str = BEGIN) -> str:
     """Text with what stands between the two markers replaced.
 
     Raises:
         UserError: The markers are not there.
     """
-    pattern = re.compile(f'{re.escape(BEGIN)}.*{re.escape(END)}', re.DOTALL)
+    pattern = re.compile(f'{re.escape(begin)}.*?{re.escape(END)}', re.DOTALL)
     if not pattern.search(text):
-        raise UserError(f'there is no {BEGIN} ... {END} to write between')
-    return pattern.sub(lambda _: f'{BEGIN}\n{new}\n{END}', text)
+        raise UserError(f'there is no {begin} ... {END} to write between')
+    return pattern.sub(lambda _: f'{begin}\n{new}\n{END}', text)
 
 
 def full_table() -> str:
@@ -113,16 +145,25 @@ def full_table() -> str:
     return table([row(name) for name in list_backbones()])
 
 
+def short_table() -> str:
+    """Markdown of :data:`SHORT`, with the columns that most people want."""
+    return table([row(name) for name in SHORT], SHORT_COLUMNS)
+
+
 def write_table(path: Path) -> None:
     """Replace the table in a Markdown file.
 
     Args:
-        path: File with the two markers.
+        path: File with the two markers, or those of the short table.
 
     Raises:
         UserError: The file or its markers are not there.
     """
     if not path.is_file():
         raise UserError(f'{path} does not exist')
-    text = replace_table(path.read_text(), full_table())
+    text = path.read_text()
+    if BEGIN_SHORT in text:
+        text = replace_table(text, short_table(), BEGIN_SHORT)
+    else:
+        text = replace_table(text, full_table())
     write_atomically(path, text)

@@ -1,4 +1,4 @@
-"""The table of backbones, and that the README holds it."""
+"""The table of backbones, and that README and docs hold it."""
 
 from pathlib import Path
 
@@ -9,7 +9,11 @@ from torch.nn import functional as F
 from lvt_dense import list_backbones
 from lvt_dense.apis.zoo import (
     BEGIN,
+    BEGIN_SHORT,
     END,
+    HEADER,
+    SHORT,
+    SHORT_COLUMNS,
     SIZES,
     macs,
     replace_table,
@@ -19,7 +23,8 @@ from lvt_dense.apis.zoo import (
 from lvt_dense.errors import UserError
 from lvt_dense.models.backbones import families
 
-README = Path(__file__).resolve().parents[2] / 'README.md'
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / 'docs' / 'backbones.md'
 
 
 class Attending(nn.Module):
@@ -40,8 +45,8 @@ def test_attention_is_counted() -> None:
     assert macs(Attending().to('meta'), 32, 16) == expected
 
 
-def readme_table() -> str:
-    return README.read_text().split(BEGIN)[1].split(END)[0]
+def page_table() -> str:
+    return PAGE.read_text().split(BEGIN)[1].split(END)[0]
 
 
 def expected_sizes(name: str) -> tuple[int, ...]:
@@ -53,8 +58,8 @@ def expected_sizes(name: str) -> tuple[int, ...]:
 
 
 @pytest.mark.parametrize('name', list_backbones())
-def test_readme_is_in_step(name: str) -> None:
-    line = next(x for x in readme_table().splitlines() if f'`{name}`' in x)
+def test_page_is_in_step(name: str) -> None:
+    line = next(x for x in page_table().splitlines() if f'`{name}`' in x)
     cells = line.strip('| ').split(' | ')
     sizes = expected_sizes(name)
     expected = row(name, sizes)
@@ -63,8 +68,19 @@ def test_readme_is_in_step(name: str) -> None:
     assert cells[4 + len(sizes) + skipped :] == expected[4 + len(sizes) :]
 
 
-def test_readme_lists_nothing_else() -> None:
-    assert readme_table().count('| `') == len(list_backbones())
+def test_page_lists_nothing_else() -> None:
+    assert page_table().count('| `') == len(list_backbones())
+
+
+def test_short_table_is_a_part_of_the_full_one() -> None:
+    short = (ROOT / 'README.md').read_text().split(BEGIN_SHORT)[1]
+    full = page_table().splitlines()
+    shown = [HEADER.index(column) for column in SHORT_COLUMNS]
+    for name in SHORT:
+        line = next(x for x in full if f'`{name}`' in x).strip('| ')
+        cells = line.split(' | ')
+        assert f'| {" | ".join(cells[i] for i in shown)} |' in short
+    assert short.split(END)[0].count('| `') == len(SHORT)
 
 
 def test_published_names_are_variants() -> None:

@@ -36,6 +36,7 @@ def shrink_runs() -> None:
         for name, asked in names.items():
             made = Path(runner.work_dir, name)
             if made.exists() and name != asked:
+                made.with_name(asked).unlink(missing_ok=True)
                 made.with_name(asked).symlink_to(name)
         return result
 
