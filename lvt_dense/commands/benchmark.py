@@ -28,7 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='eager, folded, channels_last, compile, bf16, onnxruntime, '
         'openvino, openvino_bf16',
     )
-    parser.add_argument('--threads', type=int, default=1)
+    parser.add_argument(
+        '--threads', type=int, default=1, help='threads of each subject'
+    )
     parser.add_argument(
         '--rounds', type=int, default=20, help='calls of each subject'
     )

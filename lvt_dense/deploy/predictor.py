@@ -528,7 +528,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--camera', help="calibration file with KITTI's P2, for 3D models"
     )
     parser.add_argument('--score-thr', type=float, help='lowest score')
-    parser.add_argument('--threads', type=int, default=0)
+    parser.add_argument(
+        '--threads', type=int, default=0, help='threads; 0 takes all cores'
+    )
 
 
 def run(args: argparse.Namespace) -> int:
