@@ -387,6 +387,12 @@ def _numbers(value: Any) -> Any:
     return list(map(float, value)) if not isinstance(value, bool) else value
 
 
+def published_start(part: Part) -> WeightFile | None:
+    """The published file that a backbone starts from, if it is one."""
+    init = _pretrained_of(part.cfg)
+    return _record_of(part, init['checkpoint']) if init else None
+
+
 def _record_of(part: Part, checkpoint: str) -> WeightFile | None:
     """The record that a checkpoint names, unless it is no name of one."""
     if not part.is_ours:

@@ -11,9 +11,20 @@ if TYPE_CHECKING:
     from mmengine.config import Config
 
 
-def add_config(parser: argparse.ArgumentParser) -> None:
-    """Add the config and what changes it; see :func:`read_config`."""
-    parser.add_argument('config', help='path, or package::name')
+def add_config(
+    parser: argparse.ArgumentParser, optional: bool = False
+) -> None:
+    """Add the config and what changes it; see :func:`read_config`.
+
+    Args:
+        parser: Parser of a command.
+        optional: Whether the config may be left out.
+    """
+    parser.add_argument(
+        'config',
+        nargs='?' if optional else None,
+        help='path, or package::name',
+    )
     parser.add_argument('--data-root', help='another copy of the data set')
     parser.add_argument(
         '--data',

@@ -34,7 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--rounds', type=int, default=20, help='calls of each subject'
     )
-    parser.add_argument('--device', default='cpu', choices=['cpu', 'cuda'])
+    parser.add_argument(
+        '--device',
+        default='cpu',
+        choices=['cpu', 'cuda'],
+        help='to measure on',
+    )
     parser.add_argument(
         '--out', help='.json file to write, with a picture beside it'
     )

@@ -31,6 +31,7 @@ COMMANDS = (
     Command('benchmark', 'measure latency and memory', 'benchmark'),
     Command('complexity', 'count parameters and operations', 'complexity'),
     Command('zoo', 'list the backbones with size and cost', 'zoo'),
+    Command('doctor', 'look for faults of the installation', 'doctor'),
 )
 
 

@@ -1,0 +1,28 @@
+"""Look over the installation, and a config with its data and weights.
+
+For each fault it names the command that mends it. The exit status is 1 if
+there is one.
+
+Example:
+    lvt-dense doctor
+    lvt-dense doctor configs/ssdlite_mobilevit_320_coco.py --data-root DIR
+"""
+
+import argparse
+from functools import partial
+
+from lvt_dense.commands.arguments import add_config, read_config
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    add_config(parser, optional=True)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Examine, and print what is found."""
+    from lvt_dense.apis.doctor import examine, hush, report
+
+    hush()
+    load = partial(read_config, args) if args.config else None
+    return report(examine(load))
