@@ -22,7 +22,7 @@ from lvt_dense.models.backbones.pretrained import (
     resolve,
     title_of,
 )
-from lvt_dense.swap.parts import trained_parts
+from lvt_dense.swap.slot import trained_parts
 
 NONE = 'none'
 # What the data preprocessors call the images that a network takes.

@@ -11,14 +11,16 @@ from lvt_dense.config import load_config
 from lvt_dense.errors import UserError
 from lvt_dense.models.backbones.factory import parse_backbone
 
-from .parts import has_finished_network, trained_parts
-from .slot import Choice, Slot
+from .slot import Choice, Slot, trained_parts
 from .training import (
     adapt_optimizer,
     drop_imports,
     forget_weights,
     set_input_norm,
 )
+
+# Arguments of MMDetection's models that hold a trained network.
+TEACHERS = ('teacher_config', 'teacher_backbone')
 
 
 def swap_backbone(
@@ -27,7 +29,7 @@ def swap_backbone(
     """Replace the backbone of a detector or segmenter.
 
     Which levels the new backbone returns, its output stride, the channels of
-    necks and heads, the normalisation of the images, and the optimiser's
+    necks and heads, the normalization of the images, and the optimizer's
     settings by parameter name follow from the old config. Checkpoints that
     hold the old backbone are dropped. The learning rate and the schedule stay
     as they are.
@@ -74,8 +76,10 @@ def swap_backbone(
     forget_weights(model)
     if cfg.get('load_from'):
         cfg.load_from = None
-    # A teacher has learnt from images with its own norm.
-    if not has_finished_network(model):
+    in_channels = {part['backbone'].get('in_channels', 3) for part, _ in parts}
+    # A teacher has learned from images with its own norm, and so have images
+    # of other channels.
+    if not any(key in model for key in TEACHERS) and in_channels == {3}:
         set_input_norm(model, cls.input_norm)
     drop_imports(cfg, 'mmpretrain')
     return cfg

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.registry import MODELS
 
 # Learning rates by depth know the blocks of BEiT, ConvNeXt and the like only.
 BY_DEPTH = (
@@ -16,7 +17,7 @@ BY_DEPTH_KEYS = (
     'decay_type',
     'layer_decay_rate',
 )
-# Parameters of the published transformers whose names occur in optimiser
+# Parameters of the published transformers whose names occur in optimizer
 # settings, also of variants that have no such parameter.
 FOREIGN = (
     'absolute_pos_embed',
@@ -48,7 +49,7 @@ def set_input_norm(node: Any, norm: dict[str, Any]) -> None:
 def _set_norm(preprocessor: dict[str, Any], norm: dict[str, Any]) -> None:
     fill = preprocessor.get('pad_value')
     if fill:
-        # Padding is done on normalised images: keep its grey.
+        # Padding is done on normalized images: keep its grey.
         pixel = fill * _mean(preprocessor.get('std') or [1.0])
         pixel += _mean(preprocessor.get('mean') or [0.0])
         fill = (pixel - _mean(norm['mean'])) / _mean(norm['std'])
@@ -78,7 +79,7 @@ def forget_weights(node: dict[str, Any]) -> None:
 def adapt_optimizer(
     cfg: Config, old_names: Sequence[str] | None, new_names: Sequence[str]
 ) -> None:
-    """Drop optimiser settings that only the old backbone gave a meaning.
+    """Drop optimizer settings that only the old backbone gave a meaning.
 
     Args:
         cfg: Config; changed in place.
@@ -123,8 +124,11 @@ def drop_imports(cfg: Config, package: str) -> None:
 
 def _names_package(node: Any, package: str) -> bool:
     if isinstance(node, dict):
-        kind = str(node.get('type', ''))
-        return kind.startswith(f'{package}.') or any(
+        kind = node.get('type')
+        scope = (
+            MODELS.split_scope_key(kind)[0] if isinstance(kind, str) else None
+        )
+        return scope == package or any(
             _names_package(value, package) for value in node.values()
         )
     if isinstance(node, (list, tuple)):

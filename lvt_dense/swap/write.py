@@ -34,7 +34,7 @@ def write_config(
     out = Path(path)
     if Path(before.filename).resolve() == out.resolve():
         raise UserError(f'--out {path}: that is the config it is made from')
-    changes = difference(before.to_dict(), cfg.to_dict())
+    changes = compare(before.to_dict(), cfg.to_dict())
     name = base
     if '::' not in base:
         name = os.path.relpath(before.filename, out.parent)
@@ -42,12 +42,14 @@ def write_config(
         name = f'{base}.py'
     lines = [f'# {line}' for line in (comment or '').splitlines()]
     lines += [f'_base_ = [{name!r}]']
-    lines += [f'{key} = {formatted(value)}' for key, value in changes.items()]
+    lines += [
+        f'{key} = {format_value(value)}' for key, value in changes.items()
+    ]
     write_atomically(out, '\n'.join(lines) + '\n')
 
 
-def difference(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """What a config must hold to turn its base ``old`` into ``new``.
+def compare(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Find what a config must hold to turn its base ``old`` into ``new``.
 
     Args:
         old: The base.
@@ -65,14 +67,14 @@ def difference(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(before, dict) or not isinstance(value, dict):
             changes[key] = value
         elif before.keys() <= value.keys():
-            changes[key] = difference(before, value)
+            changes[key] = compare(before, value)
         else:
             changes[key] = dict(_delete_=True, **value)
     return changes
 
 
-def formatted(value: Any, indent: int = 0, used: int = 0) -> str:
-    """Python source of a config value, on one line if it fits.
+def format_value(value: Any, indent: int = 0, used: int = 0) -> str:
+    """Write a config value as Python source, on one line if it fits.
 
     Args:
         value: Dicts, lists and tuples of plain values.
@@ -85,12 +87,12 @@ def formatted(value: Any, indent: int = 0, used: int = 0) -> str:
     deeper = indent + 4
     if isinstance(value, dict):
         items = [
-            f'{key}={formatted(item, deeper, len(key) + 1)}'
+            f'{key}={format_value(item, deeper, len(key) + 1)}'
             for key, item in _ordered(value)
         ]
         begin, end = 'dict(', ')'
     else:
-        items = [formatted(item, deeper) for item in value]
+        items = [format_value(item, deeper) for item in value]
         begin, end = '()' if isinstance(value, tuple) else '[]'
     body = ''.join(f'{" " * deeper}{item},\n' for item in items)
     return f'{begin}\n{body}{" " * indent}{end}'

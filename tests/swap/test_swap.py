@@ -1,10 +1,9 @@
 """swap_backbone: what it sets, what it drops, what it refuses."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from helpers.commands import run_tool
 from mmengine.config import Config
 
 from lvt_dense import swap_backbone
@@ -143,6 +142,23 @@ def test_ssd_repeats_the_channels_in_neck_and_head():
     expected = (48, 64, 512, 256, 256, 256)
     assert cfg.model.neck.out_channels == expected
     assert cfg.model.bbox_head.in_channels == expected
+    # mmdet's own head dies at its first validation
+    assert cfg.model.bbox_head.type == 'lvt_dense.SSDLiteHead'
+
+
+def test_other_heads_stay():
+    name = 'mmdet::retinanet/retinanet_r18_fpn_1x_coco'
+    head = swap_backbone(name, 'mobilevit_xxs').model.bbox_head
+    assert head == load_config(name).model.bbox_head
+
+
+def test_images_of_four_channels_keep_their_norm():
+    cfg = load_config(MASK_RCNN)
+    cfg.model.backbone.in_channels = 4
+    cfg.model.data_preprocessor.update(mean=[1.0] * 4, std=[2.0] * 4)
+    new = swap_backbone(cfg, 'mobilevit_xxs').model
+    assert new.backbone.in_channels == 4
+    assert new.data_preprocessor == cfg.model.data_preprocessor
 
 
 def test_heads_that_read_lists_of_levels():
@@ -257,21 +273,13 @@ def test_short_file_of_a_local_config(tmp_path):
         write_config(cfg, str(base), str(base))
 
 
-def run_tool(*args):
-    return subprocess.run(
-        [sys.executable, str(ROOT / 'tools' / 'swap_backbone.py'), *args],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-    )
-
-
-def test_tool_writes_and_refuses(tmp_path):
+def test_tool_writes_and_refuses(tmp_path, capsys):
     out = tmp_path / 'out.py'
-    done = run_tool(MASK_RCNN, '--backbone', 'emo_1m', '--out', str(out))
-    assert done.returncode == 0, done.stderr
+    options = ('--backbone', 'emo_1m', '--out', out)
+    assert run_tool('swap_backbone', MASK_RCNN, *options) == 0
     assert Config.fromfile(out).model.backbone.arch == '1m'
-    done = run_tool('mmdet::common/ms_3x_coco', '--backbone', 'emo_1m')
-    assert done.returncode == 2
-    errors = [x for x in done.stderr.splitlines() if 'error' in x]
+    name = 'mmdet::common/ms_3x_coco'
+    assert run_tool('swap_backbone', name, '--backbone', 'emo_1m') == 2
+    said = capsys.readouterr().err.splitlines()
+    errors = [line for line in said if 'error' in line]
     assert len(errors) == 1 and 'no model' in errors[0]

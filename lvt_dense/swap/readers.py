@@ -1,11 +1,136 @@
-"""Tell the readers of a backbone, neck or heads, its new channels."""
+"""What a backbone returns, and who reads it: neck and heads."""
 
+import copy
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
+
+import torch
+from mmengine.registry import MODELS, DefaultScope
+from torch import Tensor, nn
 
 from lvt_dense.errors import UserError
+from lvt_dense.registry import find_class
 
-from .levels import Level, brief, build_part, neck_levels, position
+IMAGE_SIDE = 128  # every stride up to 128 shows, and the run takes 0.1 s
+NECK_SIDE = 512  # room for the extra levels of SSD; costs nothing on 'meta'
+
+
+class Level(NamedTuple):
+    """A feature map, described without its size."""
+
+    channels: int
+    stride: int
+
+
+def build_part(cfg: Any, scope: str) -> nn.Module:
+    """Build a part of a model without its weights, in eval mode.
+
+    Args:
+        cfg: Config of a module, or a list of them to run one after another.
+        scope: Registry scope of the types in it, 'mmdet' or 'mmseg'.
+    """
+    cfgs = copy.deepcopy(cfg if isinstance(cfg, (list, tuple)) else [cfg])
+    # Modules draw initial values; the caller's random numbers stay the same.
+    devices = range(torch.cuda.device_count())
+    with (
+        torch.random.fork_rng(devices=devices),
+        DefaultScope.overwrite_default_scope(scope),
+    ):
+        modules = [MODELS.build(_without_weights(c)) for c in cfgs]
+    return nn.Sequential(*modules).eval() if len(modules) > 1 else modules[0]
+
+
+def _without_weights(cfg: Any) -> Any:
+    if isinstance(cfg, dict):
+        for key in ('init_cfg', 'pretrained'):
+            if key in cfg:
+                cfg[key] = None
+        for value in cfg.values():
+            _without_weights(value)
+    return cfg
+
+
+@torch.no_grad()
+def backbone_levels(backbone: nn.Module, cfg: dict[str, Any]) -> list[Level]:
+    """Run a backbone and describe its levels, in its own order.
+
+    Args:
+        backbone: The backbone; it is set to training, as some return more
+            levels there than in testing.
+        cfg: Its config, which has the channels of the images.
+    """
+    backbone.train()
+    # Batch norm after a pooling needs two images.
+    size = 2, cfg.get('in_channels', 3), IMAGE_SIDE, IMAGE_SIDE
+    return _describe(backbone(torch.zeros(size)), IMAGE_SIDE)
+
+
+@torch.no_grad()
+def neck_levels(neck: nn.Module, inputs: Sequence[Level]) -> list[Level]:
+    """Run a neck on maps of the given levels and describe its own.
+
+    Raises:
+        Exception: Whatever the neck raises on such inputs.
+    """
+    neck.eval()
+    try:
+        maps = _maps(inputs, NECK_SIDE, 'meta')
+        return _describe(copy.deepcopy(neck).to('meta')(maps), NECK_SIDE)
+    except Exception:  # deformable convolutions need real numbers
+        return _describe(neck(_maps(inputs, NECK_SIDE, 'cpu')), NECK_SIDE)
+
+
+def _maps(levels: Sequence[Level], side: int, device: str) -> tuple:
+    return tuple(
+        torch.zeros(1, c, side // s, side // s, device=device)
+        for c, s in levels
+    )
+
+
+def _describe(outs: Any, side: int) -> list[Level]:
+    if isinstance(outs, Tensor):
+        outs = [outs]
+    # A pooled vector has no size: its stride is the whole image.
+    return [
+        Level(out.shape[1], side // out.shape[3] if out.dim() == 4 else side)
+        for out in outs
+    ]
+
+
+def position(levels: Sequence[Level], channels: int) -> int | None:
+    """Find the only level with so many channels; None for none or several."""
+    found = [i for i, level in enumerate(levels) if level.channels == channels]
+    return found[0] if len(found) == 1 else None
+
+
+def assumed_levels(part: dict[str, Any]) -> list[Level] | None:
+    """Guess the levels of a backbone that cannot be built from their readers.
+
+    It is taken for a pyramid that ends at stride 32, as the classification
+    networks of other packages are.
+
+    Args:
+        part: Config of the detector or segmenter.
+
+    Returns:
+        Its levels, or None if nothing lists their channels.
+    """
+    neck = part.get('neck')
+    readers = neck if isinstance(neck, list) else [neck]
+    readers += [head for key, head in part.items() if key.endswith('head')]
+    for reader in readers:
+        channels = isinstance(reader, dict) and reader.get('in_channels')
+        if channels and not isinstance(channels, int) and len(channels) <= 4:
+            strides = (4, 8, 16, 32)[-len(channels) :]
+            return [Level(c, s) for c, s in zip(channels, strides)]
+    return None
+
+
+def brief(error: Exception) -> str:
+    """Shorten an error of another package for a message of one line."""
+    text = ' '.join(str(error).split())[:120]
+    return f'{type(error).__name__}: {text}' if text else type(error).__name__
+
 
 Channels = int | Sequence[int]
 
@@ -30,6 +155,7 @@ def rewire(
         UserError: A reader needs what the new backbone has not; the message
             names it.
     """
+    _make_predicting(part, scope)
     if part.get('neck'):
         old, new = _rewire_neck(part['neck'], f'{path}.neck', old, new, scope)
     if old == new:
@@ -47,6 +173,26 @@ def rewire(
                 )
 
 
+def _make_predicting(part: dict[str, Any], scope: str) -> None:
+    """Put our SSD head in the place of mmdet's, which trains only.
+
+    See :class:`lvt_dense.models.dense_heads.SSDLiteHead`; their arguments and
+    tensors are the same.
+    """
+    head = part.get('bbox_head')
+    if not isinstance(head, dict) or scope != 'mmdet':
+        return
+    from mmdet.models.dense_heads import SSDHead
+
+    with DefaultScope.overwrite_default_scope(scope):
+        try:
+            kind = find_class(MODELS, head)
+        except UserError:  # of a package that is not installed
+            return
+    if kind is SSDHead and not hasattr(SSDHead, 'loss_cls'):
+        head['type'] = 'lvt_dense.SSDLiteHead'
+
+
 def _rewire_neck(
     neck: Any, path: str, old: list[Level], new: list[Level], scope: str
 ) -> tuple:
@@ -54,10 +200,9 @@ def _rewire_neck(
     first, where = neck, path
     if isinstance(neck, (list, tuple)):
         first, where = neck[0], f'{path}[0]'
-    inner = [key for key in first if 'backbone' in key]
-    if inner:
+    if 'rfp_backbone' in first:  # an argument of MMDetection's RFP
         raise UserError(
-            f'{where}.{inner[0]}: a {first["type"]} runs a second backbone '
+            f'{where}.rfp_backbone: a {first["type"]} runs a second backbone '
             'that is made for the first one'
         )
     try:
@@ -65,7 +210,7 @@ def _rewire_neck(
     except Exception:
         # Nothing to compare with: an operator that needs a GPU, for example.
         before = None
-    replaced = renumbered(first.get('in_channels'), old, new, where)
+    replaced = renumber(first.get('in_channels'), old, new, where)
     given = first.get('out_channels')
     if isinstance(given, (list, tuple)) and _passes_on(first, before):
         # SSD's neck repeats the levels of the backbone in out_channels.
@@ -128,7 +273,7 @@ def _set_inputs(
     given = head['in_channels']
     index = head.get('in_index')
     if index is None:
-        head['in_channels'] = renumbered(given, old, new, path)
+        head['in_channels'] = renumber(given, old, new, path)
     else:
         indices = index if isinstance(index, (list, tuple)) else [index]
         wanted = given if isinstance(given, (list, tuple)) else [given]
@@ -145,7 +290,7 @@ def _set_inputs(
         head['c1_in_channels'] = new[0].channels
 
 
-def renumbered(
+def renumber(
     given: Channels, old: Sequence[Level], new: Sequence[Level], path: str
 ) -> Channels:
     """Replace old channel numbers by new ones, in the order they are in.
