@@ -43,7 +43,7 @@ def compute_dtype(dtype: torch.dtype) -> torch.dtype:
 def as_table(maps: Tensor) -> Tensor:
     """Turn (B, C, H, W) into (B * H * W, C), not in half precision."""
     rows = maps.permute(0, 2, 3, 1).to(compute_dtype(maps.dtype))
-    return rows.reshape(-1, maps.size(1))
+    return rows.reshape(-1, maps.size(1)).contiguous()
 
 
 def sum_bags(table: Tensor, bags: Bags) -> Tensor:
@@ -55,6 +55,65 @@ def sum_bags(table: Tensor, bags: Bags) -> Tensor:
         mode='sum',
         per_sample_weights=bags.weights,
     )
+
+
+def sum_pixels(table: Tensor, pixels: Tensor, weights: Tensor) -> Tensor:
+    """Return weighted sums of as many rows each.
+
+    Args:
+        table: (R, C); no gradient is computed for it.
+        pixels: (G, E), rows of the table.
+        weights: (G, E), differentiable.
+
+    Returns:
+        (G, C).
+    """
+    return F.embedding_bag(
+        pixels, table.detach(), mode='sum', per_sample_weights=weights
+    )
+
+
+def fixed_bags(pixels: Tensor, weights: Tensor) -> Bags:
+    """Turn what :func:`sum_pixels` takes into bags."""
+    bags, entries = pixels.shape
+    each = torch.arange(bags, device=pixels.device)
+    return Bags(
+        pixels.flatten(),
+        weights.detach().flatten(),
+        each * entries,
+        each.repeat_interleave(entries),
+    )
+
+
+def corners(
+    y: Tensor, x: Tensor, height: int | Tensor, width: int | Tensor
+) -> tuple[Tensor, Tensor]:
+    """Find the four pixels around points, for bilinear interpolation.
+
+    Outside of the map there are zeros: pixels there have the weight 0.
+
+    Args:
+        y: (...), in pixels, 0 is the center of the first row.
+        x: (...), in pixels.
+        height: Of the map; a tensor if it differs from point to point.
+        width: Of the map.
+
+    Returns:
+        Pixels (..., 4), row * width + column, and their weights (..., 4),
+        differentiable with respect to `y` and `x`.
+    """
+    inside = (y > -1) & (x > -1) & (y < height) & (x < width)
+    top, left = y.detach().floor(), x.detach().floor()
+    fy, fx = y - top, x - left
+    rows, columns = top.long(), left.long()
+    pixels, weights = [], []
+    for row, row_weight in ((rows, 1 - fy), (rows + 1, fy)):
+        for column, column_weight in ((columns, 1 - fx), (columns + 1, fx)):
+            here = inside & (row >= 0) & (column >= 0)
+            here = here & (row < height) & (column < width)
+            pixels.append((row * width + column) * here)
+            weights.append(row_weight * column_weight * here)
+    return torch.stack(pixels, -1), torch.stack(weights, -1)
 
 
 def spread_bags(grad_sums: Tensor, bags: Bags, table: Tensor) -> None:
