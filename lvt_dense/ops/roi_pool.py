@@ -64,7 +64,8 @@ def roi_pool_forward(
     images = rois[:, 0].long().tolist()
     sized = ((x2 > x1) & (y2 > y1)).tolist()
     for n, image in enumerate(images):
-        if not sized[n]:  # left as it is, as in the compiled operator
+        if not sized[n]:
+            output[n], argmax[n] = 0, -1
             continue
         # columns first, so that of equal values the upper left one counts
         values, column = _pool_axis(

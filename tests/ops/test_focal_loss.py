@@ -1,8 +1,8 @@
 """Focal losses against a plain loop, gradients by autograd of the loop."""
 
-import plain_ops
 import pytest
 import torch
+from helpers import plain_ops
 from torch import Tensor
 
 from lvt_dense.ops import focal_loss as ops

@@ -1,11 +1,14 @@
 """Suppression against a plain loop."""
 
-import plain_ops
 import pytest
 import torch
+from helpers import plain_ops
+from mmcv.ops import bbox_overlaps, nms_match, soft_nms
+from mmcv.ops.line_nms import line_nms
 from torch import Tensor
 
 from lvt_dense.ops import nms as ops
+from lvt_dense.ops import suppression
 
 
 def make_boxes(n: int, size: float = 60.0, step: float = 0.0) -> Tensor:
@@ -29,16 +32,16 @@ def test_nms_equals_loop(seed: int, offset: int, threshold: float) -> None:
     assert found.tolist() == plain_ops.nms(boxes, scores, threshold, offset)
 
 
-@pytest.mark.parametrize('seed', range(3))
+@pytest.mark.parametrize('seed', range(2))
 def test_blocks_equal_pairs(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.manual_seed(seed)
-    boxes, scores = make_boxes(300, size=200), torch.rand(300)
-    monkeypatch.setattr(ops, '_CHUNK', 100)
+    boxes, scores = make_boxes(120, size=120), torch.rand(120)
+    monkeypatch.setattr(ops.Boxes, 'chunk', 100)
     by_pairs = ops.nms(boxes, scores, 0.4, 0)
-    monkeypatch.setattr(ops, '_BLOCK', 7)
-    monkeypatch.setattr(ops, '_MAX_PAIRS', 0)
+    monkeypatch.setattr(suppression, '_BLOCK', 7)
+    monkeypatch.setattr(suppression, '_MAX_PAIRS', 0)
     by_blocks = ops.nms(boxes, scores, 0.4, 0)
     assert by_pairs.tolist() == by_blocks.tolist()
     assert by_pairs.tolist() == plain_ops.nms(boxes, scores, 0.4, 0)
@@ -68,3 +71,68 @@ def test_nms_of_other_precisions(dtype: torch.dtype) -> None:
     boxes, scores = make_boxes(30, step=1.0), torch.rand(30)
     found = ops.nms(boxes.to(dtype), scores, 0.5, 0)
     assert found.tolist() == ops.nms(boxes, scores, 0.5, 0).tolist()
+
+
+@pytest.mark.parametrize('method', ['naive', 'linear', 'gaussian'])
+@pytest.mark.parametrize('min_score', [0.001, 0.3])
+@pytest.mark.usefixtures('pure_ops')
+def test_soft_nms_equals_loop(method: str, min_score: float) -> None:
+    torch.manual_seed(0)
+    boxes, scores = make_boxes(25), torch.rand(25)
+    dets, kept = soft_nms(boxes, scores, 0.3, 0.5, min_score, method)
+    expected, new = plain_ops.soft_nms(
+        boxes, scores, 0.3, 0.5, min_score, method
+    )
+    assert kept.tolist() == expected
+    torch.testing.assert_close(dets[:, :4], boxes[kept])
+    torch.testing.assert_close(dets[:, 4], torch.tensor(new))
+
+
+@pytest.mark.parametrize('threshold', [0.0, 0.3, 0.6])
+@pytest.mark.usefixtures('pure_ops')
+def test_nms_match_equals_loop(threshold: float) -> None:
+    torch.manual_seed(0)
+    boxes, scores = make_boxes(30), torch.rand(30)
+    groups = nms_match(torch.cat([boxes, scores[:, None]], 1), threshold)
+    expected = plain_ops.nms_match(boxes, scores, threshold)
+    assert [group.tolist() for group in groups] == expected
+
+
+@pytest.mark.usefixtures('pure_ops')
+def test_soft_nms_of_nothing() -> None:
+    dets, kept = soft_nms(torch.zeros(0, 4), torch.zeros(0))
+    assert dets.shape == (0, 5)
+    assert kept.shape == (0,)
+
+
+@pytest.mark.parametrize('offset', [0, 1])
+@pytest.mark.parametrize('mode', ['iou', 'iof'])
+@pytest.mark.usefixtures('pure_ops')
+def test_bbox_overlaps_equals_loop(mode: str, offset: int) -> None:
+    torch.manual_seed(0)
+    a, b = make_boxes(6), make_boxes(6)
+    found = bbox_overlaps(a, b, mode, offset=offset)
+    aligned = bbox_overlaps(a, b, mode, aligned=True, offset=offset)
+    for i in range(6):
+        for j in range(6):
+            iou = torch.tensor(plain_ops.overlap_of(a[i], b[j], offset))
+            if mode == 'iof':
+                areas = [(t[2:] - t[:2] + offset).prod() for t in (a[i], b[j])]
+                iou = iou / (1 + iou) * sum(areas) / areas[0]
+            torch.testing.assert_close(found[i, j], iou)
+    torch.testing.assert_close(aligned, found.diag())
+
+
+@pytest.mark.parametrize('top_k', [3, 20])
+@pytest.mark.usefixtures('pure_ops')
+def test_line_nms_equals_loop(top_k: int) -> None:
+    torch.manual_seed(0)
+    lanes = torch.rand(20, 77) * 30
+    lanes[:, 2] = torch.rand(20) * 0.8
+    lanes[:, 4] = torch.randint(1, 60, (20,)).float()
+    scores = torch.rand(20)
+    keep, count, parent = line_nms(lanes, scores, 11.0, top_k)
+    expected = plain_ops.line_nms(lanes, scores, 11.0)[:top_k]
+    assert keep[:count].tolist() == expected
+    assert 1 < count < 20
+    assert parent[keep[:count]].tolist() == list(range(1, count + 1))

@@ -1,8 +1,8 @@
 """RoIAlign against a plain loop, forward and backward."""
 
-import plain_ops
 import pytest
 import torch
+from helpers import plain_ops
 from torch import Tensor
 
 from lvt_dense.ops import roi_align as ops

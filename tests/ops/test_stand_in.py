@@ -47,6 +47,7 @@ def test_present_module_is_kept(tmp_path: Path) -> None:
 
 def test_module_that_does_not_load_is_replaced(tmp_path: Path) -> None:
     (tmp_path / 'mmcv').mkdir()
+    (tmp_path / 'torch.py').touch()  # fast to import
     broken = tmp_path / 'mmcv' / '_ext.abi3.so'
     broken.write_bytes(b'not a library')
     using, *_, warnings = _run(tmp_path)

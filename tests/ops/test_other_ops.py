@@ -1,0 +1,99 @@
+"""Operators of single heads against plain loops, with gradients."""
+
+import pytest
+import torch
+from helpers import plain_ops
+from mmcv.ops import PSAMask, carafe, carafe_naive, masked_conv2d, roi_pool
+from mmcv.ops.multi_scale_deform_attn import MultiScaleDeformableAttnFunction
+from torch import Tensor
+from torch.nn import functional as F
+
+from lvt_dense.ops import carafe as carafe_module
+from lvt_dense.ops import ms_deform_attn
+
+pytestmark = pytest.mark.usefixtures('pure_ops')
+
+
+def check(found: Tensor, expected: Tensor, leaves: list[Tensor]) -> None:
+    """Compare the values, and the gradients of a weighted sum."""
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    factor = torch.arange(1.0, found.numel() + 1).view_as(found) / 10
+    grads = [
+        torch.autograd.grad((out * factor).sum(), leaves)
+        for out in (found, expected)
+    ]
+    for grad, plain in zip(*grads):
+        torch.testing.assert_close(grad, plain, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize('kind', ['collect', 'distribute'])
+@pytest.mark.parametrize('size', [(3, 5), (7, 5), (4, 2)])
+def test_psa_mask(kind: str, size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    masks = torch.randn(2, size[0] * size[1], 4, 3, requires_grad=True)
+    found = PSAMask(kind, size)(masks)
+    check(found, plain_ops.psa_mask(masks, kind, size), [masks])
+
+
+@pytest.mark.parametrize('groups', [1, 2])
+@pytest.mark.parametrize('scale', [1, 2])
+def test_carafe(
+    groups: int, scale: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    monkeypatch.setattr(carafe_module, '_MAX_ENTRIES', 150)
+    x = torch.randn(2, 4, 3, 4, requires_grad=True)
+    masks = torch.rand(2, 9 * groups, 3 * scale, 4 * scale, requires_grad=True)
+    found = carafe(x, masks, 3, groups, scale)
+    expected = plain_ops.carafe(x, masks, 3, groups, scale)
+    check(found, expected, [x, masks])
+    naive = carafe_naive(x, masks, 3, groups, scale)
+    torch.testing.assert_close(naive, found)
+
+
+def test_deform_attention(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    sizes = [(4, 3), (2, 2)]
+    value = torch.randn(2, 16, 2, 3, requires_grad=True)
+    locations = (torch.rand(2, 3, 2, 2, 2, 2) * 1.4 - 0.2).requires_grad_()
+    weights = torch.rand(2, 3, 2, 2, 2, requires_grad=True)
+    monkeypatch.setattr(ms_deform_attn, '_MAX_ENTRIES', 70)
+    found = MultiScaleDeformableAttnFunction.apply(
+        value,
+        torch.tensor(sizes),
+        torch.tensor([0, 12]),
+        locations,
+        weights,
+        64,
+    )
+    expected = plain_ops.deform_attention(value, sizes, locations, weights)
+    check(found, expected, [value, locations, weights])
+
+
+@pytest.mark.parametrize('bins', [(2, 2), (3, 1)])
+def test_roi_pool(bins: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    maps = torch.randn(2, 3, 8, 9, requires_grad=True)
+    corner = torch.rand(6, 2) * 24 - 6
+    rois = torch.cat([corner, corner + torch.rand(6, 2) * 14], 1)
+    rois[0, 2:] = rois[0, :2] - 3  # a negative size: zeros
+    rois = torch.cat([torch.randint(2, (6, 1)).float(), rois], 1)
+    found = roi_pool(maps, rois, bins, 0.5)
+    check(found, plain_ops.roi_pool(maps, rois, bins, 0.5), [maps])
+    assert not found[0].any()
+
+
+def test_masked_conv() -> None:
+    torch.manual_seed(0)
+    x, weight = torch.randn(1, 4, 5, 6), torch.randn(3, 4, 3, 3)
+    bias = torch.randn(3)
+    mask = (torch.rand(1, 5, 6) > 0.5).float()
+    found = masked_conv2d(x, mask, weight, bias, 1)
+    expected = F.conv2d(x, weight, bias, padding=1) * mask
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_masked_conv_with_an_empty_mask() -> None:
+    x, weight = torch.ones(1, 1, 3, 3), torch.ones(1, 1, 3, 3)
+    bias = torch.ones(1)
+    assert not masked_conv2d(x, torch.zeros(1, 3, 3), weight, bias, 1).any()
