@@ -4,6 +4,8 @@
 #                     15 minutes); make test then tests them as well
 # make test-ops       only the tests that need the compiled ops
 # make static-checks  ruff and mypy;  make format: ruff's formatter
+# make docs           the pages of docs/, in site/
+# make wheel          the wheel and the source distribution, in dist/
 #
 # PYTHON=python3.12 chooses the interpreter of the environment,
 # STACK=openmmlab the original packages, in an environment of its own.
@@ -16,7 +18,7 @@ VENV := .venv-$(STACK)
 endif
 PY := $(VENV)/bin/python
 
-.PHONY: env ops demo format static-checks lint test test-ops
+.PHONY: docs env format lint demo ops static-checks test test-ops wheel
 
 env:
 	@tools/setup_env.sh $(VENV) $(STACK)
@@ -40,3 +42,12 @@ test: static-checks
 
 test-ops: ops
 	@$(PY) -m pytest -n $(JOBS) --dist loadfile -m compiled_ops
+
+wheel: env
+	@$(PY) -m pip install -q build twine
+	@$(PY) -m build -q
+	@$(PY) -m twine check --strict dist/*
+
+docs: env
+	@$(PY) -m pip install -q mkdocs-material
+	@$(PY) -m mkdocs build -q --strict

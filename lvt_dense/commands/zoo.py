@@ -1,7 +1,9 @@
 """Print the table of all backbones, or write it into a Markdown file.
 
 Example:
-    lvt-dense zoo --write README.md
+    lvt-dense zoo
+    lvt-dense zoo --write docs/backbones.md
+    lvt-dense zoo --metafiles configs
 """
 
 import argparse
@@ -16,10 +18,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='FILE',
         help='file to update between the markers zoo:begin and zoo:end',
     )
+    parser.add_argument(
+        '--metafiles',
+        type=Path,
+        metavar='CONFIGS',
+        help='folder of configs whose READMEs, metafiles and model-index.yml '
+        'are to be written',
+    )
 
 
 def run(args: argparse.Namespace) -> None:
     """Print, or write."""
+    if args.metafiles:
+        from lvt_dense.apis.metafiles import write_metafiles
+
+        for path in write_metafiles(args.metafiles):
+            print(path)
+        return
     from lvt_dense.apis.zoo import full_table, write_table
 
     if args.write:

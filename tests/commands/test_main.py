@@ -39,7 +39,7 @@ def test_help_has_an_example_that_parses(
     text = capsys.readouterr().out
     module = import_module(f'lvt_dense.commands.{command.module}')
     example = module.__doc__.split('Example:\n')[1].replace('\\\n', ' ')
-    assert ' '.join(example.split()[:3]) in text
+    assert example.strip().splitlines()[0].strip()[:40] in text
     parser = Parser()
     module.add_arguments(parser)
     for line in example.strip().splitlines():

@@ -1,0 +1,62 @@
+"""READMEs, metafiles and model index: in step with the configs."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lvt_dense.apis.metafiles import METHODS, read_recipe, render
+from lvt_dense.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGS = ROOT / 'configs'
+
+
+@pytest.fixture(scope='module')
+def files() -> dict[Path, str]:
+    return render(CONFIGS)
+
+
+def test_files_are_in_step(files: dict[Path, str]) -> None:
+    """After a change of a config run `lvt-dense zoo --metafiles configs`."""
+    for path, text in files.items():
+        assert (ROOT / path).read_text() == text, path
+    there = {p.relative_to(ROOT) for p in CONFIGS.glob('_methods/*/*')}
+    assert there == {path for path in files if path.name != 'model-index.yml'}
+
+
+def test_every_config_is_listed_once(files: dict[Path, str]) -> None:
+    index = yaml.safe_load(files[Path('model-index.yml')])
+    listed = [
+        model['Config']
+        for path in index['Import']
+        for model in yaml.safe_load(files[Path(path)])['Models']
+    ]
+    there = [f'configs/{path.name}' for path in CONFIGS.glob('*.py')]
+    assert sorted(listed) == sorted(there)
+
+
+def test_recipe() -> None:
+    found = read_recipe(CONFIGS / 'ssdlite_mobilevit_320_coco.py')
+    assert found.title.startswith('SSDLite with MobileViT-S on COCO')
+    assert found.figures == {'mAP': 27.7}
+    assert found.backbone == 'MobileViT s'
+    assert found.dataset == 'Coco'
+    both = read_recipe(CONFIGS / 'mask_rcnn_mobilevit_1024_coco.py')
+    assert both.figures == {'box mAP': 42.0, 'mask mAP': 37.7}
+
+
+def test_config_without_header_or_method(tmp_path: Path) -> None:
+    folder = tmp_path / 'configs'
+    folder.mkdir()
+    (folder / 'ssdlite_x.py').write_text('model = dict()')
+    with pytest.raises(UserError, match='ssdlite_x.py has no header'):
+        render(folder)
+    (folder / 'ssdlite_x.py').rename(folder / 'unknown_x.py')
+    with pytest.raises(UserError, match='unknown_x.py is of no method'):
+        render(folder)
+
+
+def test_methods_have_papers() -> None:
+    for method in METHODS:
+        assert method.url.startswith('https://arxiv.org/abs/')
