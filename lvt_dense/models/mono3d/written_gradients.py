@@ -4,15 +4,12 @@ Autograd derives a backward pass for each operation of the plain forms and
 reads the maps once for each; written out, a backward pass reads them once or
 twice. One training step of :class:`AttentiveBN` on maps of 8 x 64 x 96 x 312
 in float32, on one thread of a server CPU: 1,220 ms with the plain forms,
-640 ms with these. ``python -m lvt_dense.models.mono3d.written_gradients``
-measures both.
+640 ms with these. ``projects/benchmarks/attentive_norm.py`` measures
+both.
 
 The plain forms say what is computed; tests hold values and gradients of both
 equal.
 """
-
-import time
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -75,33 +72,3 @@ def moments(x: Tensor) -> tuple[Tensor, Tensor]:
 def affine(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     """Compute :func:`plain_affine`, fast backwards."""
     return _Affine.apply(x, scale, shift)
-
-
-def measure(step: Callable[[], object], repeats: int = 5) -> float:
-    """Return the least milliseconds of a step, after one to warm up."""
-    times = []
-    for _ in range(repeats + 1):
-        start = time.perf_counter()
-        step()
-        times.append(time.perf_counter() - start)
-    return min(times[1:]) * 1e3
-
-
-def main() -> None:
-    """Print the times of a training step with both forms."""
-    from unittest.mock import patch
-
-    from lvt_dense.models.mono3d import attentive_norm
-
-    torch.set_num_threads(1)
-    norm = attentive_norm.AttentiveBN(64)
-    x = torch.randn(8, 64, 96, 312, requires_grad=True)
-    grad = torch.randn_like(x)
-    print(f'written out {measure(lambda: norm(x).backward(grad)):.0f} ms')
-    plain = dict(moments=plain_moments, affine=plain_affine)
-    with patch.multiple(attentive_norm, **plain):
-        print(f'plain {measure(lambda: norm(x).backward(grad)):.0f} ms')
-
-
-if __name__ == '__main__':
-    main()
