@@ -48,15 +48,15 @@ class DownloadError(UserError):
     """A file that is not in the cache and cannot be fetched."""
 
 
-class _Passing(Exception):
+class _PassingError(Exception):
     """A fault that may be gone at the next attempt."""
 
 
-class _Overrun(_Passing):
+class _OverrunError(_PassingError):
     """More was asked for than the file has: what is there is of no use."""
 
 
-class _Unchanged(Exception):
+class _UnchangedError(Exception):
     """The server still has the file that is in the cache."""
 
 
@@ -147,9 +147,9 @@ def _refreshed(record: WeightFile, path: Path) -> Path:
         return path
     try:
         _attempt(note['url'], path, record, note)
-    except _Unchanged:
+    except _UnchangedError:
         pass
-    except (DownloadError, _Passing, OSError) as error:
+    except (DownloadError, _PassingError, OSError) as error:
         _log(f'{path} is used as it is: {note["url"]} does not answer '
              f'({error})')  # fmt: skip
     return path
@@ -164,8 +164,8 @@ def _download(url: str, path: Path, record: WeightFile) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             _attempt(url, path, record)
             return
-        except _Passing as error:
-            if isinstance(error, _Overrun):
+        except _PassingError as error:
+            if isinstance(error, _OverrunError):
                 partial.unlink(missing_ok=True)
             if pause is None:
                 raise DownloadError(str(error)) from error
@@ -197,7 +197,7 @@ def _attempt(
     with response:
         new = _note(url, response)
         if note and _is_same(new, note):
-            raise _Unchanged
+            raise _UnchangedError
         if response.status != http.HTTPStatus.PARTIAL_CONTENT:
             done = 0
         elif new['length']:
@@ -207,7 +207,7 @@ def _attempt(
             _copy(response, file, done, record.name)
     expected, size = new['length'], partial.stat().st_size
     if expected and size < expected:
-        raise _Passing(f'only {size} of {expected} bytes arrived')
+        raise _PassingError(f'only {size} of {expected} bytes arrived')
     _finish(partial, path, record, new)
 
 
@@ -343,21 +343,21 @@ def _explained() -> Iterator[None]:
     """Sort the faults of a connection into passing and lasting ones.
 
     Raises:
-        _Passing: Another attempt may succeed.
+        _PassingError: Another attempt may succeed.
         DownloadError: It would not.
-        _Unchanged: The server has nothing new.
+        _UnchangedError: The server has nothing new.
     """
     try:
         yield
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == http.HTTPStatus.NOT_MODIFIED:
-            raise _Unchanged from error
+            raise _UnchangedError from error
         text = f'HTTP {error.code} {error.reason}'
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            raise _Overrun(text) from error
+            raise _OverrunError(text) from error
         if error.code >= 500 or error.code in (408, 429):
-            raise _Passing(text) from error
+            raise _PassingError(text) from error
         raise DownloadError(text) from error
     except urllib.error.URLError as error:
         reason = error.reason
@@ -365,11 +365,11 @@ def _explained() -> Iterator[None]:
         if isinstance(reason, ConnectionError) and not isinstance(
             reason, ConnectionRefusedError
         ):
-            raise _Passing(text) from error
+            raise _PassingError(text) from error
         raise DownloadError(text) from error
     except (TimeoutError, ConnectionError, http.client.HTTPException) as error:
         text = str(error) or type(error).__name__
-        raise _Passing(text) from error
+        raise _PassingError(text) from error
 
 
 # ---------------------------------------------------------------------- files

@@ -1,7 +1,7 @@
-"""Export a trained model to ONNX, checked against PyTorch.
+r"""Export a trained model to ONNX, checked against PyTorch.
 
 Example:
-    lvt-dense export configs/ssdlite_mobilevit_320_coco.py ssdlite.pth \\
+    lvt-dense export configs/ssdlite_mobilevit_320_coco.py ssdlite.pth \
         --out ssdlite.onnx
 """
 

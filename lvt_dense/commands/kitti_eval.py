@@ -1,7 +1,7 @@
-"""Score a folder of KITTI result files against a folder of labels.
+r"""Score a folder of KITTI result files against a folder of labels.
 
 Example:
-    lvt-dense kitti-eval results data/kitti/training/label_2 \\
+    lvt-dense kitti-eval results data/kitti/training/label_2 \
         --ids data/kitti/ImageSets/val.txt --out ap.json
 """
 

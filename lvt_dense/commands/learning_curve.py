@@ -1,7 +1,7 @@
-"""Draw loss and validation metric of a training from its logs.
+r"""Draw loss and validation metric of a training from its logs.
 
 Example:
-    lvt-dense learning-curve work_dirs/demo --metric coco/bbox_mAP_50 \\
+    lvt-dense learning-curve work_dirs/demo --metric coco/bbox_mAP_50 \
         --out curve.png
 """
 

@@ -1,7 +1,7 @@
-"""Swap a backbone into a config of MMDetection, MMSegmentation or ours.
+r"""Swap a backbone into a config of MMDetection, MMSegmentation or ours.
 
 Example:
-    lvt-dense swap mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py \\
+    lvt-dense swap mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py \
         --backbone emo_5m --out mask_rcnn_emo.py
 """
 

@@ -1,7 +1,7 @@
-"""Evaluate a checkpoint of a detector, segmenter or monocular 3D detector.
+r"""Evaluate a checkpoint of a detector, segmenter or monocular 3D detector.
 
 Example:
-    lvt-dense test configs/ssdlite_mobilevit_320_coco.py epoch_200.pth \\
+    lvt-dense test configs/ssdlite_mobilevit_320_coco.py epoch_200.pth \
         --data-root DIR --out predictions.json --show-dir pictures
 """
 

@@ -1,7 +1,7 @@
-"""Draw predictions, beside the ground truth where there is one.
+r"""Draw predictions, beside the ground truth where there is one.
 
 Example:
-    lvt-dense visualize configs/ssdlite_mobilevit_320_coco.py epoch_200.pth \\
+    lvt-dense visualize configs/ssdlite_mobilevit_320_coco.py epoch_200.pth \
         street.jpg --out pictures
 """
 

@@ -86,7 +86,9 @@ def _dataset(layout, root, part):
         ),
     }[layout]  # fmt: skip
     if layout == 'camvid':
-        from lvt_dense.datasets.camvid import CamVidDataset as chosen
+        from lvt_dense.datasets.camvid import CamVidDataset
+
+        chosen = CamVidDataset
     else:
         chosen = getattr(mmseg_datasets, cls)
     return chosen(

@@ -199,6 +199,11 @@ def _float(text: str | int | None, path: Path) -> float:
 def report_missing(
     tree: Tree, data: LabeledData, split: str, missing: list[str], total: int
 ) -> None:
+    """Note the label files without image, or refuse them.
+
+    Raises:
+        UserError: They are of a test split, or all of a split.
+    """
     if missing and (split in ('val', 'test') or len(missing) == total):
         raise UserError(
             f'{split}: {len(missing)} of {total} .xml files have no image '
@@ -210,6 +215,7 @@ def report_missing(
 
 
 def note_unlabeled(tree: Tree, data: LabeledData) -> None:
+    """Note the images that no split uses."""
     used = {s.path for samples in data.splits.values() for s in samples}
     note_unused(data, (p for p in tree.images if p not in used))
 

@@ -48,8 +48,10 @@ def find_pairs(
     """Pairs that overlap in the image, from above and in space.
 
     Args:
-        truths, detections: objects of all frames, frame by frame.
-        truth_frames, detection_frames: ascending number of the frame of each.
+        truths: Labeled objects of all frames, frame by frame.
+        truth_frames: Number of the frame of each, ascending.
+        detections: Detected objects of all frames, frame by frame.
+        detection_frames: Number of the frame of each, ascending.
 
     Returns:
         Under '2d', 'bev' and '3d' the pairs with their IoU; under 'share'

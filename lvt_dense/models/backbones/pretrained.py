@@ -43,17 +43,19 @@ class Backbone(Protocol):
     arch_settings: dict[str, dict[str, Any]]
     settings: dict[str, Any]
 
-    def state_dict(self) -> dict[str, Tensor]: ...
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the tensors by name."""
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True
-    ) -> Any: ...
+    ) -> Any:
+        """Fill the tensors."""
 
-    def adapt_state(
-        self, state: Mapping[str, Tensor]
-    ) -> dict[str, Tensor]: ...
+    def adapt_state(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Change tensors of another grid or channel number to fit."""
 
-    def flip_input_channels(self) -> None: ...
+    def flip_input_channels(self) -> None:
+        """Swap BGR and RGB in the first layer."""
 
 
 @dataclass

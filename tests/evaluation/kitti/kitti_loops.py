@@ -46,8 +46,10 @@ def overlap(metric, box_2d, box_3d, other_2d, other_3d):
 
 
 def one_frame(truth, found, name, metric, level, minimum, threshold):
-    """Scores of the true positives; their number, misses, false ones and
-    orientation. Without a threshold the first pass, else the second."""
+    """Scores of the true positives, their number, misses and orientation.
+
+    Without a threshold the first pass, else the second.
+    """
     first_pass = threshold is None
     free = [
         first_pass or found.scores[j] >= threshold for j in range(len(found))
