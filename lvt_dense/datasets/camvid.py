@@ -63,7 +63,7 @@ class CamVidDataset(BaseSegDataset):
     def load_data_list(self) -> list[dict]:
         """Find images and masks, in either form of the data set."""
         folder = Path(self.data_prefix.get('img_path') or '')
-        if folder.is_dir() and not any(folder.glob(f'*{self.img_suffix}')):
+        if folder.is_dir() and not any(folder.rglob(f'*{self.img_suffix}')):
             # the copies that SegNet's authors made
             self.img_suffix = '.png'
         infos = super().load_data_list()
