@@ -1,6 +1,7 @@
 """Try a backbone in every config that MMDetection and MMSegmentation ship."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from lvt_dense.commands.cli import command
@@ -34,9 +35,10 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Sweep, write the tables, print the summary."""
     args = parse_args()
-    from sweep import (
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    from swap_sweep.sweep import (
         shipped_configs,
-        summary,
+        summarize,
         sweep,
         write_table,
     )
@@ -53,7 +55,7 @@ def main() -> None:
     )
     write_table(rows, out / 'table.md')
     write_table(rows, out / 'table.csv')
-    print(summary(rows))
+    print(summarize(rows))
 
 
 if __name__ == '__main__':

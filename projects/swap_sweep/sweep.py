@@ -11,7 +11,7 @@ import os
 import resource
 import time
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,8 +20,13 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
+from swap_sweep.trial import (
+    at_small_size,
+    build_model,
+    listed_backbones,
+    try_model,
+)
 from tqdm import tqdm
-from trial import at_small_size, build_model, listed_backbones, try_model
 
 from lvt_dense import swap_backbone
 from lvt_dense.config import load_config
@@ -33,7 +38,7 @@ PACKAGES = ('mmdet', 'mmseg')
 PLAIN = ('VisionTransformer', 'BEiT', 'MAE', 'VPD', 'CLIP')
 MEMORY = 8 << 30  # bytes that one config may take
 VERDICTS = {
-    'works': 'swapped, built, one loss forward',
+    'works': 'swapped, built, losses computed, one image predicted on',
     'refused': 'not possible; the reason names the part of the config',
     'failed': 'swapped, but the model does not run',
     'apart': 'does not load or run here with its own backbone either',
@@ -41,7 +46,7 @@ VERDICTS = {
 
 
 def shipped_configs(package: str) -> list[str]:
-    """Names of all configs of a package, ``'package::path'``."""
+    """List the names of all configs of a package, ``'package::path'``."""
     folder = config_folder(package)
     paths = (path.relative_to(folder) for path in folder.rglob('*.py'))
     return sorted(
@@ -52,7 +57,7 @@ def shipped_configs(package: str) -> list[str]:
 
 
 def config_folder(package: str) -> Path:
-    """Folder of the configs that come with a package."""
+    """Find the folder of the configs that come with a package."""
     spec = find_spec(package)
     if spec is None:
         raise UserError(f'the package {package!r} is not installed')
@@ -60,9 +65,8 @@ def config_folder(package: str) -> Path:
 
 
 def fingerprint(cfg: Config, *extra: str) -> str:
-    """Equal for configs whose models train alike, up to their weights."""
+    """Digest a model's config; equal for models alike up to their weights."""
     model = at_small_size(cfg.model)
-    model.pop('test_cfg', None)
     text = json.dumps([model, *extra], sort_keys=True, default=str)
     return hashlib.sha1(text.encode()).hexdigest()[:16]
 
@@ -126,6 +130,7 @@ def sweep(
     log: Path,
     workers: int = 1,
     timeout: float = 300.0,
+    task: Callable[[str, str, dict], dict] | None = None,
 ) -> list[dict]:
     """Examine many configs in parallel; go on where ``log`` ends.
 
@@ -136,10 +141,12 @@ def sweep(
         workers: Processes at a time.
         timeout: Seconds of processor time after which a config counts as
             failed; ten times as many may pass on the clock.
+        task: What is done with each config; :func:`examine` by default.
 
     Returns:
         Rows in the order of ``names``.
     """
+    task = task or examine
     rows = _read(log)
     known: dict[str, dict] = {}
     for row in rows.values():
@@ -153,7 +160,9 @@ def sweep(
         jobs: list[_Job] = []
         while waiting or jobs:
             while waiting and len(jobs) < workers:
-                jobs.append(_Job(waiting.pop(0), backbone, known, timeout))
+                jobs.append(
+                    _Job(task, waiting.pop(0), backbone, known, timeout)
+                )
             for job in [job for job in jobs if job.ended(0.05)]:
                 jobs.remove(job)
                 rows[job.name] = job.row
@@ -185,7 +194,12 @@ class _Job:
     """One config in a process of its own, which may die or hang."""
 
     def __init__(
-        self, name: str, backbone: str, known: dict, timeout: float
+        self,
+        task: Callable[[str, str, dict], dict],
+        name: str,
+        backbone: str,
+        known: dict,
+        timeout: float,
     ) -> None:
         # A fork inherits the packages that are imported and what is known.
         context = multiprocessing.get_context('fork')
@@ -195,7 +209,7 @@ class _Job:
         self.receiver, sender = context.Pipe(duplex=False)
         self.process = context.Process(
             target=_examine_quietly,
-            args=(sender, name, backbone, known, timeout),
+            args=(sender, task, name, backbone, known, timeout),
         )
         self.process.start()
         sender.close()
@@ -225,7 +239,12 @@ class _Job:
 
 
 def _examine_quietly(
-    sender: Any, name: str, backbone: str, known: dict, timeout: float
+    sender: Any,
+    task: Callable[[str, str, dict], dict],
+    name: str,
+    backbone: str,
+    known: dict,
+    timeout: float,
 ) -> None:
     torch.set_num_threads(1)
     seconds = int(timeout)
@@ -240,7 +259,7 @@ def _examine_quietly(
         contextlib.redirect_stdout(io.StringIO()),
         contextlib.redirect_stderr(io.StringIO()),
     ):
-        row = examine(name, backbone, known)
+        row = task(name, backbone, known)
     sender.send(row)
 
 
@@ -249,8 +268,8 @@ def has_pyramid(row: dict) -> bool:
     return not any(kind in row['old'] for kind in PLAIN)
 
 
-def summary(rows: Iterable[dict]) -> str:
-    """Counts by verdict, and the share that works, as text."""
+def summarize(rows: Iterable[dict]) -> str:
+    """Write counts by verdict, and the share that works, as text."""
     rows = list(rows)
     lines = [f'{len(rows)} configs']
     for verdict, meaning in VERDICTS.items():

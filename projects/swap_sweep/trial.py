@@ -1,4 +1,4 @@
-"""Build a model from its config and run one loss forward on made-up images."""
+"""Build a model from its config and run it on made-up images."""
 
 import copy
 from collections.abc import Iterator
@@ -13,18 +13,120 @@ from mmengine.runner import set_random_seed
 from mmengine.structures import InstanceData, PixelData
 from torch import Tensor, nn
 
+from lvt_dense.errors import UserError
+from lvt_dense.registry import find_class
+
 # Sides of the images in pixels: the second one is for models whose smallest
 # level must hold a kernel of 3 x 3, or that pick hundreds of positions.
 SIDES = (128, 384)
 BATCH = 2
 FRAMES = 2  # of a video
-# Video models whose detector is trained by itself.
+MODES = ('init', 'loss', 'predict', 'tensor')
+# Of video models, whose detectors are trained by themselves.
 IMAGES = dict(type='DetDataPreprocessor', pad_size_divisor=32)
-TRAINED_APART = ('ByteTrack', 'DeepSORT', 'OCSORT', 'StrongSORT')
+
+
+class Trial:
+    """A model with random weights, and images for it.
+
+    Args:
+        cfg: Config of a detector, segmenter or tracker.
+        side: Side of the images in pixels.
+    """
+
+    def __init__(self, cfg: Config, side: int = SIDES[0]) -> None:
+        self.scope = cfg.get('default_scope') or 'mmdet'
+        self.side = side
+        self.model: nn.Module | None = None
+        with DefaultScope.overwrite_default_scope(self.scope):
+            self.cfg = at_small_size(cfg.model, side)
+            if _is_trained_apart(self.cfg):
+                detector = self.cfg['detector']
+                detector.setdefault('data_preprocessor', dict(IMAGES))
+                self.cfg = detector
+
+    def init(self) -> None:
+        """Build the model and draw its weights."""
+        set_random_seed(0)
+        # Some losses warm up with the training loop's counters.
+        hub = MessageHub.get_current_instance()
+        hub.update_info_dict(dict(iter=0, epoch=0, max_iters=1, max_epochs=1))
+        with DefaultScope.overwrite_default_scope(self.scope):
+            model = MODELS.build(self.cfg)
+            # Not only for the sake of a fresh training: some parameters, as
+            # the level_embed of DINO and DDQ, are made of unset memory, which
+            # may hold NaN.
+            model.init_weights()
+            # the loss of a semi-supervised detector takes augmented pairs
+            self.model = getattr(model, 'student', model)
+
+    def loss(self) -> dict[str, float]:
+        """Compute the losses.
+
+        Returns:
+            The losses by name.
+
+        Raises:
+            FloatingPointError: One is not finite.
+        """
+        self.model.train()
+        data = self._load(BATCH, training=True)
+        with DefaultScope.overwrite_default_scope(self.scope):
+            losses = self.model(**data, mode='loss')
+        total, values = self.model.parse_losses(losses)
+        if not bool(torch.isfinite(total)):
+            raise FloatingPointError(f'the losses are {values}')
+        return {name: value.item() for name, value in values.items()}
+
+    @torch.no_grad()
+    def predict(self) -> list:
+        """Predict on one image, of a video on one frame of its detector.
+
+        Returns:
+            The samples, with predictions.
+
+        Raises:
+            ValueError: There is none.
+        """
+        model, self.model = self.model, _detector_of(self.model)
+        try:
+            self.model.eval()
+            data = self._load(1, training=False)
+            with DefaultScope.overwrite_default_scope(self.scope):
+                samples = self.model(**data, mode='predict')
+        finally:
+            self.model = model
+        if len(samples) != 1 or not any(
+            key.startswith('pred_') or key == 'proposals'
+            for key in samples[0].keys()  # noqa: SIM118
+        ):
+            raise ValueError(f'no prediction came: {samples}')
+        return samples
+
+    @torch.no_grad()
+    def tensor(self) -> Any:
+        """Run the network without losses or decoding."""
+        self.model.eval()
+        data = self._load(1, training=False)
+        with DefaultScope.overwrite_default_scope(self.scope):
+            return self.model(**data, mode='tensor')
+
+    def _load(self, count: int, training: bool) -> dict[str, Any]:
+        if self.scope == 'mmseg':
+            batch = _segmentation_batch(self.cfg, self.side, count)
+        elif _is_video(self.model):
+            batch = _video_batch(self.cfg, self.side, count)
+        else:
+            batch = _detection_batch(self.cfg, self.side, count)
+        preprocess = self.model.data_preprocessor
+        if not _can_preprocess(preprocess):
+            with DefaultScope.overwrite_default_scope(self.scope):
+                preprocess = MODELS.build(dict(IMAGES))
+        return preprocess(batch, training)
 
 
 def try_model(cfg: Config) -> dict[str, float]:
-    """Build the model of a config with random weights and compute its losses.
+    """Build the model of a config, compute its losses, and predict.
 
     Args:
         cfg: Config of a detector, segmenter or tracker.
@@ -43,23 +145,39 @@ def try_model(cfg: Config) -> dict[str, float]:
 
 
 def _try_at(side: int, cfg: Config) -> dict[str, float]:
-    scope = cfg.get('default_scope') or 'mmdet'
-    model_cfg = at_small_size(cfg.model, side)
-    if model_cfg['type'] in TRAINED_APART:
-        detector = model_cfg['detector']
-        detector.setdefault('data_preprocessor', dict(IMAGES))
-        model_cfg = detector
-    set_random_seed(0)
-    # Some losses warm up with the training loop's counters.
-    hub = MessageHub.get_current_instance()
-    hub.update_info_dict(dict(iter=0, epoch=0, max_iters=1, max_epochs=1))
-    with DefaultScope.overwrite_default_scope(scope):
-        model = MODELS.build(model_cfg)
-        model.init_weights()
-        model.train()
-        if model_cfg['type'] == 'SoftTeacher':
-            model = model.student  # its own loss needs pairs of augmentations
-        return _losses(model, model_cfg, scope, side)
+    trial = Trial(cfg, side)
+    trial.init()
+    losses = trial.loss()
+    trial.predict()
+    return losses
+
+
+def try_modes(cfg: Config) -> dict[str, str]:
+    """Try every mode of a model by itself.
+
+    Returns:
+        By mode, what it raises on images of either size; empty for nothing.
+    """
+    faults = dict.fromkeys(MODES, 'not reached')
+    for side in SIDES:
+        trial = Trial(cfg, side)
+        for mode in MODES:
+            if faults[mode] == '':
+                if mode == 'init':
+                    trial.init()
+                continue
+            try:
+                getattr(trial, mode)()
+            except Exception as error:
+                text = ' '.join(str(error).split())[:160]
+                faults[mode] = f'{type(error).__name__}: {text}'
+                if mode == 'init':
+                    return faults
+            else:
+                faults[mode] = ''
+        if not any(faults.values()):
+            break
+    return faults
 
 
 def build_model(cfg: Config) -> nn.Module:
@@ -74,7 +192,7 @@ def build_model(cfg: Config) -> nn.Module:
 
 
 def at_small_size(model: Any, side: int = SIDES[0]) -> Any:
-    """Copy of a model's config without weights and fixed image sizes."""
+    """Copy a model's config without weights and fixed image sizes."""
     model = copy.deepcopy(model)
     for node in _dicts(model):
         init = node.get('init_cfg')
@@ -86,11 +204,49 @@ def at_small_size(model: Any, side: int = SIDES[0]) -> Any:
         # These bring every image to the full training size.
         if node.get('batch_augments'):
             node['batch_augments'] = None
-        if 'size' in node and str(node.get('type')).startswith('SegData'):
+        if 'size' in node and _is_seg_preprocessor(node):
             node['size'] = (side, side)
             if node.get('test_cfg'):
                 node['test_cfg'] = None
+    test = model.get('test_cfg')
+    if isinstance(test, dict) and test.get('mode') == 'slide':
+        model['test_cfg'] = dict(mode='whole')
     return model
+
+
+def _is_seg_preprocessor(cfg: dict[str, Any]) -> bool:
+    from mmseg.models import SegDataPreProcessor
+
+    try:
+        kind = find_class(MODELS, cfg)
+    except UserError:
+        return False
+    return isinstance(kind, type) and issubclass(kind, SegDataPreProcessor)
+
+
+def _is_trained_apart(cfg: dict[str, Any]) -> bool:
+    if 'detector' not in cfg:
+        return False
+    from mmdet.models.mot import OCSORT, ByteTrack, DeepSORT
+
+    return issubclass(find_class(MODELS, cfg), (ByteTrack, DeepSORT, OCSORT))
+
+
+def _is_video(model: nn.Module) -> bool:
+    from mmdet.models.mot import BaseMOTModel
+
+    return isinstance(model, BaseMOTModel)
+
+
+def _detector_of(model: nn.Module) -> nn.Module:
+    return model.detector if _is_video(model) else model
+
+
+def _can_preprocess(preprocessor: nn.Module) -> bool:
+    """Whether it is more than the base class, which stacks nothing."""
+    from mmengine.model import BaseDataPreprocessor
+
+    return type(preprocessor) is not BaseDataPreprocessor
 
 
 def _dicts(node: Any) -> Iterator[dict]:
@@ -103,27 +259,10 @@ def _dicts(node: Any) -> Iterator[dict]:
             yield from _dicts(value)
 
 
-def _losses(
-    model: nn.Module, cfg: dict[str, Any], scope: str, side: int
-) -> dict[str, float]:
-    if scope == 'mmseg':
-        batch = _segmentation_batch(cfg, side)
-    elif 'Track' in type(model.data_preprocessor).__name__:
-        batch = _video_batch(cfg, side)
-    else:
-        batch = _detection_batch(cfg, side)
-    data = model.data_preprocessor(batch, True)
-    losses = model(**data, mode='loss')
-    total, values = model.parse_losses(losses)
-    if not bool(torch.isfinite(total)):
-        raise FloatingPointError(f'the losses are {values}')
-    return {name: value.item() for name, value in values.items()}
-
-
 def _num_classes(cfg: dict[str, Any]) -> int:
     """The smallest number of classes that a head of the model knows."""
     keys = ('num_classes', 'num_things_classes')
-    heads = [cfg[k] for k in cfg if k.endswith('head') or k == 'detector']
+    heads = [value for key, value in cfg.items() if key != 'backbone']
     counts = [
         node[key]
         for node in _dicts(heads)
@@ -138,7 +277,9 @@ def _images(rng: np.random.RandomState, side: int, *leading: int) -> Tensor:
     return torch.from_numpy(pixels)
 
 
-def _segmentation_batch(cfg: dict[str, Any], side: int) -> dict[str, Any]:
+def _segmentation_batch(
+    cfg: dict[str, Any], side: int, count: int
+) -> dict[str, Any]:
     from mmseg.structures import SegDataSample
 
     rng = np.random.RandomState(0)
@@ -146,7 +287,7 @@ def _segmentation_batch(cfg: dict[str, Any], side: int) -> dict[str, Any]:
     heads = heads if isinstance(heads, list) else [heads]
     classes = min(node.get('num_classes', 2) for node in heads)
     samples = []
-    for _ in range(BATCH):
+    for _ in range(count):
         meta = dict(
             img_shape=(side, side),
             ori_shape=(side, side),
@@ -158,28 +299,30 @@ def _segmentation_batch(cfg: dict[str, Any], side: int) -> dict[str, Any]:
         sample.gt_sem_seg = PixelData(data=labels)
         sample.gt_edge_map = PixelData(data=edges)
         samples.append(sample)
-    images = list(_images(rng, side, BATCH))
+    images = list(_images(rng, side, count))
     return dict(inputs=images, data_samples=samples)
 
 
-def _detection_batch(cfg: dict[str, Any], side: int) -> dict[str, Any]:
+def _detection_batch(
+    cfg: dict[str, Any], side: int, count: int
+) -> dict[str, Any]:
     rng = np.random.RandomState(0)
     classes = _num_classes(cfg)
     stride = _semantic_stride(cfg)
-    samples = [_detected(rng, side, classes, stride) for _ in range(BATCH)]
+    samples = [_detected(rng, side, classes, stride) for _ in range(count)]
     if not any('loss_mask' in n or n.get('pad_mask') for n in _dicts(cfg)):
         for sample in samples:  # RTMDet takes masks for a wish to learn them
             del sample.gt_instances.masks
-    return dict(inputs=list(_images(rng, side, BATCH)), data_samples=samples)
+    return dict(inputs=list(_images(rng, side, count)), data_samples=samples)
 
 
-def _video_batch(cfg: dict[str, Any], side: int) -> dict[str, Any]:
+def _video_batch(cfg: dict[str, Any], side: int, count: int) -> dict[str, Any]:
     from mmdet.structures import TrackDataSample
 
     rng = np.random.RandomState(0)
     classes = _num_classes(cfg)
     samples = []
-    for _ in range(BATCH):
+    for _ in range(count):
         sample = TrackDataSample()
         frames = [_detected(rng, side, classes, 1) for _ in range(FRAMES)]
         for number, frame in enumerate(frames):
@@ -188,7 +331,7 @@ def _video_batch(cfg: dict[str, Any], side: int) -> dict[str, Any]:
         sample.set_metainfo(dict(key_frames_inds=[0], ref_frames_inds=[1]))
         samples.append(sample)
     return dict(
-        inputs=list(_images(rng, side, BATCH, FRAMES)), data_samples=samples
+        inputs=list(_images(rng, side, count, FRAMES)), data_samples=samples
     )
 
 
@@ -241,7 +384,7 @@ def _detected(
 
 
 def listed_backbones(model: Any) -> list[str]:
-    """Types of all backbones in the config of a model."""
+    """List the types of all backbones in the config of a model."""
     return [
         str(node['backbone'].get('type'))
         for node in _dicts(model)

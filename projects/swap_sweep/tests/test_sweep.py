@@ -182,7 +182,7 @@ def test_summary_counts_pyramids_that_run_here(tmp_path):
         ),
         dict(config='e', old='ResNet', verdict='apart', reason=''),
     ]
-    text = sweeping.summary(rows)
+    text = sweeping.summarize(rows)
     assert '66.7 % (2 of 3)' in text
     sweeping.write_table(rows, tmp_path / 'table.csv')
     with open(tmp_path / 'table.csv', newline='') as file:
