@@ -2,23 +2,25 @@
 
 import io
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from lvt_dense.checkpoints import read_state_dict
-from lvt_dense.checkpoints.whole import WHOLE_LAYOUTS, identify_whole
+from lvt_dense.checkpoints.whole import WHOLE_LAYOUTS
 from lvt_dense.errors import UserError
 from lvt_dense.files import write_atomically
-from lvt_dense.models.backbones import build_backbone, families
+from lvt_dense.models.backbones import families
 from lvt_dense.models.backbones.factory import parse_backbone
 from lvt_dense.models.backbones.pretrained import (
-    LoadReport,
+    SWITCH,
     convert,
     identify,
-    target_of,
+    load_backbone,
 )
+
+from .model_files import read_model_file
 
 SHOWN = 5  # keys that a message names in full
 
@@ -35,7 +37,9 @@ def convert_checkpoint(
     segmenter stays whole unless ``backbone`` is given.
 
     Args:
-        source: Path or URL of the official file.
+        source: The official file, by any name that
+            :func:`lvt_dense.checkpoints.locate.locate` takes; with
+            ``backbone`` also ``'official'`` or the name of a record.
         target: File to write, ``dict(meta=..., state_dict=...)``; it appears
             only when complete.
         backbone: Name of the backbone that the tensors must fill, such as
@@ -55,20 +59,10 @@ def convert_checkpoint(
             'the stem can be flipped only in the weights of a known backbone: '
             'give --backbone too'
         )
-    state = read_state_dict(source)
-    whole = identify_whole(state) if backbone is None else None
-    if whole is not None:
-        own, unknown = whole.to_own(state)
-        layout = whole.name
-    else:
-        own, unknown, layout = _backbone_tensors(source, state, backbone)
-    report = f'{source} ({layout}): {len(own)} tensors'
     if backbone is not None:
-        own, report = _fitted(
-            own, unknown, source, layout, backbone, flip_stem
-        )
-    elif unknown:
-        report += f', {len(unknown)} unknown left out: {_some(unknown)}'
+        own, layout, report = _backbone_weights(source, backbone, flip_stem)
+    else:
+        own, layout, report = _all_weights(source)
     content = io.BytesIO()
     meta = dict(source=str(source), layout=layout, backbone=backbone)
     torch.save(dict(meta=meta, state_dict=own), content)
@@ -76,55 +70,44 @@ def convert_checkpoint(
     return f'{report}; wrote {target}'
 
 
-def _backbone_tensors(
-    source: str, state: dict[str, Tensor], backbone: str | None
-) -> tuple[dict[str, Tensor], list[str], str]:
-    found = identify(state, families().values())
-    if found is None:
-        raise UserError(
-            f'{source} is of no known layout; tried {_all_layouts()}; its '
-            f'first keys are {_some(list(state))}'
-        )
-    family, layout, prefix = found
-    title = f'{family.__name__}, {layout.name} layout'
-    target = None
-    if backbone is not None:
-        try:
-            wanted, _ = parse_backbone(backbone)
-        except ValueError as error:
-            raise UserError(f'--backbone: {error}') from error
-        if wanted is not family:
-            raise UserError(f'{source} is of {title}, not of {backbone}')
-        target = target_of(build_backbone(backbone, **_all_levels(backbone)))
-    own, unknown = convert(state, layout, prefix, target)
-    return own, unknown, title
+def _backbone_weights(
+    source: str, name: str, flip_stem: bool
+) -> tuple[dict[str, Tensor], str, str]:
+    """Tensors of a backbone that a file fills, its layout, and a report."""
+    try:
+        cls, arch = parse_backbone(name)
+    except ValueError as error:
+        raise UserError(f'--backbone: {error}') from error
+    backbone = cls(arch, out_indices=tuple(range(cls.num_levels)))
+    report = load_backbone(
+        backbone, source, flip_stem=flip_stem, families=families().values()
+    )
+    if report is None:
+        raise UserError(f'{SWITCH} is none, so nothing was read of {source}')
+    return dict(backbone.state_dict()), report.layout, str(report)
 
 
-def _fitted(
-    own: dict[str, Tensor],
-    unknown: list[str],
-    source: str,
-    layout: str,
-    backbone: str,
-    flip_stem: bool,
-) -> tuple[dict[str, Tensor], str]:
-    """Tensors that a backbone takes, after the strict check that they fit."""
-    model = build_backbone(backbone, **_all_levels(backbone))
-    report = LoadReport(str(source), backbone, layout)
-    report.unexpected = list(unknown)
-    own = model.adapt_state(own)
-    report.compare(own, model.state_dict())
-    if not report.is_complete:
-        raise UserError(f'checkpoint does not fit: {report}')
-    model.load_state_dict({k: own[k] for k in report.loaded}, strict=False)
-    if flip_stem:
-        model.flip_input_channels()
-    return dict(model.state_dict()), str(report)
-
-
-def _all_levels(backbone: str) -> dict[str, tuple[int, ...]]:
-    family, _ = parse_backbone(backbone)
-    return dict(out_indices=tuple(range(family.num_levels)))
+def _all_weights(source: str) -> tuple[dict[str, Tensor], str, str]:
+    """All tensors of a file by our keys, its layout, and a report."""
+    found = read_model_file(source)
+    if found.layout is not None:
+        own, unknown = found.state, found.unknown
+        title = found.layout.name
+    else:
+        state = found.checkpoint.state
+        match = identify(state, families().values())
+        if match is None:
+            raise UserError(
+                f'{source} is of no known layout; tried {_all_layouts()}; its '
+                f'first keys are {_some(list(state))}'
+            )
+        family, layout, prefix = match
+        title = f'{family.__name__}, {layout.name} layout'
+        own, unknown = convert(state, layout, prefix)
+    report = f'{source} ({title}): {len(own)} tensors'
+    if unknown:
+        report += f', {len(unknown)} unknown left out: {_some(unknown)}'
+    return own, title, report
 
 
 def _all_layouts() -> str:
@@ -137,5 +120,5 @@ def _all_layouts() -> str:
     return '; '.join(f'{k}: {", ".join(v)}' for k, v in names.items())
 
 
-def _some(keys: list[str]) -> str:
+def _some(keys: Sequence[str]) -> str:
     return ', '.join(keys[:SHOWN]) + (', ...' if len(keys) > SHOWN else '')

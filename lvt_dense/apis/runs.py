@@ -19,8 +19,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from lvt_dense.errors import UserError
 from lvt_dense.files import newest_checkpoint
-from lvt_dense.models.backbones import families
-from lvt_dense.models.backbones.pretrained import LoadReport, identify
+from lvt_dense.models.backbones import PyramidBackbone, families
+from lvt_dense.models.backbones.pretrained import (
+    LoadReport,
+    adapt_backbones,
+    identify,
+)
 
 from .checks import annotation_fault
 
@@ -187,6 +191,7 @@ def check_fit(model: nn.Module, state: dict, source: str) -> None:
     """
     model = _unwrap(model)
     report = LoadReport(str(source), type(model).__name__, 'lvt_dense')
+    state = adapt_backbones(model, state, PyramidBackbone)
     report.compare(state, model.state_dict())
     if report.is_complete:
         return

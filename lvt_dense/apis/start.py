@@ -1,13 +1,11 @@
 """What a training starts from: official weights, ``load_from``, a resume."""
 
 import ast
-import io
 import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.config import Config
 from mmengine.hooks import EMAHook
 from mmengine.model import is_model_wrapper
@@ -15,18 +13,17 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from lvt_dense.checkpoints.read import read_checkpoint, read_content
-from lvt_dense.checkpoints.whole import identify_whole
 from lvt_dense.errors import UserError
-from lvt_dense.files import write_atomically
-from lvt_dense.models.backbones.pretrained import LoadReport
+from lvt_dense.models.backbones import PyramidBackbone
+from lvt_dense.models.backbones.pretrained import LoadReport, adapt_backbones
 
+from .model_files import read_model_file
 from .runs import check_fit
 from .weights import Part, forget_weights, prepare_weights, use_pretrained
 
 SHOWN = 5  # names that a message lists
 # Settings that only some optimizers have, by which they can be told apart.
 _TELLING = ('betas', 'momentum', 'alpha', 'rho', 'lambd', 'etas', 'lr_decay')
-_PLAIN = ('', 'state_dict')
 
 
 def prepare_start(
@@ -88,23 +85,14 @@ def _prepare_load_from(cfg: Config) -> list[str]:
     not meet. A file with wrappings that MMEngine does not know, or in the
     official layout of a whole model, is rewritten into the work directory.
     """
-    found = read_checkpoint(cfg.load_from)
-    layout = identify_whole(found.state)
-    state = layout.to_own(found.state)[0] if layout else found.state
-    lines = [
-        f'{part.path} is filled by load_from'
-        for part in forget_weights(cfg, unless=lambda p: not _fills(state, p))
-    ]
-    if layout is None and found.wrapper in _PLAIN and not found.prefix:
-        cfg.load_from = str(found.path)
-        return lines
-    content = io.BytesIO()
-    torch.save(dict(meta=dict(source=str(found)), state_dict=state), content)
-    path = Path(cfg.get('work_dir') or '.', 'load_from.pth')
-    write_atomically(path, content.getvalue())
+    found = read_model_file(cfg.load_from)
+    path = found.plain_path(cfg.get('work_dir') or '.')
     cfg.load_from = str(path)
-    name = f' ({layout.name} layout)' if layout else ''
-    return [f'load_from: {found}{name}, rewritten as {path}', *lines]
+    lines = []
+    if path != found.checkpoint.path:
+        lines.append(f'load_from: {found}, rewritten as {path}')
+    filled = forget_weights(cfg, unless=lambda p: not _fills(found.state, p))
+    return [*lines, *(f'{p.path} is filled by load_from' for p in filled)]
 
 
 def _fills(state: Mapping[str, Tensor], part: Part) -> bool:
@@ -137,9 +125,11 @@ def check_load_from(runner: Runner, source: str) -> list[str]:
             finite.
     """
     model = _bare(runner.model)
+    given = read_checkpoint(source).state
+    given = adapt_backbones(model, given, PyramidBackbone)
     state = model.state_dict()
     report = LoadReport(source, type(model).__name__, 'lvt_dense')
-    report.compare(read_checkpoint(source).state, state)
+    report.compare(given, state)
     if report.not_finite:
         raise UserError(f'load_from: {report}')
     parts = [key for key in state if _is_of_backbone(key)] or list(state)

@@ -10,7 +10,6 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import EMAHook
 from mmengine.registry import HOOKS, METRICS, init_default_scope
 
-from lvt_dense.checkpoints import read_state_dict
 from lvt_dense.compat import allow_own_checkpoints, import_stack
 from lvt_dense.config import dataset_cfgs, evaluators
 from lvt_dense.deploy.exported_model import is_exported
@@ -19,6 +18,7 @@ from lvt_dense.files import write_atomically
 from lvt_dense.registry import find_class
 
 from .checks import check_data
+from .model_files import read_model_file
 from .runs import (
     build_runner,
     check_fit,
@@ -68,13 +68,13 @@ def test(
     cfg.work_dir = str(find_work_dir(cfg, work_dir))
     cfg.resume = False
     check_data(cfg, ['test'])
-    state = None
+    model_file = None
     if is_exported(checkpoint):
         cfg.load_from = None
         cfg.model = dict(type='lvt_dense.ExportedModel', path=str(checkpoint))
     else:
-        cfg.load_from = str(checkpoint)
-        state = read_state_dict(checkpoint)
+        model_file = read_model_file(checkpoint)
+        cfg.load_from = str(model_file.plain_path(cfg.work_dir))
     if show_dir:
         _draw(cfg, show_dir=show_dir, score_thr=score_thr, opacity=opacity)
     if tta:
@@ -84,9 +84,9 @@ def test(
         if out:
             _write_predictions(cfg, Path(out), Path(folder))
         runner = build_runner(cfg)
-        if state is not None:
-            check_fit(runner.model, state, checkpoint)
-        del state
+        if model_file is not None:
+            check_fit(runner.model, model_file.state, checkpoint)
+        del model_file
         metrics = runner.test()
         if out:
             _collect(Path(out), Path(folder))

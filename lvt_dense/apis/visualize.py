@@ -18,7 +18,6 @@ from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from lvt_dense.checkpoints import read_state_dict
 from lvt_dense.compat import import_stack
 from lvt_dense.errors import UserError
 from lvt_dense.files import write_atomically
@@ -27,6 +26,7 @@ from lvt_dense.visualization.draw import save_picture
 from lvt_dense.visualization.pictures import check_targets
 
 from .inputs import Inputs, find_inputs
+from .model_files import read_model_file
 from .runs import check_fit
 
 NAMED = 5  # files that an error message names; the log has all
@@ -120,7 +120,7 @@ def load_model(cfg: Config, checkpoint: str, device: str = 'cpu') -> nn.Module:
     Raises:
         UserError: The checkpoint does not fit.
     """
-    state = read_state_dict(checkpoint)
+    state = read_model_file(checkpoint).state
     model = MODELS.build(cfg.model)
     check_fit(model, state, checkpoint)
     model.load_state_dict(state, strict=False)

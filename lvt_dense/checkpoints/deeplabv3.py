@@ -53,6 +53,14 @@ def _cvnets_rules() -> Iterator[Rule]:
         layers=('conv', 'norm'),
         classifier='seg_head.classifier.classifier.block.conv',
     )
+    # later versions drop a level, and have an auxiliary head
+    for theirs, ours in (
+        ('classifier.block.conv', 'decode_head.conv_seg'),
+        ('aux_head.0.block.conv', 'auxiliary_head.convs.0.conv'),
+        ('aux_head.0.block.norm', 'auxiliary_head.convs.0.bn'),
+        ('aux_head.2.block.conv', 'auxiliary_head.conv_seg'),
+    ):
+        yield f'seg_head.{theirs}.{PARAMETER}', rf'{ours}.\g<p>'
 
 
 def _hugging_face_rules() -> Iterator[Rule]:

@@ -14,6 +14,7 @@ from lvt_dense.errors import UserError
 from lvt_dense.files import write_atomically
 
 from .cache import DownloadError, fetch, path_of, record_of
+from .published import WHOLE_MODELS
 from .records import WeightFile
 
 # What a folder of Hugging Face's hub calls the weights, the safe one first.
@@ -31,7 +32,9 @@ def locate(source: str | Path | WeightFile) -> Path:
             (``https:``, ``http:``, ``file:``, or one that a storage backend
             of MMEngine serves); a repository of Hugging Face's hub, such as
             ``apple/mobilevit-small``, ``hf://apple/mobilevit-small`` or
-            ``hf-hub:timm/mobilevit_s.cvnets_in1k``; or a record.
+            ``hf-hub:timm/mobilevit_s.cvnets_in1k``; the name of a published
+            detector or segmenter, such as ``ssdlite_mobilevit_320_coco``; or
+            a record.
 
     Returns:
         The path of the file.
@@ -55,6 +58,9 @@ def locate(source: str | Path | WeightFile) -> Path:
     if '://' in text:
         return _from_backend(text)
     path = Path(text).expanduser()
+    named = {file.name: file for file in WHOLE_MODELS}
+    if text in named and not path.exists():
+        return fetch(named[text])
     if path.exists() or not _is_hub_name(text):
         return _existing(path, text)
     try:

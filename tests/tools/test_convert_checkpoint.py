@@ -107,7 +107,7 @@ def test_supernet_needs_its_sub_network(run: Run, tmp_path: Path) -> None:
     ('backbone', 'message'),
     (
         ('emo_2m', 'does not fit.*mismatched'),
-        ('mobilevit_s', 'is of EMO, official layout, not of mobilevit_s'),
+        ('mobilevit_s', r'is of EMO \(official layout\), not of MobileViT'),
         ('emo_9m', 'did you mean'),
     ),
 )

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 import torch
 from mmengine.logging import print_log
-from torch import Tensor
+from torch import Tensor, nn
 
 from lvt_dense.checkpoints.cache import DownloadError
 from lvt_dense.checkpoints.layout import Layout, Target
@@ -277,6 +277,34 @@ def variant_of(backbone: Backbone) -> str | None:
         if settings == backbone.settings:
             return name
     return None
+
+
+def adapt_backbones(
+    model: nn.Module, state: Mapping[str, Tensor], kind: type
+) -> dict[str, Tensor]:
+    """Fit the tensors of a whole model to the arguments of its backbones.
+
+    Args:
+        model: A detector, segmenter or the like.
+        state: Tensors of its checkpoint, by our keys.
+        kind: Class of the backbones.
+
+    Returns:
+        The tensors, see :meth:`PyramidBackbone.adapt_state`.
+    """
+    adapted = dict(state)
+    for name, module in model.named_modules():
+        if isinstance(module, kind):
+            prefix = f'{name}.' if name else ''
+            inner = {
+                key[len(prefix) :]: value
+                for key, value in state.items()
+                if key.startswith(prefix)
+            }
+            if inner:
+                fitted = module.adapt_state(inner)
+                adapted |= {prefix + k: v for k, v in fitted.items()}
+    return adapted
 
 
 def title_of(backbone: Backbone) -> str:

@@ -6,6 +6,7 @@ the paper's code (yitu-opensource/T2T-ViT, Clear BSD), the architecture study
 included; written anew.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -115,6 +116,27 @@ class Trunk(nn.Module):
             self.norm = nn.LayerNorm(_tap_channels(settings)[-1])
         else:
             self.norm = nn.Identity()
+
+    def take_grid(self, table: Tensor) -> None:
+        """Make room for a table of positions of another square grid.
+
+        Args:
+            table: (1, 1 + side ** 2, C); any other shape changes nothing.
+        """
+        if table.dim() != 3 or table.shape[2] != self.pos_embed.shape[2]:
+            return
+        side = math.isqrt(max(table.shape[1] - 1, 0))
+        if side and side != self.grid_side and side**2 == table.shape[1] - 1:
+            self.grid_side = side
+            self.pos_embed = self.pos_embed.new_zeros(table.shape)
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any
+    ) -> None:
+        table = state_dict.get(f'{prefix}pos_embed')
+        if isinstance(table, Tensor):
+            self.take_grid(table)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def embed(self, x: Tensor) -> tuple[Tensor, Grid]:
         """Tokens with their positions, and the grid that they come from.
@@ -308,12 +330,20 @@ class T2TViT(PyramidBackbone):
         }
 
     def adapt_state(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Add the table of positions, which some files leave out."""
+        """Add the table of positions, which some files leave out.
+
+        A table of another grid, as in a file that was trained on larger
+        images, is taken as it is.
+        """
         adapted = super().adapt_state(state)
         name = f'stages.{TRUNK}.pos_embed'
-        if len(self.stages) > TRUNK and name not in adapted:
-            table = sinusoid_table(*self.stages[TRUNK].pos_embed.shape[1:])
-            adapted[name] = table
+        if len(self.stages) > TRUNK:
+            trunk = self.stages[TRUNK]
+            if name in adapted:
+                trunk.take_grid(adapted[name])
+            else:
+                table = sinusoid_table(*trunk.pos_embed.shape[1:])
+                adapted[name] = table
         return adapted
 
     # --------------------------------------------------------------- internal
