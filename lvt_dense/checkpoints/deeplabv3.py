@@ -1,6 +1,7 @@
 """The official DeepLabv3 segmenters of MobileViT, whole.
 
-Those of ml-cvnets v0.1 and of Hugging Face's
+Those of ml-cvnets v0.1, of its later versions, which have an auxiliary head,
+and of Hugging Face's
 ``MobileViTForSemanticSegmentation``, which was converted from them.
 """
 
@@ -43,7 +44,7 @@ def _head_rules(
     yield f'{classifier}.{PARAMETER}', r'decode_head.conv_seg.\g<p>'
 
 
-def _cvnets_rules() -> Iterator[Rule]:
+def _cvnets_rules(classifier: str) -> Iterator[Rule]:
     for theirs, ours in backbone_rules(CVNETS):
         yield f'encoder.{theirs}', f'backbone.{ours}'
     yield from _head_rules(
@@ -51,16 +52,20 @@ def _cvnets_rules() -> Iterator[Rule]:
         pool='convs.4.aspp_pool.conv_1x1',
         block='.block',
         layers=('conv', 'norm'),
-        classifier='seg_head.classifier.classifier.block.conv',
+        classifier=f'seg_head.{classifier}.block.conv',
     )
-    # later versions drop a level, and have an auxiliary head
+
+
+def _auxiliary_rules() -> Iterator[Rule]:
     for theirs, ours in (
-        ('classifier.block.conv', 'decode_head.conv_seg'),
-        ('aux_head.0.block.conv', 'auxiliary_head.convs.0.conv'),
-        ('aux_head.0.block.norm', 'auxiliary_head.convs.0.bn'),
-        ('aux_head.2.block.conv', 'auxiliary_head.conv_seg'),
+        ('0.block.conv', 'convs.0.conv'),
+        ('0.block.norm', 'convs.0.bn'),
+        ('2.block.conv', 'conv_seg'),
     ):
-        yield f'seg_head.{theirs}.{PARAMETER}', rf'{ours}.\g<p>'
+        yield (
+            f'seg_head.aux_head.{theirs}.{PARAMETER}',
+            rf'auxiliary_head.{ours}.\g<p>',
+        )
 
 
 def _hugging_face_rules() -> Iterator[Rule]:
@@ -80,9 +85,9 @@ LAYOUTS = (
         'cvnets DeepLabv3',
         (
             'encoder.conv_1.block.conv.weight',
-            'seg_head.aspp.aspp_layer.project.block.conv.weight',
+            'seg_head.classifier.classifier.block.conv.weight',
         ),
-        _cvnets_rules(),
+        _cvnets_rules('classifier.classifier'),
         ignored=('encoder.conv_1x1_exp.', 'encoder.classifier.'),
     ),
     HuggingFaceLayout(
@@ -93,5 +98,14 @@ LAYOUTS = (
         ),
         _hugging_face_rules(),
         ignored=('mobilevit.conv_1x1_exp.',),
+    ),
+    Layout(
+        'cvnets v0.2 DeepLabv3',
+        (
+            'encoder.conv_1.block.conv.weight',
+            'seg_head.classifier.block.conv.weight',
+        ),
+        [*_cvnets_rules('classifier'), *_auxiliary_rules()],
+        ignored=('encoder.conv_1x1_exp.', 'encoder.classifier.'),
     ),
 )

@@ -241,7 +241,7 @@ def _whole(
     task = 'SSDLite' if name.startswith('ssdlite') else 'DeepLabv3'
     fixed = WeightFile(
         name=name,
-        url=f'{CVNETS}/{path}.pt',
+        url=f'{CVNETS}{path}.pt',
         layout=f'cvnets {task}',
         source='ml-cvnets v0.1',
         license=APPLE,
@@ -255,7 +255,7 @@ WHOLE_MODELS: tuple[WeightFile, ...] = (
     *(
         _whole(
             f'ssdlite_mobilevit{size}_320_coco',
-            f'detection/ssd_mobilevit_{arch}_320',
+            f'/detection/ssd_mobilevit_{arch}_320',
             'bbox_mAP',
             bbox_map,
         )
@@ -268,7 +268,7 @@ WHOLE_MODELS: tuple[WeightFile, ...] = (
     *(
         _whole(
             f'deeplabv3_mobilevit{size}_512_voc12aug',
-            f'segmentation/deeplabv3_mobilevit_{arch}',
+            f'/segmentation/deeplabv3_mobilevit_{arch}',
             'mIoU',
             miou,
         )
@@ -277,5 +277,23 @@ WHOLE_MODELS: tuple[WeightFile, ...] = (
             ('xs', '_xs', 77.1),
             ('s', '', 79.3),
         )
+    ),
+    _whole(
+        'deeplabv3_mobilevit_512_voc12aug.cvnets_v2',
+        '-v2/segmentation/pascalvoc/deeplabv3-mobilevitv1',
+        'mIoU',
+        79.44,
+        layout='cvnets v0.2 DeepLabv3',
+        source='ml-cvnets, later model zoo',
+        input_norm=UNIT_RGB,
+    ),
+    _whole(
+        'deeplabv3_mobilevit_512_ade20k',
+        '-v2/examples/range_augment/segmentation/ade20k/deeplabv3_mobilevit',
+        'mIoU',
+        38.5,
+        layout='cvnets v0.2 DeepLabv3',
+        source='ml-cvnets v0.3, RangeAugment',
+        input_norm=UNIT_RGB,
     ),
 )

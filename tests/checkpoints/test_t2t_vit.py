@@ -128,10 +128,12 @@ def test_the_table_of_positions_may_be_absent(tmp_path, official):
 def test_weights_of_384_pixels(tmp_path, official):
     state = dict(official, pos_embed=sinusoid_table(577, 256))
     path = saved(tmp_path, {'state_dict_ema': state})
-    model = T2TViT('7', pretrain_size=384)
-    load_backbone(model, path)
-    assert model.stages[2].pos_embed.shape == (1, 577, 256)
-    with pytest.raises(UserError, match=r'pos_embed \(1, 577, 256\)'):
+    for model in (T2TViT('7', pretrain_size=384), T2TViT('7')):
+        load_backbone(model, path)
+        assert torch.equal(model.stages[2].pos_embed, state['pos_embed'])
+    state['pos_embed'] = torch.zeros(1, 578, 256)  # no square
+    path = saved(tmp_path, {'state_dict_ema': state})
+    with pytest.raises(UserError, match=r'pos_embed \(1, 578, 256\)'):
         load_backbone(T2TViT('7'), path)
 
 
