@@ -35,7 +35,8 @@ format: env
 
 static-checks lint: env
 	@$(PY) -m ruff check .
-	@$(PY) -m ruff format --check .
+	@$(PY) -m ruff format -q --check .
+	@$(PY) -m mypy
 
 test: static-checks
 	@$(PY) -m pytest -n $(JOBS) --dist loadfile

@@ -59,7 +59,7 @@ def _answer_for_us(
     setattr(module, name, replaced)
 
 
-def _keep_scope(config: type) -> None:
+def _keep_scope(config: Any) -> None:
     """Leave the parts of our configs in the scope that the configs name.
 
     MMEngine would look for everything in a ``package::`` base in the scope of
@@ -77,14 +77,16 @@ def _keep_scope(config: type) -> None:
     config._get_cfg_path = staticmethod(get_cfg_path)
 
 
-def _build_for_us(hub: ModuleType) -> None:
+def _build_for_us(hub: Any) -> None:
     """Let ``mmengine.hub.get_model`` build in the scope of our config."""
     original = hub.get_model
     if hasattr(original, '__wrapped__'):
         return
 
     @functools.wraps(original)
-    def get_model(cfg_path: str, pretrained: bool = False, **kwargs) -> Any:
+    def get_model(
+        cfg_path: str, pretrained: bool = False, **kwargs: Any
+    ) -> Any:
         if cfg_path.partition('::')[0] != OURS:
             return original(cfg_path, pretrained, **kwargs)
         cfg = hub.get_config(cfg_path, pretrained)
@@ -96,6 +98,7 @@ def _build_for_us(hub: ModuleType) -> None:
         return model
 
     package = sys.modules.get(hub.__package__)
-    for module in (hub, package):
+    modules: tuple[Any, ...] = (hub, package)
+    for module in modules:
         if getattr(module, 'get_model', None) is original:
             module.get_model = get_model

@@ -25,7 +25,7 @@ class Parser(argparse.ArgumentParser):
             **kwargs,
         )
 
-    def parse_known_args(
+    def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> tuple[Any, list[str]]:
         """Parse arguments, after a look at the names of the options."""

@@ -72,7 +72,7 @@ class MobileViTBlock(nn.Module):
         act_cfg: dict,
     ) -> None:
         super().__init__()
-        norm_act = dict(norm_cfg=norm_cfg, act_cfg=act_cfg)
+        norm_act: dict[str, Any] = dict(norm_cfg=norm_cfg, act_cfg=act_cfg)
         self.local = ConvNormAct(channels, channels, 3, **norm_act)
         self.to_tokens = nn.Conv2d(channels, width, 1, bias=False)
         self.encoders = nn.Sequential(
@@ -170,7 +170,7 @@ class MobileViT(PyramidBackbone):
         super().__init__(arch, out_indices, **shared)
         published = self.settings['dropout']
         self.drop_rate = published if drop_rate is None else drop_rate
-        self.norm_act = dict(
+        self.norm_act: dict[str, Any] = dict(
             norm_cfg=norm_cfg or dict(type='BN'),
             act_cfg=act_cfg or dict(type='SiLU'),
         )

@@ -69,7 +69,7 @@ class MBConv(nn.Module):
     ) -> None:
         super().__init__()
         hidden = make_divisible(round(in_channels * expand_ratio))
-        norm_act = dict(norm_cfg=norm_cfg, act_cfg=act_cfg)
+        norm_act: dict[str, Any] = dict(norm_cfg=norm_cfg, act_cfg=act_cfg)
         self.stride = stride
         self.dilation = dilation
         self.has_pool = has_pool
@@ -246,7 +246,7 @@ class NASViT(PyramidBackbone):
         super().__init__(arch, out_indices, **shared)
         _check_subnet(self.settings)
         self.window_sizes = _window_sizes(window_size)
-        self.norm_act = dict(
+        self.norm_act: dict[str, Any] = dict(
             norm_cfg=norm_cfg or dict(type='BN'),
             act_cfg=act_cfg or dict(type='SiLU'),
         )

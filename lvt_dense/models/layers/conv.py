@@ -1,5 +1,7 @@
 """Convolution, norm and activation as one module, and what is made of it."""
 
+from typing import Any
+
 import torch
 from mmcv.cnn import build_activation_layer, build_norm_layer
 from torch import Tensor, nn
@@ -57,8 +59,10 @@ class ConvNormAct(nn.Module):
             groups=groups,
             bias=norm_cfg is None if bias is None else bias,
         )
-        self.norm = norm_cfg and build_norm_layer(norm_cfg, out_channels)[1]
-        self.act = act_cfg and build_activation_layer(act_cfg)
+        self.norm: Any = (
+            norm_cfg and build_norm_layer(norm_cfg, out_channels)[1]
+        )
+        self.act: Any = act_cfg and build_activation_layer(act_cfg)
         if hasattr(self.act, 'inplace'):
             self.act.inplace = True  # on a tensor that is this module's own
 
@@ -116,7 +120,7 @@ class InvertedResidual(nn.Module):
     ) -> None:
         super().__init__()
         hidden = make_divisible(round(in_channels * expand_ratio))
-        norm_act = dict(norm_cfg=norm_cfg, act_cfg=act_cfg)
+        norm_act: dict[str, Any] = dict(norm_cfg=norm_cfg, act_cfg=act_cfg)
         self.expand = ConvNormAct(in_channels, hidden, 1, **norm_act)
         self.depthwise = ConvNormAct(
             hidden, hidden, 3, stride, dilation, hidden, **norm_act
