@@ -88,6 +88,16 @@ def _decay(
     return np.where(over, low, kind(1))
 
 
+def _find_best(scores: Floats) -> int:
+    """Find the first of the largest scores, as a loop with `<` does.
+
+    Boxes without area have an IoU of NaN, and then a score of NaN.
+    """
+    if np.isnan(scores[0]):
+        return 0
+    return int(np.argmax(np.where(np.isnan(scores), -np.inf, scores)))
+
+
 def _drop_weak(order: Ints, scores: Floats, begin: int, least: float) -> Ints:
     """Drop from `begin` on what scores less than `least`.
 
@@ -136,7 +146,7 @@ def softnms(
     picked = 0
     with np.errstate(divide='ignore', invalid='ignore', over='ignore'):
         while picked < len(order):
-            best = picked + int(np.argmax(score[order[picked:]]))
+            best = picked + _find_best(score[order[picked:]])
             order[[picked, best]] = order[[best, picked]]
             top, rest = order[picked], order[picked + 1 :]
             overlap = table.overlap(top, rest)

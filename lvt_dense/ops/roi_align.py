@@ -186,7 +186,7 @@ def _sample_values(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return each sample of region `n`: (P, Q, S, C), and its y and x."""
     y, x = regions.y, regions.x
-    grid = slice(0, max(int(y.grid[n]), 0)), slice(0, max(int(x.grid[n]), 0))
+    grid = [slice(0, max(int(axis.grid[n]), 0)) for axis in (y, x)]
     one = maps[regions.image[n]].to(y.fraction.dtype)
 
     def lines(axis: _Axis, part: slice, dim: int) -> Tensor:
@@ -203,7 +203,7 @@ def _sample_values(
     source = lines(y, grid[0], 1)
     values = lines(x, grid[1], 2)
     p, q = regions.bins
-    values = values.view(maps.size(1), p, -1, q, grid[1].stop)
+    values = values.view(maps.size(1), p, grid[0].stop, q, grid[1].stop)
     values = values.permute(1, 3, 2, 4, 0).flatten(2, 3)
     ys = y.position[n, :, None, grid[0], None]
     xs = x.position[n, None, :, None, grid[1]]

@@ -1,12 +1,10 @@
-"""Overlaps and suppression of rotated boxes and of quadrilaterals.
+"""Overlaps and suppression of rotated boxes.
 
 The compiled operators work in float32, and at shared corners and edges their
 rounding decides which points belong to the intersection. So the points are
 found here in the same order of operations; only the area is computed in
 another way.
 """
-
-from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -23,11 +21,8 @@ from lvt_dense.ops.suppression import (
 
 _CHUNK = 1 << 14  # pairs at a time: bounds the memory
 
-# The area of a pair of shapes, (P,), (P,), and of their intersection.
-Areas = tuple[Floats, Floats, Floats]
 
-
-def _corners_of_boxes(boxes: Floats) -> Floats:
+def _corners_of(boxes: Floats) -> Floats:
     """Turn x, y, w, h, angle into corners: (P, 5) -> (P, 4, 2)."""
     x, y, w, h, angle = boxes.T
     half = boxes.dtype.type(0.5)
@@ -88,7 +83,7 @@ def _shared_points(a: Floats, b: Floats) -> tuple[Floats, Bools]:
     return found, np.concatenate(counts, 1)
 
 
-def _hull_area(points: Floats, valid: Bools) -> Floats:
+def _polygon_area(points: Floats, valid: Bools) -> Floats:
     """Return the area of convex polygons given by unordered points."""
     enough = valid.sum(1) > 2
     points = np.where(valid[..., None], points, 0).astype(np.float64)
@@ -107,139 +102,57 @@ def _hull_area(points: Floats, valid: Bools) -> Floats:
     return np.where(enough, np.abs(doubled) / 2, 0)
 
 
-def _areas_of_boxes(a: Floats, b: Floats) -> Areas:
+def _areas(a: Floats, b: Floats) -> tuple[Floats, Floats, Floats]:
     """Return the areas of rotated boxes, (P, 5), and what they share."""
     kind = a.dtype
     shift = (a[:, :2] + b[:, :2]).astype(np.float64) / 2
     a, b = a.copy(), b.copy()
     for box in (a, b):  # near the origin, where float32 is precise
         box[:, :2] = (box[:, :2] - shift).astype(kind)
-    shared = _shared_points(_corners_of_boxes(a), _corners_of_boxes(b))
-    inter = _hull_area(*shared).astype(kind)
+    shared = _shared_points(_corners_of(a), _corners_of(b))
+    inter = _polygon_area(*shared).astype(kind)
     return a[:, 2] * a[:, 3], b[:, 2] * b[:, 3], inter
 
 
-def _area_of_quadrilateral(corners: Floats) -> Floats:
-    side = corners - corners[:, :1]
-    halves = np.abs(_cross(side[:, 1], side[:, 2])) + np.abs(
-        _cross(side[:, 2], side[:, 3])
-    )
-    return halves / 2
-
-
-def _areas_of_quadrilaterals(a: Floats, b: Floats) -> Areas:
-    """Return the areas of quadrilaterals, (P, 8), and what they share."""
-    kind = a.dtype
-    a, b = a.reshape(-1, 4, 2), b.reshape(-1, 4, 2)
-    total = np.zeros_like(a[:, 0])
-    for corner in range(4):
-        total = total + a[:, corner] + b[:, corner]
-    shift = total[:, None].astype(np.float64) / 8
-    a, b = ((q - shift).astype(kind) for q in (a, b))
-    inter = _hull_area(*_shared_points(a, b)).astype(kind)
-    return _area_of_quadrilateral(a), _area_of_quadrilateral(b), inter
-
-
-def _overlaps(
-    areas: Callable[[Floats, Floats], Areas],
-    a: Floats,
-    b: Floats,
-    of_first: bool = False,
-) -> Floats:
-    """Return the IoU row by row, or the share of the first shape."""
+def _overlaps(a: Floats, b: Floats, of_first: bool = False) -> Floats:
+    """Return the IoU row by row, or the share of the first box."""
     result = np.zeros(len(a), dtype=a.dtype)
     with np.errstate(divide='ignore', invalid='ignore', over='ignore'):
         for start in range(0, len(a), _CHUNK):
             part = slice(start, start + _CHUNK)
-            area_a, area_b, inter = areas(a[part], b[part])
+            area_a, area_b, inter = _areas(a[part], b[part])
             base = area_a if of_first else area_a + area_b - inter
             empty = (area_a < 1e-14) | (area_b < 1e-14)
             result[part] = np.where(empty, 0, inter / base)
     return result
 
 
-def _spans_of_boxes(boxes: Floats) -> tuple[tuple[Floats, Floats], ...]:
-    """Return where the circles around the boxes begin and end."""
-    wide = boxes.astype(np.float64)
-    radius = np.hypot(wide[:, 2], wide[:, 3]) / 2 * (1 + 1e-5) + 1e-5
-    return tuple((c - radius, c + radius) for c in wide[:, :2].T)
-
-
-def _spans_of_quadrilaterals(
-    boxes: Floats,
-) -> tuple[tuple[Floats, Floats], ...]:
-    wide = boxes.reshape(-1, 4, 2).astype(np.float64)
-    margin = np.abs(wide).max((1, 2)) * 1e-5 + 1e-5
-    return tuple(
-        (wide[:, :, k].min(1) - margin, wide[:, :, k].max(1) + margin)
-        for k in (0, 1)
-    )
-
-
-class _Polygons(Shapes):
-    """Shapes that overlap only where their spans do."""
+class _RotatedBoxes(Shapes):
+    """Rotated boxes (N, 5); those whose circles are apart do not overlap."""
 
     chunk = _CHUNK
 
-    def __init__(
-        self,
-        rows: Floats,
-        spans: tuple[tuple[Floats, Floats], ...],
-        areas: Callable[[Floats, Floats], Areas],
-    ) -> None:
-        self.rows, self.spans, self.areas = rows, spans, areas
+    def __init__(self, rows: Floats) -> None:
+        self.rows = np.ascontiguousarray(rows[:, :5])
+        wide = self.rows.astype(np.float64)
+        radius = np.hypot(wide[:, 2], wide[:, 3]) / 2 * (1 + 1e-5) + 1e-5
+        self.spans = tuple((c - radius, c + radius) for c in wide[:, :2].T)
 
     def near(self, i: Ints, j: Ints) -> Bools:
-        """Tell whether the spans of shapes `i` and `j` touch."""
+        """Tell whether the spans of boxes `i` and `j` touch."""
         touch = np.bool_(True)
         for low, high in self.spans:
             touch = touch & (low[i] <= high[j]) & (low[j] <= high[i])
         return touch
 
-    def overlap(self, i: Ints, j: Ints) -> Floats:
-        """Return the IoU of shapes `i` and `j`, indices that broadcast."""
+    def overlap(self, i: Ints, j: Ints, of_first: bool = False) -> Floats:
+        """Return the IoU of boxes `i` and `j`, indices that broadcast."""
         i, j = np.broadcast_arrays(i, j)
         result = np.zeros(i.shape, dtype=self.rows.dtype)
         near = self.near(i, j)
         rows = self.rows[i[near]], self.rows[j[near]]
-        result[near] = _overlaps(self.areas, *rows)
+        result[near] = _overlaps(*rows, of_first)
         return result
-
-
-def _write_overlaps(
-    shapes: Callable[[Floats], _Polygons],
-    boxes1: Tensor,
-    boxes2: Tensor,
-    ious: Tensor,
-    mode_flag: int,
-    aligned: bool,
-) -> None:
-    a, b = to_numpy(boxes1), to_numpy(boxes2)
-    both = shapes(np.concatenate([a, b]))
-    first, second = np.arange(len(a)), len(a) + np.arange(len(b))
-    if not aligned:
-        first, second = np.meshgrid(first, second, indexing='ij')
-    first, second = first.ravel(), second.ravel()
-    near = both.near(first, second)
-    found = np.zeros(len(first), dtype=a.dtype)
-    found[near] = _overlaps(
-        both.areas,
-        both.rows[first[near]],
-        both.rows[second[near]],
-        of_first=mode_flag == 1,
-    )
-    ious.copy_(torch.from_numpy(found).view_as(ious))
-
-
-def _rotated_boxes(rows: Floats) -> _Polygons:
-    rows = np.ascontiguousarray(rows[:, :5])
-    return _Polygons(rows, _spans_of_boxes(rows), _areas_of_boxes)
-
-
-def _quadrilaterals(rows: Floats) -> _Polygons:
-    rows = np.ascontiguousarray(rows[:, :8])
-    spans = _spans_of_quadrilaterals(rows)
-    return _Polygons(rows, spans, _areas_of_quadrilaterals)
 
 
 def box_iou_rotated(
@@ -259,42 +172,13 @@ def box_iou_rotated(
         mode_flag: 0 for the IoU, 1 for the share of the first box.
         aligned: Whether to compare row by row.
     """
-    _write_overlaps(_rotated_boxes, boxes1, boxes2, ious, mode_flag, aligned)
-
-
-def box_iou_quadri(
-    boxes1: Tensor,
-    boxes2: Tensor,
-    ious: Tensor,
-    mode_flag: int,
-    aligned: bool,
-) -> None:
-    """Write the overlaps of quadrilaterals.
-
-    Args:
-        boxes1: (N, 8), x and y of four corners.
-        boxes2: (M, 8).
-        ious: (N * M,), or (N,) when `aligned`; written.
-        mode_flag: 0 for the IoU, 1 for the share of the first one.
-        aligned: Whether to compare row by row.
-    """
-    _write_overlaps(_quadrilaterals, boxes1, boxes2, ious, mode_flag, aligned)
-
-
-def _suppress(
-    shapes: Callable[[Floats], _Polygons],
-    dets: Tensor,
-    scores: Tensor,
-    iou_threshold: float,
-) -> Tensor:
-    if dets.numel() == 0:
-        return dets.new_empty(0, dtype=torch.long)
-    order = scores.sort(0, descending=True)[1]
-    ranked = shapes(to_numpy(dets.index_select(0, order)))
-    # mmcv drops at the threshold on a CPU, and above it on a GPU
-    inclusive = dets.device.type == 'cpu'
-    keep = keep_greedily(ranked, iou_threshold, inclusive)
-    return order.index_select(0, torch.from_numpy(keep).to(order.device))
+    a, b = to_numpy(boxes1), to_numpy(boxes2)
+    boxes = _RotatedBoxes(np.concatenate([a, b]))
+    first, second = np.arange(len(a)), len(a) + np.arange(len(b))
+    if not aligned:
+        first = first[:, None]
+    found = boxes.overlap(first, second, of_first=mode_flag == 1)
+    ious.copy_(torch.from_numpy(found).view_as(ious))
 
 
 def nms_rotated(
@@ -323,30 +207,11 @@ def nms_rotated(
     Returns:
         (K,), the indices that are kept, in descending order of the scores.
     """
-    return _suppress(_rotated_boxes, dets, scores, iou_threshold)
-
-
-def nms_quadri(
-    dets: Tensor,
-    scores: Tensor,
-    order: Tensor,
-    dets_sorted: Tensor,
-    iou_threshold: float,
-    multi_label: bool,
-) -> Tensor:
-    """Drop the quadrilaterals that overlap a better one.
-
-    As in the compiled operator, the labels make no difference.
-
-    Args:
-        dets: (N, 8), x and y of four corners; a ninth column is not read.
-        scores: (N,).
-        order: Not read.
-        dets_sorted: Not read.
-        iou_threshold: One is dropped from this IoU on (on a GPU: above).
-        multi_label: Not read.
-
-    Returns:
-        (K,), the indices that are kept, in descending order of the scores.
-    """
-    return _suppress(_quadrilaterals, dets, scores, iou_threshold)
+    if dets.numel() == 0:
+        return dets.new_empty(0, dtype=torch.long)
+    order = scores.sort(0, descending=True)[1]
+    ranked = _RotatedBoxes(to_numpy(dets.index_select(0, order)))
+    # mmcv drops at the threshold on a CPU, and above it on a GPU
+    inclusive = dets.device.type == 'cpu'
+    keep = keep_greedily(ranked, iou_threshold, inclusive)
+    return order.index_select(0, torch.from_numpy(keep).to(order.device))

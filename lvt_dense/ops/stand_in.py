@@ -20,7 +20,6 @@ NAME = 'mmcv._ext'
 # Which module of this package holds which function of mmcv._ext.
 OPERATORS = {
     'bbox_overlaps': 'nms',
-    'box_iou_quadri': 'rotated',
     'box_iou_rotated': 'rotated',
     'carafe_backward': 'carafe',
     'carafe_forward': 'carafe',
@@ -40,7 +39,6 @@ OPERATORS = {
     'ms_deform_attn_forward': 'ms_deform_attn',
     'nms': 'nms',
     'nms_match': 'nms',
-    'nms_quadri': 'rotated',
     'nms_rotated': 'rotated',
     'psamask_backward': 'psamask',
     'psamask_forward': 'psamask',

@@ -7,12 +7,10 @@ from types import ModuleType
 
 import pytest
 
-from lvt_dense.ops import using_compiled
 from lvt_dense.ops.stand_in import StandIn
 
 _MODULES = (
     'bbox',
-    'box_iou_quadri',
     'box_iou_rotated',
     'carafe',
     'deform_conv',
@@ -28,12 +26,6 @@ _MODULES = (
     'roi_align_rotated',
     'roi_pool',
 )
-
-
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip what compares with the compiled operators where they lack."""
-    if item.get_closest_marker('compiled_ops') and not using_compiled():
-        pytest.skip('mmcv has no compiled operators here')
 
 
 @contextmanager
@@ -56,9 +48,9 @@ def pure_ops() -> Iterator[None]:
 def on_both() -> Callable[[Callable], tuple]:
     """Call a function with the pure and with the compiled operators."""
 
-    def call(function: Callable) -> tuple:
+    def call(function: Callable, *args: object) -> tuple:
         with _operators_from(StandIn('mmcv._ext')):
-            pure = function()
-        return pure, function()
+            pure = function(*args)
+        return pure, function(*args)
 
     return call

@@ -1,10 +1,10 @@
-"""Rotated boxes and quadrilaterals against shapely."""
+"""Rotated boxes against shapely."""
 
 import math
 
 import pytest
 import torch
-from mmcv.ops import box_iou_quadri, box_iou_rotated, nms_quadri, nms_rotated
+from mmcv.ops import box_iou_rotated, nms_rotated
 from torch import Tensor
 
 shapely = pytest.importorskip('shapely')
@@ -90,18 +90,6 @@ def test_nms_rotated_equals_loop(threshold: float) -> None:
     overlaps = overlaps_of(polygons, polygons)
     assert kept.tolist() == suppress(overlaps, scores, threshold)
     torch.testing.assert_close(dets[:, 5], scores[kept])
-
-
-def test_quadrilaterals() -> None:
-    torch.manual_seed(2)
-    polygons = [corners_of(box) for box in make_boxes(20)]
-    boxes = torch.tensor(polygons).flatten(1)
-    scores = torch.rand(20)
-    expected = overlaps_of(polygons, polygons)
-    found = box_iou_quadri(boxes, boxes)
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
-    kept = nms_quadri(boxes, scores, 0.3)[1]
-    assert kept.tolist() == suppress(expected, scores, 0.3)
 
 
 def test_nothing() -> None:
