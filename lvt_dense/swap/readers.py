@@ -1,7 +1,7 @@
 """What a backbone returns, and who reads it: neck and heads."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -13,6 +13,17 @@ from lvt_dense.registry import find_class
 
 IMAGE_SIDE = 128  # every stride up to 128 shows, and the run takes 0.1 s
 NECK_SIDE = 512  # room for the extra levels of SSD; costs nothing on 'meta'
+Channels = int | Sequence[int]
+
+# Arguments of models that read no level of the trained backbone.
+NO_HEADS = (
+    'backbone',
+    'neck',
+    'data_preprocessor',
+    'teacher_backbone',
+    'teacher_neck',
+    'teacher_bbox_head',
+)
 
 
 class Level(NamedTuple):
@@ -116,8 +127,8 @@ def assumed_levels(part: dict[str, Any]) -> list[Level] | None:
         Its levels, or None if nothing lists their channels.
     """
     neck = part.get('neck')
-    readers = neck if isinstance(neck, list) else [neck]
-    readers += [head for key, head in part.items() if key.endswith('head')]
+    readers = [neck] if isinstance(neck, dict) else list(neck or [])
+    readers += [head for _, head in find_heads(part)]
     for reader in readers:
         channels = isinstance(reader, dict) and reader.get('in_channels')
         if channels and not isinstance(channels, int) and len(channels) <= 4:
@@ -126,13 +137,27 @@ def assumed_levels(part: dict[str, Any]) -> list[Level] | None:
     return None
 
 
+def find_heads(part: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Find what a detector or segmenter has besides backbone and neck.
+
+    Args:
+        part: Its config.
+
+    Yields:
+        The argument and its value: the config of a module, or a list of
+        them.
+    """
+    for key, value in part.items():
+        nodes = value if isinstance(value, (list, tuple)) else [value]
+        typed = [isinstance(n, dict) and 'type' in n for n in nodes]
+        if key not in NO_HEADS and typed and all(typed):
+            yield key, value
+
+
 def brief(error: Exception) -> str:
     """Shorten an error of another package for a message of one line."""
     text = ' '.join(str(error).split())[:120]
     return f'{type(error).__name__}: {text}' if text else type(error).__name__
-
-
-Channels = int | Sequence[int]
 
 
 def rewire(
@@ -160,17 +185,17 @@ def rewire(
         old, new = _rewire_neck(part['neck'], f'{path}.neck', old, new, scope)
     if old == new:
         return
-    for key, head in part.items():
-        # what a head is called: bbox_head, decode_head, panoptic_head, ...
-        if key.endswith('head') and head:
-            builds = _fault(head, scope) is None
-            _rewire_head(head, f'{path}.{key}', old, new)
-            fault = _fault(head, scope)
-            if builds and fault is not None:
-                raise UserError(
-                    f'{path}.{key} cannot be built with other channels than '
-                    f'those of the old backbone: {fault}'
-                )
+    for key, head in find_heads(part):
+        before = copy.deepcopy(head)
+        _rewire_head(head, f'{path}.{key}', old, new)
+        if head == before or _fault(before, scope) is not None:
+            continue
+        fault = _fault(head, scope)
+        if fault is not None:
+            raise UserError(
+                f'{path}.{key} cannot be built with other channels than '
+                f'those of the old backbone: {fault}'
+            )
 
 
 def _make_predicting(part: dict[str, Any], scope: str) -> None:
@@ -253,7 +278,7 @@ def _rewire_head(
         for index, each in enumerate(head):
             _rewire_head(each, f'{path}[{index}]', old, new)
         return
-    if path.endswith('.roi_head'):
+    if 'bbox_roi_extractor' in head:
         part = 'shared_head' if 'shared_head' in head else 'bbox_roi_extractor'
         raise UserError(
             f'{path}.{part}: it reads the backbone without a neck between, '

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
+from mmengine.registry import MODELS, DefaultScope
 from swap_sweep.trial import (
     at_small_size,
     build_model,
@@ -32,10 +33,9 @@ from lvt_dense import swap_backbone
 from lvt_dense.config import load_config
 from lvt_dense.errors import UserError
 from lvt_dense.files import write_atomically
+from lvt_dense.registry import find_class
 
 PACKAGES = ('mmdet', 'mmseg')
-# Transformers of one resolution throughout: no pyramid to replace.
-PLAIN = ('VisionTransformer', 'BEiT', 'MAE', 'VPD', 'CLIP')
 MEMORY = 8 << 30  # bytes that one config may take
 VERDICTS = {
     'works': 'swapped, built, losses computed, one image predicted on',
@@ -62,6 +62,27 @@ def config_folder(package: str) -> Path:
     if spec is None:
         raise UserError(f'the package {package!r} is not installed')
     return Path(spec.submodule_search_locations[0], '.mim', 'configs')
+
+
+def is_plain(cfg: Config) -> bool:
+    """Whether the backbone is a transformer of one resolution throughout.
+
+    There is no pyramid to replace then.
+    """
+    from mmseg.models.backbones import VPD, BEiT, VisionTransformer
+
+    backbone = cfg.model.get('backbone')
+    if not isinstance(backbone, dict):
+        return False
+    scope = cfg.get('default_scope') or 'mmdet'
+    with DefaultScope.overwrite_default_scope(scope):
+        try:
+            kind = find_class(MODELS, backbone)
+        except UserError:  # of a package that is not installed
+            return False
+    return isinstance(kind, type) and issubclass(
+        kind, (BEiT, VisionTransformer, VPD)
+    )
 
 
 def fingerprint(cfg: Config, *extra: str) -> str:
@@ -91,6 +112,7 @@ def examine(name: str, backbone: str, known: dict[str, dict]) -> dict:
     if not isinstance(original.get('model'), dict):
         return dict(row, reason='has no model: it is a part of others')
     row['old'] = ', '.join(listed_backbones(original.model))
+    row['plain'] = is_plain(original)
     row['before'] = fingerprint(original)
     if row['before'] in known:
         same = known[row['before']]
@@ -265,7 +287,7 @@ def _examine_quietly(
 
 def has_pyramid(row: dict) -> bool:
     """Whether a backbone of convolutions or stages was there to replace."""
-    return not any(kind in row['old'] for kind in PLAIN)
+    return not row.get('plain')
 
 
 def summarize(rows: Iterable[dict]) -> str:

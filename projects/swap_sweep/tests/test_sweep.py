@@ -114,6 +114,19 @@ def test_verdicts():
     assert row['verdict'] == 'apart'
 
 
+@pytest.mark.parametrize(
+    ('name', 'plain'),
+    [
+        ('mmseg::vit/vit_deit-b16_upernet_8xb2-80k_ade20k-512x512', True),
+        ('mmseg::mae/mae-base_upernet_8xb2-amp-160k_ade20k-512x512', True),
+        ('mmseg::segformer/segformer_mit-b0_8xb2-160k_ade20k-512x512', False),
+        ('mmdet::detr/detr_r50_8xb2-150e_coco', False),
+    ],
+)
+def test_plain_transformers_are_told_from_pyramids(name, plain):
+    assert sweeping.is_plain(sweeping.load_config(name)) == plain
+
+
 def test_broken_swap_counts_as_failed(monkeypatch):
     def swapped(cfg, name):
         new = Config(cfg.to_dict())
@@ -177,9 +190,7 @@ def test_summary_counts_pyramids_that_run_here(tmp_path):
         dict(config='a', old='ResNet', verdict='works', reason=''),
         dict(config='b', old='ResNet', verdict='works', reason=''),
         dict(config='c', old='UNet', verdict='refused', reason='a | b'),
-        dict(
-            config='d', old='VisionTransformer', verdict='refused', reason=''
-        ),
+        dict(config='d', old='ViT', plain=True, verdict='refused', reason=''),
         dict(config='e', old='ResNet', verdict='apart', reason=''),
     ]
     text = sweeping.summarize(rows)
