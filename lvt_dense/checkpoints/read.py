@@ -155,8 +155,8 @@ def _load(path: Path) -> Any:
             from safetensors.torch import load_file
         except ImportError as error:
             raise UserError(
-                f'{path} needs the package safetensors: '
-                'pip install safetensors'
+                f'{path} needs the package safetensors: pip install '
+                'safetensors'
             ) from error
         return load_file(path)
     return torch.load(
