@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 from mmengine.config import Config
 
+from lvt_dense.checkpoints.published import WHOLE_MODELS
 from lvt_dense.errors import UserError
 from lvt_dense.files import write_atomically
 
@@ -244,14 +245,22 @@ def _model(method: Method, recipe: Recipe) -> dict[str, Any]:
         },
     }
     model['Results'] = [result]
+    url = _weights_of(recipe)
+    if url:
+        # of the official code: `lvt-dense convert` makes them ours
+        model['Weights'] = url
     return model
+
+
+def _weights_of(recipe: Recipe) -> str | None:
+    """Where the official file of the whole model lies, if there is one."""
+    return next((f.url for f in WHOLE_MODELS if f.name == recipe.name), None)
 
 
 def _readme(method: Method, recipes: Sequence[Recipe]) -> str:
     rows = [
-        '| [`{0}`](../../{0}.py) | {1} | {2} |'.format(
-            f'{recipe.name}', recipe.title, _figure_cell(recipe)
-        )
+        f'| [`{recipe.name}`](../../{recipe.name}.py) | {recipe.title} | '
+        f'{_figure_cell(recipe)} | {_weights_cell(recipe)} |'
         for recipe in recipes
     ]
     return '\n'.join(
@@ -261,10 +270,11 @@ def _readme(method: Method, recipes: Sequence[Recipe]) -> str:
             f'[{method.title}]({method.url})',
             '',
             'The figures are those that papers and official repositories '
-            'state, not reproduced here.',
+            'state, not reproduced here. Weights are those of the official '
+            'code; `lvt-dense convert` makes them ours.',
             '',
-            '| config | what it is | published |',
-            '| --- | --- | --- |',
+            '| config | what it is | published | weights |',
+            '| --- | --- | --- | --- |',
             *rows,
             '',
             'Written by `lvt-dense zoo --metafiles configs` from the headers '
@@ -279,6 +289,11 @@ def _figure_cell(recipe: Recipe) -> str:
     if not figures:
         return '-'
     return f'{", ".join(figures)} ({recipe.source})'
+
+
+def _weights_cell(recipe: Recipe) -> str:
+    url = _weights_of(recipe)
+    return f'[official]({url})' if url else '-'
 
 
 def _dump(content: Any) -> str:

@@ -36,6 +36,16 @@ def test_every_config_is_listed_once(files: dict[Path, str]) -> None:
     assert sorted(listed) == sorted(there)
 
 
+def test_official_weights_are_linked(files: dict[Path, str]) -> None:
+    text = files[Path('configs/_methods/ssdlite/metafile.yml')]
+    weights = {
+        model['Name']: model.get('Weights')
+        for model in yaml.safe_load(text)['Models']
+    }
+    assert weights['ssdlite_mobilevit_320_coco'].endswith('_s_320.pt')
+    assert weights['ssdlite_emo_320_coco'] is None
+
+
 def test_recipe() -> None:
     found = read_recipe(CONFIGS / 'ssdlite_mobilevit_320_coco.py')
     assert found.title.startswith('SSDLite with MobileViT-S on COCO')
