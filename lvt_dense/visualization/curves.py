@@ -1,6 +1,7 @@
 """Learning curves from the logs of a training."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 from lvt_dense.errors import UserError
@@ -10,14 +11,15 @@ _NO_METRICS = ('time', 'data_time', 'memory', 'step', 'iter', 'epoch')
 
 
 def read_curves(work_dir: str | Path) -> tuple[Curve, dict[str, Curve]]:
-    """Loss and validation figures of a training, resumed ones included.
+    """Read the loss and the metrics of a training, resumed ones included.
 
     Args:
         work_dir: Folder of the training, with ``*/vis_data/scalars.json``.
 
     Returns:
-        The loss by iteration, and each validation figure by iteration or
-        epoch. Where two runs logged the same step, the later one counts.
+        The loss by iteration, and each metric of the validations by iteration
+        or epoch. Where two runs logged the same step, the later one counts.
+        Lines that a killed run has left in part do not count.
 
     Raises:
         UserError: There is no log.
@@ -29,36 +31,35 @@ def read_curves(work_dir: str | Path) -> tuple[Curve, dict[str, Curve]]:
             '--work-dir of a training'
         )
     loss: dict[int, float] = {}
-    figures: dict[str, dict[int, float]] = {}
+    metrics: dict[str, dict[int, float]] = {}
     for log in logs:
-        for line in log.read_text().splitlines():
-            entry = json.loads(line)
+        for entry in _entries(log):
             if 'loss' in entry:
                 loss[entry['step']] = entry['loss']
                 continue
             for key, value in entry.items():
                 if key not in _NO_METRICS:
-                    figures.setdefault(key, {})[entry['step']] = value
-    by_name = {name: sorted(curve.items()) for name, curve in figures.items()}
+                    metrics.setdefault(key, {})[entry['step']] = value
+    by_name = {name: sorted(curve.items()) for name, curve in metrics.items()}
     return sorted(loss.items()), by_name
 
 
 def draw_curves(work_dir: str | Path, metric: str, out: str | Path) -> None:
-    """Draw the loss, and a validation figure below it.
+    """Draw the loss, and a metric of the validations below it.
 
     Args:
         work_dir: Folder of the training.
-        metric: Name of the figure as the log has it, such as ``mIoU``.
+        metric: Its name as the log has it, such as ``mIoU``.
         out: Picture to write, ``.png`` or ``.svg``.
 
     Raises:
-        UserError: There is no log, or no such figure in it.
+        UserError: There is no log, or no such metric in it.
     """
-    loss, figures = read_curves(work_dir)
-    if metric not in figures:
+    loss, metrics = read_curves(work_dir)
+    if metric not in metrics:
         raise UserError(
-            f'the logs in {work_dir} have no figure {metric!r}; they have '
-            f'{", ".join(sorted(figures)) or "none"}'
+            f'the logs in {work_dir} have no metric {metric!r}; they have '
+            f'{", ".join(sorted(metrics)) or "none"}'
         )
     from matplotlib.figure import Figure
 
@@ -66,9 +67,9 @@ def draw_curves(work_dir: str | Path, metric: str, out: str | Path) -> None:
     above, below = sheet.subplots(2, 1)
     above.plot(*zip(*loss), color='tab:blue')
     above.set(ylabel='training loss', xlabel='step', ylim=(0, None))
-    below.plot(*zip(*figures[metric]), color='tab:red', marker='o')
+    below.plot(*zip(*metrics[metric]), color='tab:red', marker='o')
     below.set(ylabel=metric, xlabel='step', xlim=above.get_xlim())
-    for step, value in figures[metric]:
+    for step, value in metrics[metric]:
         below.annotate(
             f'{value:.3g}',
             (step, value),
@@ -80,3 +81,11 @@ def draw_curves(work_dir: str | Path, metric: str, out: str | Path) -> None:
         axes.grid(alpha=0.3)
     Path(out).parent.mkdir(parents=True, exist_ok=True)
     sheet.savefig(out, dpi=110)
+
+
+def _entries(log: Path) -> Iterator[dict]:
+    for line in log.read_text().splitlines():
+        try:
+            yield json.loads(line)
+        except ValueError:
+            continue

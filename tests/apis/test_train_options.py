@@ -176,3 +176,13 @@ def test_options_that_do_not_fit(options: dict, words: str) -> None:
 def test_patience_needs_a_validation() -> None:
     with pytest.raises(UserError, match='no validation'):
         apply_options(config(val_cfg=None), patience=1)
+
+
+def test_on_nan() -> None:
+    cfg = Config(dict(default_hooks=dict(timer=dict(type='IterTimerHook'))))
+    apply_options(cfg, on_nan='skip:2')
+    assert cfg.default_hooks.finite_loss == dict(
+        type='lvt_dense.FiniteLossHook', on_nan='skip:2'
+    )
+    with pytest.raises(UserError, match='--on-nan skip: give stop, or'):
+        apply_options(cfg, on_nan='skip')

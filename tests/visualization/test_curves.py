@@ -26,7 +26,7 @@ def work_dir(tmp_path):
         folder = tmp_path / name / 'vis_data'
         folder.mkdir(parents=True)
         lines = '\n'.join(json.dumps(entry) for entry in entries)
-        (folder / 'scalars.json').write_text(lines + '\n')
+        (folder / 'scalars.json').write_text(lines + '\n{"loss": 1.')
     return tmp_path
 
 
@@ -45,7 +45,7 @@ def test_picture(work_dir):
 
 
 def test_what_is_not_there(work_dir):
-    with pytest.raises(UserError, match='no figure .bbox_mAP.*aAcc, mIoU'):
+    with pytest.raises(UserError, match='no metric .bbox_mAP.*aAcc, mIoU'):
         draw_curves(work_dir, 'bbox_mAP', work_dir / 'curve.png')
     with pytest.raises(UserError, match='holds no log'):
         read_curves(work_dir / 'nowhere')
