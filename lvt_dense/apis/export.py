@@ -3,7 +3,7 @@
 import io
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,23 @@ from torch import nn
 
 from lvt_dense.apis.visualize import load_model
 from lvt_dense.compat import import_stack
+from lvt_dense.deploy.formats import (
+    TOLERANCES,
+    check_format,
+    onnx_call,
+    openvino_call,
+    to_openvino,
+    write_onnx,
+    write_openvino,
+)
 from lvt_dense.deploy.graph import build_graph
 from lvt_dense.deploy.metadata import KEY, describe, test_resize
 from lvt_dense.deploy.parity import check_differences, compare_outputs
 from lvt_dense.errors import UserError
-from lvt_dense.files import write_atomically
 from lvt_dense.metainfo import find_metainfo
 
 OPSET = 18
-TOLERANCE = 1e-4
+MAX_CALIBRATION = 100  # images
 _INSTALL = "pip install 'lvt_dense[export]'"
 
 
@@ -32,26 +40,35 @@ def export(
     cfg: Config,
     checkpoint: str,
     out: str,
-    size: Sequence[int] | None = None,
+    kind: str = 'onnx',
+    precision: str = 'fp32',
+    size: Sequence[int] | str | None = None,
     color: str = 'rgb',
     raw: bool = False,
     images: Sequence[str] = (),
-    tolerance: float = TOLERANCE,
+    calibration: str | None = None,
+    tolerance: float | None = None,
 ) -> dict[str, float]:
-    """Export a model to ONNX.
+    """Export a model.
 
-    The file appears only if ONNX Runtime gives what PyTorch gives.
+    The file appears only if its runtime gives what PyTorch gives.
 
     Args:
         cfg: Config of the model.
         checkpoint: Its weights.
-        out: File to write, ``.onnx``.
-        size: Height and width of the graph's input; by default those that
-            the config's test pipeline resizes images to.
+        out: File to write, ``.onnx`` or ``.xml``.
+        kind: ``'onnx'`` or ``'openvino'``.
+        precision: ``'fp32'``; for OpenVINO also ``'fp16'``, ``'bf16'`` or
+            ``'int8'``, see :mod:`lvt_dense.deploy.formats`.
+        size: Height and width of the graph's input; ``'dynamic'`` for any;
+            by default those that the config's test pipeline resizes images
+            to.
         color: Channel order of the input, ``'rgb'`` or ``'bgr'``.
         raw: Stop at the heads' maps.
         images: Images to compare on; by default rendered ones.
-        tolerance: See :func:`~lvt_dense.deploy.parity.check_differences`.
+        calibration: Folder of images that int8 is fitted to.
+        tolerance: See :func:`~lvt_dense.deploy.parity.check_differences`;
+            by default that of the precision.
 
     Returns:
         The differences from PyTorch by name.
@@ -60,24 +77,73 @@ def export(
         UserError: The model has no exported graph, or differs too much.
     """
     require('onnx', 'onnxscript', 'onnxruntime')
-    if Path(out).suffix != '.onnx':
-        raise UserError(f'--out {out}: give a file that ends in .onnx')
+    if kind == 'openvino':
+        require('openvino', *(['nncf'] if precision == 'int8' else []))
+    check_format(Path(out), kind, precision)
     import_stack()
     init_default_scope(cfg.get('default_scope') or 'mmengine')
     model = load_model(cfg, checkpoint)
     meta = find_metainfo(cfg, checkpoint)
     padded = test_resize(cfg)['resize'] == 'fit'
     graph = build_graph(model, cfg, color, raw, padded)
-    size = tuple(size or default_size(cfg))
-    check_size(size, cfg)
-    inputs = example_inputs(graph, size, images, color)
-    program = _export_program(graph, inputs, OPSET)
-    info = describe(cfg, checkpoint, task_of(model), meta, color, size, OPSET)
+    is_dynamic = size == 'dynamic'
+    shape = default_size(cfg) if is_dynamic or not size else tuple(size)
+    check_size(shape, cfg)
+    inputs = example_inputs(graph, shape, images, color)
+    task = 'raw' if raw else task_of(model)
+    if raw:
+        _name_maps(graph, inputs[0])
+    program = _export_program(graph, inputs, is_dynamic)
+    if _fixes_batch(program):
+        program = _export_program(graph, inputs, is_dynamic, one_image=True)
+    info = describe(
+        cfg,
+        checkpoint,
+        task,
+        meta,
+        color,
+        None if is_dynamic else shape,
+        OPSET,
+    )
+    info['batch'] = 1 if _fixes_batch(program) else None
     content = _with_metadata(program, info)
-    differences = _differences(graph, content, inputs)
-    check_differences(differences, tolerance)
-    write_atomically(Path(out), content)
-    return differences
+    if tolerance is None:
+        tolerance = TOLERANCES[precision]
+    if kind == 'onnx':
+        gaps = _differences(graph, onnx_call(content), inputs)
+        check_differences(gaps, tolerance)
+        write_onnx(content, Path(out))
+        return gaps
+    feeds = _calibration(graph, calibration, shape, color)
+    converted = to_openvino(content, info, precision, feeds)
+    gaps = _differences(graph, openvino_call(converted, precision), inputs)
+    check_differences(gaps, tolerance)
+    write_openvino(converted, Path(out), precision)
+    return gaps
+
+
+def _name_maps(graph: nn.Module, example: tuple[torch.Tensor, ...]) -> None:
+    with torch.no_grad():
+        count = len(graph(*example))
+    graph.outputs = tuple(f'map_{i}' for i in range(count))
+
+
+def _calibration(
+    graph: nn.Module, folder: str | None, size: Sequence[int], color: str
+) -> list[dict[str, np.ndarray]]:
+    if folder is None:
+        return []
+    from lvt_dense.deploy.predictor import list_images
+
+    try:
+        paths = [str(path) for path in list_images(folder)]
+    except ValueError as error:
+        raise UserError(f'--calibration: {error}') from error
+    inputs = example_inputs(graph, size, paths[:MAX_CALIBRATION], color)
+    return [
+        {k: v.numpy() for k, v in zip(graph.inputs, values)}
+        for values in inputs
+    ]
 
 
 def task_of(model: nn.Module) -> str:
@@ -158,11 +224,17 @@ def require(*packages: str) -> None:
 
 
 def _export_program(
-    graph: nn.Module, inputs: Sequence[tuple[torch.Tensor, ...]], opset: int
+    graph: nn.Module,
+    inputs: Sequence[tuple[torch.Tensor, ...]],
+    is_dynamic: bool,
+    one_image: bool = False,
 ) -> Any:
     from lvt_dense.deploy.translations import onnx_translations
 
     chatter = io.StringIO()
+    # A batch of one would be taken for a constant.
+    count = 1 if one_image else 2
+    example = tuple(torch.cat([value] * count) for value in inputs[0])
     with (
         torch.no_grad(),
         warnings.catch_warnings(),
@@ -173,19 +245,49 @@ def _export_program(
         try:
             return torch.onnx.export(
                 graph,
-                inputs[0],
+                example,
                 dynamo=True,
-                opset_version=opset,
+                opset_version=OPSET,
                 custom_translation_table=onnx_translations(),
                 input_names=list(graph.inputs),
                 output_names=list(graph.outputs),
+                dynamic_shapes=_dynamic_shapes(graph, is_dynamic, one_image),
                 verbose=False,
             )
         except torch.onnx.OnnxExporterError as error:
-            reason = str(error.__cause__ or error).strip().splitlines()
+            reason = _reason(error)
+            hint = '; --size HxW exports it for one size' if is_dynamic else ''
             raise UserError(
-                f'the model does not export: {reason[0] if reason else error}'
+                f'the model does not export: {reason}{hint}'
             ) from error
+
+
+def _dynamic_shapes(
+    graph: nn.Module, is_dynamic: bool, one_image: bool
+) -> tuple[dict[int, Any], ...]:
+    from torch.export import Dim
+
+    batch = {} if one_image else {0: Dim('batch', min=1, max=1024)}
+    image: dict[int, Any] = dict(batch)
+    if is_dynamic:
+        image[1] = 32 * Dim('rows', min=2, max=128)
+        image[2] = 32 * Dim('columns', min=2, max=128)
+    return (image, *(batch for _ in graph.inputs[1:]))
+
+
+def _fixes_batch(program: Any) -> bool:
+    """Whether a graph takes one number of images only."""
+    return any(
+        isinstance(value.shape[0], int) for value in program.model.graph.inputs
+    )
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost line that says what went wrong."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [x.strip() for x in str(error).splitlines() if x.strip()]
+    return lines[0] if lines else type(error).__name__
 
 
 def _with_metadata(program: Any, info: dict[str, Any]) -> bytes:
@@ -197,24 +299,15 @@ def _with_metadata(program: Any, info: dict[str, Any]) -> bytes:
 
 def _differences(
     graph: nn.Module,
-    content: bytes,
+    call: Callable[[Any], dict[str, np.ndarray]],
     inputs: Sequence[tuple[torch.Tensor, ...]],
 ) -> dict[str, float]:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(
-        content, providers=['CPUExecutionProvider']
-    )
     worst: dict[str, float] = {}
     for values in inputs:
         with torch.no_grad():
             expected = [value.numpy() for value in graph(*values)]
-        feed = {k: v.numpy() for k, v in zip(graph.inputs, values)}
-        found = session.run(list(graph.outputs), feed)
-        gaps = compare_outputs(
-            dict(zip(graph.outputs, expected)),
-            dict(zip(graph.outputs, found)),
-        )
+        found = call({k: v.numpy() for k, v in zip(graph.inputs, values)})
+        gaps = compare_outputs(dict(zip(graph.outputs, expected)), found)
         worst = {k: max(v, worst.get(k, 0.0)) for k, v in gaps.items()}
     return worst
 

@@ -45,11 +45,20 @@ def add_config(
     )
 
 
-def add_size(parser: argparse.ArgumentParser, help_text: str) -> None:
+def add_size(
+    parser: argparse.ArgumentParser, help_text: str, dynamic: bool = False
+) -> None:
     """Add the height and width of an image as ``--size HxW``."""
     parser.add_argument(
-        '--size', type=_parse_size, metavar='HxW', help=help_text
+        '--size',
+        type=_parse_dynamic_size if dynamic else _parse_size,
+        metavar='HxW',
+        help=help_text,
     )
+
+
+def _parse_dynamic_size(text: str) -> tuple[int, int] | str:
+    return text if text == 'dynamic' else _parse_size(text)
 
 
 def _parse_size(text: str) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-r"""Export a trained model to ONNX, checked against PyTorch.
+r"""Export a trained model to ONNX or OpenVINO, checked against PyTorch.
 
 Example:
     lvt-dense export configs/ssdlite_mobilevit_320_coco.py ssdlite.pth \
@@ -14,8 +14,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add_config(parser)
     parser.add_argument('checkpoint', help='weights of the model')
-    parser.add_argument('--out', required=True, help='file to write, .onnx')
-    add_size(parser, 'size of the input; by default as the config tests')
+    parser.add_argument(
+        '--out', required=True, help='file to write, .onnx or .xml'
+    )
+    parser.add_argument(
+        '--format',
+        choices=['onnx', 'openvino'],
+        default='onnx',
+        help='file format',
+    )
+    parser.add_argument(
+        '--precision',
+        choices=['fp32', 'fp16', 'bf16', 'int8'],
+        default='fp32',
+        help='all but fp32 are for --format openvino',
+    )
+    add_size(
+        parser,
+        'size of the input, or dynamic; by default as the config tests',
+        dynamic=True,
+    )
     parser.add_argument(
         '--color',
         choices=['rgb', 'bgr'],
@@ -35,10 +53,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='images to compare with PyTorch on; by default rendered ones',
     )
     parser.add_argument(
+        '--calibration', metavar='DIR', help='images that int8 is fitted to'
+    )
+    parser.add_argument(
         '--tolerance',
         type=float,
-        default=1e-4,
-        help='largest difference from PyTorch',
+        help='largest difference from PyTorch; 1e-4 for fp32',
     )
 
 
@@ -51,10 +71,13 @@ def run(args: argparse.Namespace) -> None:
         cfg,
         args.checkpoint,
         args.out,
+        kind=args.format,
+        precision=args.precision,
         size=args.size,
         color=args.color,
         raw=args.raw,
         images=args.images,
+        calibration=args.calibration,
         tolerance=args.tolerance,
     )
     gaps = ', '.join(f'{k} {v:.2g}' for k, v in differences.items())

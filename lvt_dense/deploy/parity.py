@@ -28,7 +28,7 @@ def compare_outputs(
         unequal cells or pixels), or ``maps`` (largest difference over the
         spread of the expected values).
     """
-    if 'boxes' in expected or 'boxes_3d' in expected:
+    if 'scores' in expected:
         return _compare_detections(expected, found)
     if 'labels' in expected:
         unequal = expected['labels'] != found['labels']

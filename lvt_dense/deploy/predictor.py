@@ -145,6 +145,10 @@ class Predictor:
         Raises:
             ValueError: The camera is missing or of another shape.
         """
+        if self.info['task'] == 'raw':
+            raise ValueError(
+                f"{self.path} gives its heads' maps: export it without --raw"
+            )
         array = to_array(image)
         network_input, scale = prepare(array, self.info)
         feed = {'image': network_input[None]}
@@ -466,7 +470,10 @@ def _open_openvino(path: Path, threads: int) -> tuple[Any, dict]:
     if model.has_rt_info(KEY):
         text = model.get_rt_info(KEY).astype(str)
     info = _parse(text, path)
-    config = {'INFERENCE_NUM_THREADS': threads} if threads else {}
+    hint = 'bf16' if info.get('precision') == 'bf16' else 'f32'
+    config: dict[str, Any] = {'INFERENCE_PRECISION_HINT': hint}
+    if threads:
+        config['INFERENCE_NUM_THREADS'] = threads
     compiled = core.compile_model(model, 'CPU', config)
     info['inputs'] = [i.any_name for i in compiled.inputs]
 

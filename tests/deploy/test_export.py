@@ -77,7 +77,7 @@ def test_too_large_a_difference_writes_nothing(folder: Path) -> None:
 @pytest.mark.parametrize(
     ('options', 'text'),
     [
-        (dict(out='x.pt'), 'give a file that ends in .onnx'),
+        (dict(out='x.pt'), 'ends in .onnx'),
         (dict(size=(16, 64)), 'at least 32'),
         (dict(images=['none.jpg']), 'none.jpg'),
     ],
