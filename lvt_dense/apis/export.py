@@ -5,6 +5,7 @@ import json
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from lvt_dense.metainfo import find_metainfo
 
 OPSET = 18
 MAX_CALIBRATION = 100  # images
+DIVISOR = 32  # of the sides of images of any size
 _INSTALL = "pip install 'lvt_dense[export]'"
 
 
@@ -80,17 +82,52 @@ def export(
     if kind == 'openvino':
         require('openvino', *(['nncf'] if precision == 'int8' else []))
     check_format(Path(out), kind, precision)
+    made = _make_graph(cfg, checkpoint, size, color, raw, images)
+    if tolerance is None:
+        tolerance = TOLERANCES[precision]
+    if kind == 'onnx':
+        gaps = _differences(made, onnx_call(made.content))
+        check_differences(gaps, tolerance)
+        write_onnx(made.content, Path(out))
+        return gaps
+    feeds = _calibration(made, calibration, color)
+    model = to_openvino(made.content, made.info, precision, feeds)
+    gaps = _differences(made, openvino_call(model, precision))
+    check_differences(gaps, tolerance)
+    write_openvino(model, Path(out), precision)
+    return gaps
+
+
+@dataclass
+class _Made:
+    """A graph in PyTorch and in ONNX, and inputs to compare them on."""
+
+    graph: nn.Module
+    content: bytes
+    info: dict[str, Any]
+    inputs: list[tuple[torch.Tensor, ...]]
+    shape: tuple[int, int]
+
+
+def _make_graph(
+    cfg: Config,
+    checkpoint: str,
+    size: Sequence[int] | str | None,
+    color: str,
+    raw: bool,
+    images: Sequence[str],
+) -> _Made:
     import_stack()
     init_default_scope(cfg.get('default_scope') or 'mmengine')
     model = load_model(cfg, checkpoint)
-    meta = find_metainfo(cfg, checkpoint)
     padded = test_resize(cfg)['resize'] == 'fit'
     graph = build_graph(model, cfg, color, raw, padded)
     is_dynamic = size == 'dynamic'
     shape = default_size(cfg) if is_dynamic or not size else tuple(size)
+    if is_dynamic:
+        shape = tuple(-(-side // DIVISOR) * DIVISOR for side in shape)
     check_size(shape, cfg)
     inputs = example_inputs(graph, shape, images, color)
-    task = 'raw' if raw else task_of(model)
     if raw:
         _name_maps(graph, inputs[0])
     program = _export_program(graph, inputs, is_dynamic)
@@ -99,27 +136,16 @@ def export(
     info = describe(
         cfg,
         checkpoint,
-        task,
-        meta,
+        'raw' if raw else task_of(model),
+        find_metainfo(cfg, checkpoint),
         color,
         None if is_dynamic else shape,
         OPSET,
     )
+    if is_dynamic:
+        info['divisor'] = DIVISOR
     info['batch'] = 1 if _fixes_batch(program) else None
-    content = _with_metadata(program, info)
-    if tolerance is None:
-        tolerance = TOLERANCES[precision]
-    if kind == 'onnx':
-        gaps = _differences(graph, onnx_call(content), inputs)
-        check_differences(gaps, tolerance)
-        write_onnx(content, Path(out))
-        return gaps
-    feeds = _calibration(graph, calibration, shape, color)
-    converted = to_openvino(content, info, precision, feeds)
-    gaps = _differences(graph, openvino_call(converted, precision), inputs)
-    check_differences(gaps, tolerance)
-    write_openvino(converted, Path(out), precision)
-    return gaps
+    return _Made(graph, _with_metadata(program, info), info, inputs, shape)
 
 
 def _name_maps(graph: nn.Module, example: tuple[torch.Tensor, ...]) -> None:
@@ -129,7 +155,7 @@ def _name_maps(graph: nn.Module, example: tuple[torch.Tensor, ...]) -> None:
 
 
 def _calibration(
-    graph: nn.Module, folder: str | None, size: Sequence[int], color: str
+    made: _Made, folder: str | None, color: str
 ) -> list[dict[str, np.ndarray]]:
     if folder is None:
         return []
@@ -139,9 +165,10 @@ def _calibration(
         paths = [str(path) for path in list_images(folder)]
     except ValueError as error:
         raise UserError(f'--calibration: {error}') from error
-    inputs = example_inputs(graph, size, paths[:MAX_CALIBRATION], color)
+    paths = paths[:MAX_CALIBRATION]
+    inputs = example_inputs(made.graph, made.shape, paths, color)
     return [
-        {k: v.numpy() for k, v in zip(graph.inputs, values)}
+        {k: v.numpy() for k, v in zip(made.graph.inputs, values)}
         for values in inputs
     ]
 
@@ -270,8 +297,8 @@ def _dynamic_shapes(
     batch = {} if one_image else {0: Dim('batch', min=1, max=1024)}
     image: dict[int, Any] = dict(batch)
     if is_dynamic:
-        image[1] = 32 * Dim('rows', min=2, max=128)
-        image[2] = 32 * Dim('columns', min=2, max=128)
+        image[1] = DIVISOR * Dim('rows', min=2, max=128)
+        image[2] = DIVISOR * Dim('columns', min=2, max=128)
     return (image, *(batch for _ in graph.inputs[1:]))
 
 
@@ -298,12 +325,10 @@ def _with_metadata(program: Any, info: dict[str, Any]) -> bytes:
 
 
 def _differences(
-    graph: nn.Module,
-    call: Callable[[Any], dict[str, np.ndarray]],
-    inputs: Sequence[tuple[torch.Tensor, ...]],
+    made: _Made, call: Callable[[Any], dict[str, np.ndarray]]
 ) -> dict[str, float]:
-    worst: dict[str, float] = {}
-    for values in inputs:
+    graph, worst = made.graph, dict[str, float]()
+    for values in made.inputs:
         with torch.no_grad():
             expected = [value.numpy() for value in graph(*values)]
         found = call({k: v.numpy() for k, v in zip(graph.inputs, values)})

@@ -74,11 +74,44 @@ def test_too_large_a_difference_writes_nothing(folder: Path) -> None:
     assert not out.exists()
 
 
+def test_any_size_and_raw_maps(folder: Path) -> None:
+    cfg, checkpoint = make_checkpoint(
+        'deeplabv3_mobilevit_xxs_360_camvid', folder
+    )
+    out = folder / 'dynamic.onnx'
+    export(cfg, checkpoint, str(out), size='dynamic', raw=True)
+    model = Predictor(out)
+    assert model.info['size'] is None and model.info['batch'] is None
+    for shape in ((1, 64, 96, 3), (3, 128, 64, 3)):
+        feed = model.make_feed(np.zeros(shape, np.uint8))
+        (found,) = model.run(feed).values()
+        count, height, width, _ = shape
+        assert found.shape == (count, 11, height // 16, width // 16)
+    with pytest.raises(ValueError, match='without --raw'):
+        model.predict(np.zeros((64, 64, 3), np.uint8))
+
+
+def test_openvino_gives_the_same(folder: Path) -> None:
+    pytest.importorskip('openvino')
+    cfg, checkpoint = make_checkpoint('ssdlite_mobilevit_xxs_192_demo', folder)
+    out = folder / 'net.xml'
+    gaps = export(cfg, checkpoint, str(out), kind='openvino', size=(96, 96))
+    assert max(gaps.values()) < 1e-4
+    picture = np.random.default_rng(0).integers(0, 256, (75, 90, 3), np.uint8)
+    one = Predictor(out).predict(picture, score_thr=1e-4)
+    onnx = folder / 'ssdlite_mobilevit_xxs_192_demo.onnx'
+    two = Predictor(onnx).predict(picture, score_thr=1e-4)
+    assert len(one) == len(two) > 0
+    assert one[0].score == pytest.approx(two[0].score, abs=1e-4)
+
+
 @pytest.mark.parametrize(
     ('options', 'text'),
     [
         (dict(out='x.pt'), 'ends in .onnx'),
         (dict(size=(16, 64)), 'at least 32'),
+        (dict(precision='int8'), '--precision int8 with --format onnx'),
+        (dict(kind='coreml'), 'choose one of onnx, openvino'),
         (dict(images=['none.jpg']), 'none.jpg'),
     ],
 )
