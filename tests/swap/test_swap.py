@@ -45,6 +45,17 @@ def test_mask_rcnn_of_the_documentation():
     assert cfg.model.roi_head == load_config(MASK_RCNN).model.roi_head
 
 
+def test_official_weights_of_the_new_backbone():
+    cfg = swap_backbone(MASK_RCNN, 'emo_5m', pretrained='official')
+    official = dict(type='Pretrained', checkpoint='official')
+    assert cfg.model.backbone.init_cfg == official
+    assert cfg.model.backbone.frozen_stages == 1
+    with pytest.raises(UserError, match='plg_vit_lw_a has no official'):
+        swap_backbone(MASK_RCNN, 'plg_vit_lw_a', pretrained='official')
+    cfg = swap_backbone(MASK_RCNN, 'emo_5m', pretrained='none')
+    assert 'init_cfg' not in cfg.model.backbone
+
+
 def test_nothing_is_frozen_without_weights():
     cfg = swap_backbone(MASK_RCNN, 'mobilevit_xxs')
     assert cfg.model.backbone == dict(
