@@ -1,6 +1,7 @@
 """Predictions on images of any kind as pictures and JSON."""
 
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -187,12 +188,12 @@ def _report(
     if not failures:
         return
     for path, error in failures:
-        print_log(f'{path} is left out: {_describe(error)}', level='WARNING')
+        print_log(f'left out: {_describe(path, error)}', level=logging.WARNING)
     first = failures[0][1]
     if len(failures) == count and not isinstance(first, UserError):
         raise first
     shown = '; '.join(
-        f'{path} ({_describe(error)})' for path, error in failures[:NAMED]
+        _describe(path, error) for path, error in failures[:NAMED]
     )
     more = '; ...' if len(failures) > NAMED else ''
     raise UserError(
@@ -201,11 +202,11 @@ def _report(
     )
 
 
-def _describe(error: Exception) -> str:
-    text = ' '.join(str(error).split())[:200]
-    if isinstance(error, UserError):
-        return text
-    return f'{type(error).__name__}: {text}'
+def _describe(path: str, error: Exception) -> str:
+    text = ' '.join(str(error).split())[:300]
+    if not isinstance(error, UserError):
+        text = f'{type(error).__name__}: {text}'
+    return text if path in text else f'{path}: {text}'
 
 
 def to_record(
