@@ -2,7 +2,7 @@
 # make test           environment, static checks, tests in JOBS processes
 # make ops            mmcv's compiled ops into the same environment (a compiler,
 #                     15 minutes); make test then tests them as well
-# make test-ops       only the tests that need the compiled ops
+# make test-ops       only the tests that differ with the compiled ops
 # make static-checks  ruff and mypy;  make format: ruff's formatter
 # make docs           the pages of docs/, in site/
 # make wheel          the wheel and the source distribution, in dist/
@@ -43,6 +43,7 @@ test: static-checks
 
 test-ops: ops
 	@$(PY) -m pytest -n $(JOBS) --dist loadfile -m compiled_ops
+	@$(PY) -m pytest tests/tools/test_workflow.py
 
 wheel: env
 	@$(PY) -m pip install -q build twine
