@@ -5,11 +5,8 @@
 #       CHECKPOINT
 #
 # There is no published figure, and none of ours: the recipe is EMO's of
-# ADE20K. Batch 16 in all (4 x 4).
-# 5,974,939 parameters; 14.86 GMACs at 512 x 1024.
-# The backbone starts from ImageNet weights: add --cfg-options
-# model.backbone.init_cfg.type=Pretrained
-# model.backbone.init_cfg.checkpoint=FILE.
+# ADE20K. Batch 16 in all (4 x 4). 5,974,939 parameters; 14.86 GMACs at 512 x
+# 1024. Starts from random weights: PLG-ViT has no published ones.
 _base_ = [
     './_base_/models/deeplabv3_light.py',
     './_base_/datasets/cityscapes_512x1024.py',

@@ -3,11 +3,8 @@
 #   tools/dist_train.sh configs/mask_rcnn_emo_coco.py 8
 #   python tools/test.py configs/mask_rcnn_emo_coco.py CHECKPOINT
 #
-# There is no published box or mask mAP, and none of ours. 24,869,944 parameters.
-# Batch 16 in all (8 x 2).
-# The backbone starts from ImageNet weights: add --cfg-options
-# model.backbone.init_cfg.type=Pretrained
-# model.backbone.init_cfg.checkpoint=FILE.
+# There is no published box or mask mAP, and none of ours. 24,869,944
+# parameters. Batch 16 in all (8 x 2). Starts from EMO's ImageNet weights.
 _base_ = [
     './_base_/models/mask_rcnn.py',
     './_base_/datasets/coco_instance.py',
@@ -15,7 +12,11 @@ _base_ = [
     './_base_/default_runtime.py',
 ]
 model = dict(
-    backbone=dict(type='lvt_dense.EMO', arch='5m'),
+    backbone=dict(
+        type='lvt_dense.EMO',
+        arch='5m',
+        init_cfg=dict(type='Pretrained', checkpoint='official'),
+    ),
     neck=dict(in_channels=[48, 72, 160, 288]),
 )
 train_dataloader = dict(batch_size=2)

@@ -3,11 +3,8 @@
 #   tools/dist_train.sh configs/mask_rcnn_nasvit_coco.py 8
 #   python tools/test.py configs/mask_rcnn_nasvit_coco.py CHECKPOINT
 #
-# There is no published box or mask mAP, and none of ours. 22,343,130 parameters.
-# Batch 16 in all (8 x 2).
-# The backbone starts from ImageNet weights: add --cfg-options
-# model.backbone.init_cfg.type=Pretrained
-# model.backbone.init_cfg.checkpoint=FILE.
+# There is no published box or mask mAP, and none of ours. 22,343,130
+# parameters. Batch 16 in all (8 x 2). Starts from NASViT's ImageNet weights.
 _base_ = [
     './_base_/models/mask_rcnn.py',
     './_base_/datasets/coco_instance.py',
@@ -15,7 +12,11 @@ _base_ = [
     './_base_/default_runtime.py',
 ]
 model = dict(
-    backbone=dict(type='lvt_dense.NASViT', arch='t2'),
+    backbone=dict(
+        type='lvt_dense.NASViT',
+        arch='t2',
+        init_cfg=dict(type='Pretrained', checkpoint='official'),
+    ),
     neck=dict(in_channels=[24, 40, 64, 176]),
 )
 train_dataloader = dict(batch_size=2)

@@ -3,13 +3,10 @@
 #   tools/dist_train.sh configs/mask_rcnn_t2t_vit_coco.py 8
 #   python tools/test.py configs/mask_rcnn_t2t_vit_coco.py CHECKPOINT
 #
-# There is no published box or mask mAP, and none of ours. 41,215,446 parameters.
-# Batch 16 in all (8 x 2).
-# The pyramid is the network's own: both token layers, the last block, and its
-# maxima at stride 32. Most blocks attend in windows, as the images are large.
-# The backbone starts from ImageNet weights: add --cfg-options
-# model.backbone.init_cfg.type=Pretrained
-# model.backbone.init_cfg.checkpoint=FILE.
+# There is no published box or mask mAP, and none of ours. 41,215,446
+# parameters. Batch 16 in all (8 x 2). The pyramid is the network's own: both
+# token layers, the last block, and its maxima at stride 32. Most blocks attend
+# in windows, as the images are large. Starts from T2T-ViT's ImageNet weights.
 _base_ = [
     './_base_/models/mask_rcnn.py',
     './_base_/datasets/coco_instance.py',
@@ -17,7 +14,12 @@ _base_ = [
     './_base_/default_runtime.py',
 ]
 model = dict(
-    backbone=dict(type='lvt_dense.T2TViT', arch='14', window_size=14),
+    backbone=dict(
+        type='lvt_dense.T2TViT',
+        arch='14',
+        window_size=14,
+        init_cfg=dict(type='Pretrained', checkpoint='official'),
+    ),
     neck=dict(in_channels=[64, 64, 384, 384]),
 )
 train_dataloader = dict(batch_size=2)

@@ -3,9 +3,9 @@
 #   tools/dist_train.sh configs/ssdlite_mobilevit_xs_320_coco.py 4 --amp
 #   python tools/test.py configs/ssdlite_mobilevit_xs_320_coco.py CHECKPOINT
 #
-# Expected mAP on val2017: 24.8 (paper and official repository); not
-# reproduced here.
-# Whole detector: 2,742,042 parameters, 1.89 GMACs. Batch 128 in all (4 x 32).
+# Expected mAP on val2017: 24.8 (paper and official repository; last or best is
+# not stated); not reproduced here. 2,742,042 parameters, 1.84 GMACs at 320 x
+# 320. Batch 128 in all (4 x 32). Starts from MobileViT's ImageNet weights.
 _base_ = [
     './_base_/models/ssdlite_mobilevit.py',
     './_base_/datasets/coco_ssd_320.py',

@@ -1,5 +1,5 @@
-# SSDLite with MobileViT-XXS at 192 x 192 on rendered road scenes: what
-# `make demo` trains, in minutes on two CPU cores.
+# SSDLite with MobileViT-XXS at 192 x 192 on rendered road scenes: what `make
+# demo` trains, in minutes on two CPU cores.
 #
 #   python tools/make_demo_data.py --format coco --out data/demo --images 480
 #   python tools/train.py configs/ssdlite_mobilevit_xxs_192_demo.py
@@ -12,7 +12,9 @@ classes = ('person', 'bicycle', 'car')
 metainfo = dict(
     classes=classes, palette=[(220, 20, 60), (250, 170, 30), (0, 60, 230)]
 )
-model = dict(bbox_head=dict(num_classes=len(classes)))
+model = dict(
+    backbone=dict(init_cfg=None), bbox_head=dict(num_classes=len(classes))
+)
 input_size = (192, 192)
 train_pipeline = [
     dict(type='lvt_dense.LoadImageFromFile', skip_unreadable=True),

@@ -11,6 +11,9 @@ from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import (
+    OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,
+)
 from mmengine.registry import TASK_UTILS as MMENGINE_TASK_UTILS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import VISUALIZERS as MMENGINE_VISUALIZERS
@@ -89,6 +92,11 @@ DATA_SAMPLERS = _child(
 METRICS = _child('metric', MMENGINE_METRICS, ['evaluation'])
 VISUALIZERS = _child('visualizer', MMENGINE_VISUALIZERS, ['visualization'])
 HOOKS = _child('hook', MMENGINE_HOOKS, ['hooks'])
+OPTIM_WRAPPER_CONSTRUCTORS = _child(
+    'optimizer wrapper constructor',
+    MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,
+    ['optim'],
+)
 
 
 def find_class(registry: Registry, cfg: dict[str, Any]) -> type:

@@ -7,4 +7,5 @@ from .kitti.dataset import KittiMonoDataset  # noqa: F401
 
 if find_spec('mmseg'):
     from .camvid import CamVidDataset  # noqa: F401
+    from .coco_as_voc import COCOAsVOCDataset  # noqa: F401
     from .image_masks import ImageMaskDataset  # noqa: F401

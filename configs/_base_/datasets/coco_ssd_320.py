@@ -6,18 +6,8 @@ input_size = (320, 320)
 train_pipeline = [
     dict(type='lvt_dense.LoadImageFromFile', skip_unreadable=True),
     dict(type='LoadAnnotations', with_bbox=True),
-    dict(
-        type='MinIoURandomCrop',
-        min_ious=(0.1, 0.3, 0.5, 0.7, 0.9),
-        min_crop_size=0.3,
-    ),
-    dict(
-        type='PhotoMetricDistortion',
-        brightness_delta=51,
-        contrast_range=(0.5, 1.5),
-        saturation_range=(0.5, 1.5),
-        hue_delta=9,
-    ),
+    dict(type='lvt_dense.SSDBestBoxCrop'),
+    dict(type='lvt_dense.SSDColorJitter'),
     dict(type='RandomFlip', prob=0.5),
     dict(type='Resize', scale=input_size, keep_ratio=False),
     dict(type='PackDetInputs'),

@@ -1,5 +1,6 @@
-# COCO 2017 as EMO's SSDLite trains on it: zoomed out up to four times, cropped,
-# 320 x 320 without keeping the ratio; five times the set is one epoch.
+# COCO 2017 as EMO's SSDLite trains on it: zoomed out up to four times,
+# cropped, 320 x 320 without keeping the ratio; five times the set is one
+# epoch.
 dataset_type = 'CocoDataset'
 data_root = 'data/coco/'
 input_size = (320, 320)

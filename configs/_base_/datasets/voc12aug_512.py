@@ -1,6 +1,7 @@
-# PASCAL VOC 2012 with the masks of SBD (train_aug, 10,582 images), as the
-# MobileViT paper's DeepLabv3 trains on it: the shorter side drawn from 256 to
-# 1024 and brought up to the crop, the validation at 512 x 512.
+# PASCAL VOC 2012 with the masks of SBD (train_aug, 10,582 images; an epoch is
+# ten times these), as the MobileViT paper's DeepLabv3 trains on it: the
+# shorter side drawn from 256 to 1024 and brought up to the crop, the
+# validation at 512 x 512.
 dataset_type = 'PascalVOCDataset'
 data_root = 'data/VOCdevkit/VOC2012/'
 crop_size = (512, 512)
@@ -54,31 +55,35 @@ train_dataloader = dict(
     num_workers=8,
     persistent_workers=True,
     drop_last=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
+    sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
-        type='ConcatDataset',
-        datasets=[
-            dict(
-                type=dataset_type,
-                data_root=data_root,
-                ann_file='ImageSets/Segmentation/train.txt',
-                data_prefix=dict(
-                    img_path='JPEGImages/',
-                    seg_map_path='SegmentationClass/',
+        type='RepeatDataset',
+        times=10,
+        dataset=dict(
+            type='ConcatDataset',
+            datasets=[
+                dict(
+                    type=dataset_type,
+                    data_root=data_root,
+                    ann_file='ImageSets/Segmentation/train.txt',
+                    data_prefix=dict(
+                        img_path='JPEGImages/',
+                        seg_map_path='SegmentationClass/',
+                    ),
+                    pipeline=train_pipeline,
                 ),
-                pipeline=train_pipeline,
-            ),
-            dict(
-                type=dataset_type,
-                data_root=data_root,
-                ann_file='ImageSets/Segmentation/aug.txt',
-                data_prefix=dict(
-                    img_path='JPEGImages/',
-                    seg_map_path='SegmentationClassAug/',
+                dict(
+                    type=dataset_type,
+                    data_root=data_root,
+                    ann_file='ImageSets/Segmentation/aug.txt',
+                    data_prefix=dict(
+                        img_path='JPEGImages/',
+                        seg_map_path='SegmentationClassAug/',
+                    ),
+                    pipeline=train_pipeline,
                 ),
-                pipeline=train_pipeline,
-            ),
-        ],
+            ],
+        ),
     ),
 )
 val_dataloader = dict(

@@ -1,6 +1,7 @@
-# DeepLabv3 with an auxiliary head on stride 16, on undilated levels of
-# strides 4 to 32, as EMO's authors train it. A config adds the backbone,
-# its channels, the number of classes and the crop size.
+# DeepLabv3 with an auxiliary head on stride 16, on undilated levels of strides
+# 4 to 32, as EMO's authors train it: ignored pixels count in the mean of the
+# loss. A config adds the backbone, its channels, the number of classes and the
+# crop size.
 model = dict(
     type='EncoderDecoder',
     data_preprocessor=dict(
@@ -19,9 +20,7 @@ model = dict(
         dropout_ratio=0.1,
         norm_cfg=dict(type='BN'),
         align_corners=False,
-        loss_decode=dict(
-            type='CrossEntropyLoss', avg_non_ignore=True, loss_weight=1.0
-        ),
+        loss_decode=dict(type='CrossEntropyLoss', loss_weight=1.0),
     ),
     auxiliary_head=dict(
         type='FCNHead',
@@ -32,9 +31,7 @@ model = dict(
         dropout_ratio=0.1,
         norm_cfg=dict(type='BN'),
         align_corners=False,
-        loss_decode=dict(
-            type='CrossEntropyLoss', avg_non_ignore=True, loss_weight=0.4
-        ),
+        loss_decode=dict(type='CrossEntropyLoss', loss_weight=0.4),
     ),
     train_cfg=dict(),
     test_cfg=dict(mode='whole'),

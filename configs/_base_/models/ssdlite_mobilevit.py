@@ -8,7 +8,12 @@ model = dict(
         std=[255.0, 255.0, 255.0],
         bgr_to_rgb=False,
     ),
-    backbone=dict(type='lvt_dense.MobileViT', arch='s', out_indices=(2, 3)),
+    backbone=dict(
+        type='lvt_dense.MobileViT',
+        arch='s',
+        out_indices=(2, 3),
+        init_cfg=dict(type='Pretrained', checkpoint='official'),
+    ),
     neck=dict(type='lvt_dense.SSDExtraLayers', in_channels=(128, 160)),
     bbox_head=dict(
         type='lvt_dense.MobileViTSSDHead',
@@ -42,10 +47,11 @@ model = dict(
         debug=False,
     ),
     test_cfg=dict(
-        nms_pre=2000,
+        # 200 boxes a class and no limit in all: COCO counts 100 a class.
+        nms_pre=16000,
         nms=dict(type='nms', iou_threshold=0.5),
         min_bbox_size=0,
         score_thr=0.01,
-        max_per_img=200,
+        max_per_img=16000,
     ),
 )

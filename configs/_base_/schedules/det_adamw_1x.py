@@ -8,6 +8,7 @@ optim_wrapper = dict(
     optimizer=dict(
         type='AdamW', lr=0.0001, betas=(0.9, 0.999), weight_decay=0.05
     ),
+    constructor='lvt_dense.RoleOptimWrapperConstructor',
     paramwise_cfg=dict(norm_decay_mult=0.0),
 )
 param_scheduler = [
@@ -23,4 +24,4 @@ param_scheduler = [
         gamma=0.1,
     ),
 ]
-auto_scale_lr = dict(enable=False, base_batch_size=16)
+auto_scale_lr = dict(enable=False, base_batch_size=16, rule='sqrt')

@@ -1,6 +1,7 @@
 # EMO's logged 1x recipe: 12 epochs of AdamW for 32 images in all, a cosine by
-# epoch after 500 iterations of warm-up. What has 'norm' in its name does not
-# decay; the batch norm of the stem and the biases do.
+# epoch after 500 iterations of warm-up.
+# What the official code calls a norm does not decay. The stem's first batch
+# norm and those of the heads have other names there, and decay, as biases do.
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=12, val_interval=1)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
@@ -9,7 +10,12 @@ optim_wrapper = dict(
     optimizer=dict(
         type='AdamW', lr=0.0002, betas=(0.9, 0.999), weight_decay=0.05
     ),
-    paramwise_cfg=dict(custom_keys=dict(norm=dict(decay_mult=0.0))),
+    paramwise_cfg=dict(
+        custom_keys={
+            'norm': dict(decay_mult=0.0),
+            'backbone.stem.0.norm': dict(decay_mult=1.0),
+        }
+    ),
 )
 param_scheduler = [
     dict(
@@ -24,4 +30,4 @@ param_scheduler = [
         end=12,
     ),
 ]
-auto_scale_lr = dict(enable=False, base_batch_size=32)
+auto_scale_lr = dict(enable=False, base_batch_size=32, rule='sqrt')

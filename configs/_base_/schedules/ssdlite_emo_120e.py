@@ -1,6 +1,7 @@
-# EMO's logged recipe: 120 epochs of AdamW for 192 images in all, 500 iterations
-# of warm-up, then a cosine by epoch. What has 'norm' in its name does not
-# decay; the batch norm of the stem and the biases do.
+# EMO's logged recipe: 120 epochs of AdamW for 192 images in all, 500
+# iterations of warm-up, then a cosine by epoch. What the official code calls a
+# norm does not decay. The stem's first batch norm and those of the heads have
+# other names there, and decay, as biases do.
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=120, val_interval=5)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
@@ -9,7 +10,12 @@ optim_wrapper = dict(
     optimizer=dict(
         type='AdamW', lr=0.0012, betas=(0.9, 0.999), weight_decay=0.05
     ),
-    paramwise_cfg=dict(custom_keys=dict(norm=dict(decay_mult=0.0))),
+    paramwise_cfg=dict(
+        custom_keys={
+            'norm': dict(decay_mult=0.0),
+            'backbone.stem.0.norm': dict(decay_mult=1.0),
+        }
+    ),
 )
 param_scheduler = [
     dict(
@@ -24,4 +30,4 @@ param_scheduler = [
         end=120,
     ),
 ]
-auto_scale_lr = dict(enable=False, base_batch_size=192)
+auto_scale_lr = dict(enable=False, base_batch_size=192, rule='sqrt')

@@ -28,4 +28,4 @@ custom_hooks = [
         priority=49,
     )
 ]
-auto_scale_lr = dict(enable=False, base_batch_size=128)
+auto_scale_lr = dict(enable=False, base_batch_size=128, rule='sqrt')

@@ -2,8 +2,10 @@
 
 from importlib.util import find_spec
 
+from .instance_masks import LoadSegMapFromInstances  # noqa: F401
 from .loading import InferencerLoader, LoadImageFromFile  # noqa: F401
 from .seg_loading import LoadSegAnnotations  # noqa: F401
+from .ssd import SSDBestBoxCrop, SSDColorJitter  # noqa: F401
 
 if find_spec('mmdet'):
     from .mono3d import (  # noqa: F401

@@ -96,6 +96,8 @@ class JointNorm(nn.Module):
     with therefore shifts the features of the image.
     """
 
+    is_norm = True  # for rules of weight decay
+
     def __init__(self, channels: int, eps: float = 1e-5) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(channels))

@@ -152,6 +152,8 @@ class GlobalResponseNorm(nn.Module):
     so that what an image is padded with to fit in a batch changes its result.
     """
 
+    is_norm = True  # for rules of weight decay
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(1, channels, 1, 1))
