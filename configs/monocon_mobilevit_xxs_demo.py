@@ -1,5 +1,5 @@
-# MonoCon with MobileViT-XXS on rendered road scenes: 47 minutes on two CPU
-# cores.
+# MonoCon with MobileViT-XXS on rendered road scenes, from scratch: 47 minutes
+# on two CPU cores.
 #
 #   python tools/make_demo_data.py --format kitti --out data/demo_kitti \
 #       --images 4200 --val-fraction 0.0476
@@ -39,4 +39,5 @@ param_scheduler[1].update(fall)
 param_scheduler[2].update(rise)
 param_scheduler[3].update(fall)
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
+auto_scale_lr = dict(base_batch_size=4)
 default_hooks = dict(checkpoint=dict(interval=1))

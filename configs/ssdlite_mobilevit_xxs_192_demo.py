@@ -6,6 +6,7 @@
 #
 # Expected on the 120 held-out scenes: mAP@50 0.54, mAP 0.22, after nine
 # minutes; with max_epochs = 50, 0.70 and 0.35.
+# Starts from random weights.
 _base_ = './ssdlite_mobilevit_xxs_320_coco.py'
 data_root = 'data/demo/'
 classes = ('person', 'bicycle', 'car')

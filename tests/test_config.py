@@ -14,7 +14,10 @@ NAME = 'lvt_dense::ssdlite_mobilevit_xxs_320_coco.py'
 def test_own_config_by_package_name():
     cfg = load_config(NAME)
     assert cfg.model.backbone == dict(
-        type='lvt_dense.MobileViT', arch='xxs', out_indices=(2, 3)
+        type='lvt_dense.MobileViT',
+        arch='xxs',
+        out_indices=(2, 3),
+        init_cfg=dict(type='Pretrained', checkpoint='official'),
     )
 
 

@@ -24,7 +24,7 @@ test_pipeline = [
     ),
 ]
 model = dict(
-    backbone=dict(arch='1m'),
+    backbone=dict(arch='1m', init_cfg=None),
     neck=dict(in_channels=[32, 48, 80, 168]),
     train_cfg=dict(
         rpn_proposal=dict(max_per_img=200), rcnn=dict(sampler=dict(num=64))

@@ -1,6 +1,7 @@
 # SSDLite with MobileViT-XXS, from scratch, on 48 COCO images by heart: no crop
 # and no change of colour, a small batch, a fast average of the weights.
 _base_ = '../../configs/ssdlite_mobilevit_xxs_320_coco.py'
+model = dict(backbone=dict(init_cfg=None))
 train_pipeline = [
     dict(type='lvt_dense.LoadImageFromFile', skip_unreadable=True),
     dict(type='LoadAnnotations', with_bbox=True),

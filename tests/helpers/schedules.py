@@ -36,11 +36,11 @@ def play(
         )
         for item in cfg.get('param_scheduler') or []
     ]
-    rates = [[group['lr'] for group in wrapper.param_groups]]
+    rates = [[group['lr'] for group in wrapper.optimizer.param_groups]]
     for step in range(1, iters + 1):
         wrapper.optimizer.step()
         for scheduler in schedulers:
             if not scheduler.by_epoch or step % epoch_length == 0:
                 scheduler.step()
-        rates.append([group['lr'] for group in wrapper.param_groups])
+        rates.append([group['lr'] for group in wrapper.optimizer.param_groups])
     return rates

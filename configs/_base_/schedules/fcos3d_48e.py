@@ -4,6 +4,7 @@ max_epochs = 48
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=2.5e-4, weight_decay=1e-2),
+    constructor='lvt_dense.RoleOptimWrapperConstructor',
     paramwise_cfg=dict(
         bias_lr_mult=2.0, norm_decay_mult=0.0, bias_decay_mult=0.0
     ),

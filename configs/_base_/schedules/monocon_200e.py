@@ -8,6 +8,7 @@ optim_wrapper = dict(
     optimizer=dict(
         type='AdamW', lr=2.25e-4, betas=(0.95, 0.99), weight_decay=1e-5
     ),
+    constructor='lvt_dense.RoleOptimWrapperConstructor',
     paramwise_cfg=dict(
         bias_lr_mult=2.0,
         norm_decay_mult=0.0,
