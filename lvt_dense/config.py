@@ -1,16 +1,15 @@
 """Find, load and adapt configs."""
 
 import difflib
-import inspect
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
-from mmengine.runner import Runner
 
 from lvt_dense.errors import UserError
+from lvt_dense.options import check_options
 
 # The parts of a config that name files of a data set.
 DATA_PARTS = tuple(
@@ -52,7 +51,7 @@ def load_config(
         except (SyntaxError, KeyError, OSError, ValueError) as error:
             raise UserError(f'config {name} does not load: {error}') from error
     if options:
-        _check_options(cfg, options)
+        check_options(cfg, options)
         try:
             cfg.merge_from_dict(options)
         except (KeyError, TypeError, IndexError) as error:
@@ -80,19 +79,6 @@ def _resolve(name: str) -> Path:
     near = difflib.get_close_matches(inner, there, cutoff=0.5)
     hint = f'did you mean {", ".join(near)}?' if near else ''
     raise UserError(f'config {name} does not exist ({path}); {hint}')
-
-
-def _check_options(cfg: Config, options: dict[str, Any]) -> None:
-    runner = [*inspect.signature(Runner).parameters, 'auto_scale_lr']
-    known = sorted({*cfg.keys(), *runner})
-    for key in options:
-        top = key.split('.')[0]
-        if top not in known:
-            near = difflib.get_close_matches(top, known)
-            raise UserError(
-                f'--cfg-options {key}: neither the config nor the runner has '
-                f'{top!r}; near names are {", ".join(near) or "none"}'
-            )
 
 
 def dataset_cfgs(cfg: Config, split: str) -> Iterator[ConfigDict]:
