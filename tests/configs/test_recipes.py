@@ -19,7 +19,7 @@ from lvt_dense.apis.zoo import macs
 from lvt_dense.checkpoints.layout import Layout
 from lvt_dense.config import load_config
 from lvt_dense.models.backbones import EMO
-from lvt_dense.models.backbones.pretrained import official_record, resolve
+from lvt_dense.models.backbones.pretrained import official_record
 from lvt_dense.optim import is_norm
 from lvt_dense.schedules import (
     FIRST_COPY_SHARE,
@@ -61,7 +61,7 @@ def model(name: str) -> nn.Module:
 
 def header(name: str) -> str:
     text = (CONFIGS / f'{name}.py').read_text()
-    return text[: text.index('_base_')].replace('\n# ', ' ')
+    return text[: text.index('\n_base_ = ') + 1].replace('\n# ', ' ')
 
 
 def is_mono(name: str) -> bool:
@@ -316,7 +316,12 @@ def test_images_are_those_of_the_weights(name: str) -> None:
     init = config(name).model.backbone.get('init_cfg') or {}
     norm = backbone.input_norm
     if init.get('checkpoint') not in (None, 'official'):
-        norm = resolve(backbone, init['checkpoint']).input_norm
+        (norm,) = (
+            record.input_norm
+            for records in backbone.weights.values()
+            for record in records
+            if record.name == init.checkpoint
+        )
     elif init:
         norm = official_record(backbone).input_norm
     used = config(name).model.data_preprocessor

@@ -22,7 +22,7 @@ SHOWN = 5  # keys that a report names in full
 OWN = 'lvt_dense'
 OFFICIAL = 'official'
 # Set to ``none``, training starts from random weights wherever a config asks
-# for the official ones: for machines without network, and for tests.
+# for published ones: for machines without network, and for tests.
 SWITCH = 'LVT_DENSE_PRETRAINED'
 _PROBES = 20  # keys that are looked for to find the prefix of our own files
 
@@ -197,7 +197,7 @@ def load_backbone(
     Returns:
         The report; tensors that the backbone has no place for, such as those
         of levels that were not asked for, are listed, and are no error. None
-        if official weights were asked for, and the variable
+        if published weights were asked for, and the variable
         ``LVT_DENSE_PRETRAINED`` is ``none``.
 
     Raises:
@@ -240,13 +240,14 @@ def resolve(
 
     Returns:
         The record; the name itself if it is a file, a URL or the like; None
-        if official weights are switched off.
+        if published weights are switched off.
 
     Raises:
         UserError: The backbone has no official weights.
     """
+    is_off = os.environ.get(SWITCH, OFFICIAL).lower() == 'none'
     if checkpoint == OFFICIAL:
-        if os.environ.get(SWITCH, OFFICIAL).lower() == 'none':
+        if is_off:
             return None
         record = official_record(backbone)
         if record is None:
@@ -261,7 +262,7 @@ def resolve(
         for records in family.weights.values():
             for record in records:
                 if record.name == checkpoint:
-                    return record
+                    return None if is_off else record
     return checkpoint
 
 
