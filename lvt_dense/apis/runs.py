@@ -141,6 +141,7 @@ def explain_errors(cfg: Config) -> Iterator[None]:
         cause = (
             _small_batch(error)
             or _full_disk(error, cfg)
+            or _no_image(error)
             or annotation_fault(cfg)
         )
         if cause:
@@ -181,6 +182,23 @@ def _full_disk(error: Exception, cfg: Config) -> str | None:
         f'{path} cannot be written: {os.strerror(error.errno)}{kept}. Free '
         'some space, then go on with --resume'
     )
+
+
+def _no_image(error: Exception) -> str | None:
+    if 'Cannot find valid image' in str(error):
+        return (
+            'no training image could be used in 1,000 draws: each could not '
+            'be read, or lost all its objects in the pipeline; look at the '
+            'warnings above, and at the crops and filters of '
+            'train_dataloader.dataset.pipeline'
+        )
+    if 'need at least one array to concatenate' in str(error):
+        return (
+            'a data set holds no image that is left after filtering: look '
+            'at ann_file, metainfo.classes and filter_cfg of the data sets, '
+            'or let --data DIR set them'
+        )
+    return None
 
 
 def check_fit(model: nn.Module, state: dict, source: str) -> None:

@@ -62,21 +62,22 @@ def replace_evaluators(
 def steps_of(cfg: Config) -> Iterator[dict]:
     """Yield every transform of every pipeline, nested ones too."""
     for key in ('train', 'val', 'test'):
-        yield from _dicts(cfg.get(f'{key}_dataloader'))
+        yield from find_dicts(cfg.get(f'{key}_dataloader'))
     for key in ('train_pipeline', 'test_pipeline', 'tta_pipeline'):
-        yield from _dicts(cfg.get(key))
+        yield from find_dicts(cfg.get(key))
     # such as load_mask, of which the pipelines have copies
     yield from (v for v in cfg.values() if isinstance(v, dict) and 'type' in v)
 
 
-def _dicts(part: Any) -> Iterator[dict]:
+def find_dicts(part: Any) -> Iterator[dict]:
+    """Yield every dict inside a part of a config, and the part itself."""
     if isinstance(part, dict):
         yield part
         for value in part.values():
-            yield from _dicts(value)
+            yield from find_dicts(value)
     elif isinstance(part, (list, tuple)):
         for value in part:
-            yield from _dicts(value)
+            yield from find_dicts(value)
 
 
 def set_variables(cfg: Config, **values: Any) -> None:

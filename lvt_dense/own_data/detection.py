@@ -7,11 +7,11 @@ from typing import Any
 
 from mmengine.config import Config
 
+from lvt_dense.data_cache import store
 from lvt_dense.datasets.formats.description import LabeledData, Object, Sample
 from lvt_dense.errors import UserError
 
 from .adapt import replace_datasets, replace_evaluators, set_variables
-from .cache import store
 from .heads import set_num_classes
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 from tqdm import tqdm
 
-from .cache import cache_dir, write_quietly
+from lvt_dense.data_cache import cache_dir, write_quietly
 
 _ORIENTATION = 0x0112  # EXIF's tag
 _TURNED = (5, 6, 7, 8)  # width and height change places

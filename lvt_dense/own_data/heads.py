@@ -7,7 +7,10 @@ from typing import Any
 from mmengine.registry import MODELS, DefaultScope
 
 # Parts whose num_classes, if any, is of another kind.
-_NO_HEADS = ('backbone', 'neck', 'data_preprocessor', 'init_cfg', 'rpn_head')
+_NO_HEADS = (
+    *('backbone', 'neck', 'data_preprocessor', 'init_cfg', 'rpn_head'),
+    'semantic_head',  # of stuff, beside heads of things
+)
 
 
 def find_heads(
@@ -30,8 +33,8 @@ def find_heads(
     if isinstance(part, (list, tuple)):
         for index, item in enumerate(part):
             yield from find_heads(item, scope, f'{path}.{index}')
-    if not isinstance(part, dict):
-        return
+    if not isinstance(part, dict) or 'contrastive_cfg' in part:
+        return  # the latter counts words, not classes
     number = part.get('num_classes')
     if number is None and 'type' in part:
         number = _default_number(part['type'], scope)

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from lvt_dense.data_cache import cache_dir, write_quietly
 from lvt_dense.datasets.formats.description import (
     LabeledData,
     MaskClass,
@@ -20,8 +21,6 @@ from lvt_dense.datasets.formats.description import (
 )
 from lvt_dense.datasets.transforms.seg_loading import ignored_label
 from lvt_dense.errors import UserError
-
-from .cache import cache_dir, write_quietly
 
 _VERSION = 1
 _MAX_VALUES = 4096  # of one mask that are remembered

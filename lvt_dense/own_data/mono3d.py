@@ -6,11 +6,11 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS
 
 from lvt_dense.config import dataset_cfgs
+from lvt_dense.data_cache import store
 from lvt_dense.datasets.formats.description import LabeledData
 from lvt_dense.datasets.kitti.folder import scan_kitti_folder
 
 from .adapt import replace_datasets, replace_evaluators, set_variables
-from .cache import store
 from .heads import find_heads, resolve
 from .summary import count_objects
 

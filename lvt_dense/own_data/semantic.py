@@ -15,6 +15,7 @@ from mmengine.config import Config
 from mmengine.registry import METRICS
 from tqdm import tqdm
 
+from lvt_dense.data_cache import cache_dir, store
 from lvt_dense.datasets.formats.description import LabeledData, Sample
 from lvt_dense.datasets.transforms.seg_loading import ignored_label
 from lvt_dense.errors import UserError
@@ -26,7 +27,6 @@ from .adapt import (
     set_variables,
     steps_of,
 )
-from .cache import cache_dir, store
 from .classes import check_names
 from .cleaning import to_rle
 from .detection import area_of

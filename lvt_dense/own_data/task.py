@@ -1,8 +1,5 @@
 """Which kind of labels a recipe learns from."""
 
-from collections.abc import Iterator
-from typing import Any
-
 from mmengine.config import Config
 from mmengine.registry import DATASETS
 
@@ -10,6 +7,7 @@ from lvt_dense.compat import import_stack
 from lvt_dense.config import dataset_cfgs
 from lvt_dense.errors import UserError
 
+from .adapt import find_dicts
 from .heads import resolve
 
 
@@ -45,17 +43,6 @@ def task_of(cfg: Config) -> str:
         return 'mono3d'
     if 'decode_head' in cfg.model:
         return 'semantic'
-    if any(step.get('with_mask') for step in _steps(cfg.train_dataloader)):
+    if any(step.get('with_mask') for step in find_dicts(cfg.train_dataloader)):
         return 'instance'
     return 'detection'
-
-
-def _steps(part: Any) -> Iterator[dict]:
-    """All dicts in a part of a config."""
-    if isinstance(part, dict):
-        yield part
-        for value in part.values():
-            yield from _steps(value)
-    elif isinstance(part, (list, tuple)):
-        for value in part:
-            yield from _steps(value)

@@ -19,6 +19,7 @@ from mmengine.logging import print_log
 from PIL import Image
 from tqdm import tqdm
 
+from lvt_dense.data_cache import cache_dir
 from lvt_dense.errors import UserError
 from lvt_dense.files import IMAGE_SUFFIXES, write_atomically
 
@@ -259,8 +260,7 @@ def _cache_path(ids_file: str, folders: list[Path]) -> Path:
     places = [str(Path(ids_file).resolve()) if ids_file else '']
     places += [str(folder.resolve()) for folder in folders]
     name = hashlib.sha256('\n'.join(places).encode()).hexdigest()[:16]
-    base = os.environ.get('XDG_CACHE_HOME') or '~/.cache'
-    return Path(base).expanduser() / 'lvt_dense' / f'kitti_{name}.npz'
+    return cache_dir() / f'kitti_{name}.npz'
 
 
 def _save_cache(path: Path, digest: str, content: _Content) -> None:
