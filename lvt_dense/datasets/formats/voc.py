@@ -116,11 +116,10 @@ def _listed(
     path: Path, by_stem: dict[str, Path], data: LabeledData
 ) -> list[Path]:
     """Annotation files of the identifiers in a list."""
-    # A second column, as in the lists of one class, is no identifier.
-    ids = [line.split()[0] for line in read_lines(path) if line]
+    ids = [line for line in read_lines(path) if line]
     if not ids:
         raise UserError(f'{path}: the list is empty')
-    stems = [i if i in by_stem else Path(i).stem for i in ids]
+    stems = [_stem(line, by_stem) for line in ids]
     missing = [stem for stem in stems if stem not in by_stem]
     if len(missing) == len(ids) and path.stem == 'test':
         data.unlabeled['test'] = len(ids)
@@ -133,6 +132,14 @@ def _listed(
     for stem in missing:
         data.findings.add('listed images have no .xml file', stem)
     return [by_stem[stem] for stem in stems if stem in by_stem]
+
+
+def _stem(line: str, known: dict[str, Path]) -> str:
+    """Identifier in a line, which may have a suffix or a second column."""
+    for text in (line, Path(line).stem, line.split()[0]):
+        if text in known:
+            return text
+    return Path(line.split()[0]).stem
 
 
 def _read(
