@@ -40,9 +40,9 @@ def train(
         launcher: How the processes were started, as in MMEngine.
         pretrained: Weights of the backbone: ``official``, ``none``, a file or
             a URL; by default those that the config names.
-        **options: ``epochs``, ``batch_size``, ``workers``, ``seed``,
-            ``device``, ``amp``, ``auto_scale_lr``, ``log``, ``per_class``,
-            ``patience`` and ``on_nan``, see
+        **options: ``epochs``, ``batch_size``, ``multi_scale``, ``workers``,
+            ``seed``, ``device``, ``amp``, ``auto_scale_lr``, ``log``,
+            ``per_class``, ``patience`` and ``on_nan``, see
             :func:`.train_options.apply_options`.
 
     Returns:

@@ -13,6 +13,7 @@ from mmengine.registry import METRICS
 from lvt_dense.config import evaluators
 from lvt_dense.errors import UserError
 from lvt_dense.hooks.finite_loss_hook import parse_on_nan
+from lvt_dense.multi_scale import use_multi_scale
 from lvt_dense.schedules import base_batch_size, count_images
 from lvt_dense.schedules import fit_recipe as fit
 from lvt_dense.schedules import scale_lr as scale
@@ -34,6 +35,7 @@ def apply_options(
     *,
     epochs: int | None = None,
     batch_size: int | None = None,
+    multi_scale: bool = False,
     auto_scale_lr: bool = False,
     amp: bool = False,
     workers: int | None = None,
@@ -53,6 +55,8 @@ def apply_options(
         cfg: Config; changed in place. Its data are there.
         epochs: Passes through the training set.
         batch_size: Images a process and iteration; the learning rate follows.
+        multi_scale: Let the batches vary in image size, see
+            :mod:`lvt_dense.multi_scale`.
         auto_scale_lr: Scale the learning rate from the batch that the config
             is meant for to that of all processes together.
         amp: Mixed precision; needs a GPU.
@@ -79,6 +83,8 @@ def apply_options(
     changes = fit_recipe(cfg, epochs, batch_size)
     if auto_scale_lr and batch_size is None:
         changes += scale_lr(cfg)
+    if multi_scale:
+        changes += use_multi_scale(cfg)
     if workers is not None:
         use_workers(cfg, workers)
     if seed is not None:

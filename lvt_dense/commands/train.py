@@ -30,6 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--amp', action='store_true', help='mixed precision')
     parser.add_argument('--device', help='cpu, cuda or cuda:N')
     parser.add_argument('--seed', type=int, help='of all random numbers')
+    parser.add_argument(
+        '--multi-scale',
+        action='store_true',
+        help='batches of varying image size, from a half to one and a half '
+        "of the recipe's, with about equally many pixels (MobileViT)",
+    )
     _add_figures(parser)
     parser.add_argument(
         '--auto-scale-lr',
@@ -105,6 +111,7 @@ def run(args: argparse.Namespace) -> None:
         pretrained=args.pretrained,
         epochs=args.epochs,
         batch_size=args.batch_size,
+        multi_scale=args.multi_scale,
         workers=args.workers,
         seed=args.seed,
         device=args.device,

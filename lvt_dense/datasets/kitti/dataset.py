@@ -122,9 +122,9 @@ class KittiMonoDataset(BaseDataset):
 
     def get_data_info(self, idx: int) -> dict:
         """Return the frame under an index, its identifier as sample_idx."""
-        # The base class puts the index there.
         info = super().get_data_info(idx)
-        info['sample_idx'] = info['img_id']
+        # The base class puts the index there.
+        info.update(index=idx, sample_idx=info['img_id'])
         return info
 
     def get_cat_ids(self, idx: int) -> list[int]:

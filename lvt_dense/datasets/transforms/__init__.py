@@ -2,6 +2,7 @@
 
 from importlib.util import find_spec
 
+from .drawn_size import DrawnSize  # noqa: F401
 from .instance_masks import LoadSegMapFromInstances  # noqa: F401
 from .loading import InferencerLoader, LoadImageFromFile  # noqa: F401
 from .seg_loading import LoadSegAnnotations  # noqa: F401
