@@ -91,7 +91,7 @@ def _all_weights(source: str) -> tuple[dict[str, Tensor], str, str]:
     """All tensors of a file by our keys, its layout, and a report."""
     found = read_model_file(source)
     if found.layout is not None:
-        own, unknown = found.state, found.unknown
+        own, unknown = found.state, list(found.unknown)
         title = found.layout.name
     else:
         state = found.checkpoint.state

@@ -173,7 +173,9 @@ def _is_of_backbone(key: str) -> bool:
 
 
 def _bare(model: nn.Module) -> nn.Module:
-    return model.module if is_model_wrapper(model) else model
+    inner = model.module if is_model_wrapper(model) else model
+    assert isinstance(inner, nn.Module)
+    return inner
 
 
 def _some(names: Iterable[str]) -> str:
@@ -209,7 +211,7 @@ def check_resume(runner: Runner, path: str) -> None:
     _compare_groups(given['param_groups'], expected['param_groups'], path)
 
 
-def _weights_in(content: Any, path: str) -> Mapping[str, Tensor]:
+def _weights_in(content: Any, path: str) -> dict[str, Tensor]:
     state = content.get('state_dict') if isinstance(content, dict) else None
     if not isinstance(state, Mapping):
         raise UserError(

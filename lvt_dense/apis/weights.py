@@ -312,9 +312,9 @@ def prepare_weights(cfg: Config) -> list[str]:
 
 
 def _prepared(part: Part, init: dict[str, Any], cfg: Config) -> list[str]:
-    source = _record_of(part, init['checkpoint'])
-    if source is None:
-        source = resolve(part.lightly_built(), init['checkpoint'])
+    source = resolve(
+        part.lightly_built(), init['checkpoint'], families().values()
+    )
     if source is None:
         return [
             f'{part.title} starts from random weights: {SWITCH} is none',

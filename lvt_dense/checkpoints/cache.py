@@ -329,11 +329,13 @@ def _is_same(new: dict[str, Any], old: dict[str, Any]) -> bool:
 
 
 def _seconds_between(earlier: str | None, later: str | None) -> float:
+    """Time between two dates of HTTP headers; 0 if one is not there."""
     try:
-        times = [
-            email.utils.parsedate_to_datetime(t) for t in (later, earlier)
-        ]
-        return (times[0] - times[1]).total_seconds()
+        first, last = (
+            email.utils.parsedate_to_datetime(text or '')
+            for text in (earlier, later)
+        )
+        return (last - first).total_seconds()
     except (TypeError, ValueError):
         return 0.0
 

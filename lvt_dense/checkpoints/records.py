@@ -61,7 +61,7 @@ def suffix_of(url: str) -> str:
     """The suffix of a weight file, such as ``.pth`` or ``.pth.tar``."""
     path = PurePosixPath(unquote(urlparse(url).path))
     known = ('.tar', '.pth', '.pt', '.bin', '.ckpt', '.safetensors')
-    suffixes = []
+    suffixes: list[str] = []
     for suffix in reversed(path.suffixes):
         if suffix not in known:
             break

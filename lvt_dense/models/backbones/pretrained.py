@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import torch
 from mmengine.logging import print_log
@@ -17,7 +17,9 @@ from lvt_dense.checkpoints.read import Checkpoint, read_checkpoint
 from lvt_dense.checkpoints.records import WeightFile
 from lvt_dense.errors import UserError
 
-FamilyType = TypeVar('FamilyType', bound='Family')
+# The class of a backbone, of which the layouts and published files are asked;
+# the base class imports this module, so it has no better name here.
+Family = type[Any]
 SHOWN = 5  # keys that a report names in full
 OWN = 'lvt_dense'
 OFFICIAL = 'official'
@@ -25,14 +27,6 @@ OFFICIAL = 'official'
 # for published ones: for machines without network, and for tests.
 SWITCH = 'LVT_DENSE_PRETRAINED'
 _PROBES = 20  # keys that are looked for to find the prefix of our own files
-
-
-class Family(Protocol):
-    """What the class of a backbone says of its checkpoints."""
-
-    __name__: str
-    layouts: tuple[Layout, ...]
-    weights: Mapping[str, tuple[WeightFile, ...]]
 
 
 class Backbone(Protocol):
@@ -111,8 +105,8 @@ class LoadReport:
 
 
 def identify(
-    keys: Iterable[str], families: Iterable[FamilyType]
-) -> tuple[FamilyType, Layout, str] | None:
+    keys: Iterable[str], families: Iterable[Family]
+) -> tuple[Family, Layout, str] | None:
     """Tell family, layout and key prefix from the keys of a checkpoint.
 
     Args:
@@ -258,8 +252,9 @@ def resolve(
                 'none (init_cfg=None in a config)'
             )
         return record
-    for family in (backbone, *families):
-        for records in family.weights.values():
+    tables = [backbone.weights, *(family.weights for family in families)]
+    for table in tables:
+        for records in table.values():
             for record in records:
                 if record.name == checkpoint:
                     return None if is_off else record
@@ -281,7 +276,7 @@ def variant_of(backbone: Backbone) -> str | None:
 
 
 def adapt_backbones(
-    model: nn.Module, state: Mapping[str, Tensor], kind: type
+    model: nn.Module, state: Mapping[str, Tensor], kind: type[Any]
 ) -> dict[str, Tensor]:
     """Fit the tensors of a whole model to the arguments of its backbones.
 
