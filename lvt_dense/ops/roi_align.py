@@ -47,10 +47,19 @@ class _Axis:
     grid: Tensor
 
 
-def _neighbors(
+def neighbors(
     position: Tensor, size: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return lower and upper neighbor, fraction, and which are inside."""
+    """Find the pixels around samples along one axis.
+
+    Args:
+        position: (...), in pixels.
+        size: Of the map.
+
+    Returns:
+        The lower and the upper neighbor, the weight of the upper one, and
+        which samples are inside of the map; all (...).
+    """
     inside = (position >= -1) & (position <= size)
     clamped = position.clamp(min=0, max=size)
     low = clamped.long().clamp_(0, size - 1)
@@ -81,7 +90,7 @@ def _sample_axis(
     )
     within = (step + 0.5) * bin_size[:, None] / grid.clamp(min=1)[:, None]
     position = origin[:, :, None] + within[:, None]
-    low, high, fraction, inside = _neighbors(position, size)
+    low, high, fraction, inside = neighbors(position, size)
     inside &= (step < grid[:, None])[:, None]
     return _Axis(low, high, fraction, inside, position, grid)
 
@@ -295,8 +304,8 @@ def _max_backward(
     base = plane[:, :, None, None] * (height * width)
     wide = compute_dtype(argmax_y.dtype)
     y, x = argmax_y.to(wide), argmax_x.to(wide)
-    y_low, y_high, fy, y_in = _neighbors(y, height)
-    x_low, x_high, fx, x_in = _neighbors(x, width)
+    y_low, y_high, fy, y_in = neighbors(y, height)
+    x_low, x_high, fx, x_in = neighbors(x, width)
     grad = grad_output.to(wide) * (y_in & x_in & (y != -1))
     flat = torch.zeros(grad_input.numel(), dtype=wide, device=grad.device)
     for row, row_weight in ((y_low, 1 - fy), (y_high, fy)):

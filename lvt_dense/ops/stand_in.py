@@ -28,6 +28,8 @@ OPERATORS = {
     'deform_conv_backward_input': 'deform_conv',
     'deform_conv_backward_parameters': 'deform_conv',
     'deform_conv_forward': 'deform_conv',
+    'deform_roi_pool_backward': 'deform_roi_pool',
+    'deform_roi_pool_forward': 'deform_roi_pool',
     'get_compiler_version': 'info',
     'get_compiling_cuda_version': 'info',
     'line_nms_forward': 'line_nms',

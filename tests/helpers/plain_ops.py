@@ -344,6 +344,36 @@ def roi_pool(
     return result
 
 
+def deform_roi_pool(
+    maps: Tensor,
+    rois: Tensor,
+    offset: Tensor,
+    scale: float,
+    ratio: int,
+    gamma: float,
+) -> Tensor:
+    """Mean of the samples of shifted bins, differentiable."""
+    height, width = maps.shape[2:]
+    bins = tuple(offset.shape[2:])
+    result = maps.new_zeros(len(rois), maps.size(1), *bins)
+    for n, roi in enumerate(rois.tolist()):
+        wide, tall = (roi[3] - roi[1]) * scale, (roi[4] - roi[2]) * scale
+        for p, q, points in _samples(roi, bins, scale, ratio, True):
+            dx, dy = gamma * offset[n, :, p, q]
+            for c in range(maps.size(1)):
+                for y, x in points:
+                    y, x = y + dy * tall, x + dx * wide
+                    if not (-1 <= y <= height and -1 <= x <= width):
+                        continue
+                    value = read_padded(
+                        maps[int(roi[0]), c],
+                        y.clamp(0, height - 1),
+                        x.clamp(0, width - 1),
+                    )
+                    result[n, c, p, q] += value / len(points)
+    return result
+
+
 def line_nms(lanes: Tensor, scores: Tensor, threshold: float) -> list[int]:
     """Keep lanes that are not near to a better one."""
     kept: list[int] = []

@@ -3,12 +3,21 @@
 import pytest
 import torch
 from helpers import plain_ops
-from mmcv.ops import PSAMask, carafe, carafe_naive, masked_conv2d, roi_pool
+from mmcv.ops import (
+    PSAMask,
+    carafe,
+    carafe_naive,
+    deform_roi_pool,
+    masked_conv2d,
+    roi_align,
+    roi_pool,
+)
 from mmcv.ops.multi_scale_deform_attn import MultiScaleDeformableAttnFunction
 from torch import Tensor
 from torch.nn import functional as F
 
 from lvt_dense.ops import carafe as carafe_module
+from lvt_dense.ops import deform_roi_pool as deform_module
 from lvt_dense.ops import ms_deform_attn
 
 pytestmark = pytest.mark.usefixtures('pure_ops')
@@ -81,6 +90,28 @@ def test_roi_pool(bins: tuple[int, int]) -> None:
     found = roi_pool(maps, rois, bins, 0.5)
     check(found, plain_ops.roi_pool(maps, rois, bins, 0.5), [maps])
     assert not found[0].any()
+
+
+@pytest.mark.parametrize('ratio', [0, 2])
+def test_deform_roi_pool(ratio: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    monkeypatch.setattr(deform_module, '_MAX_ENTRIES', 100)
+    maps = torch.randn(2, 2, 7, 8, requires_grad=True)
+    offset = torch.randn(3, 2, 2, 3, requires_grad=True)
+    corner = torch.rand(3, 2) * 10
+    rois = torch.cat([corner, corner + torch.rand(3, 2) * 9 + 1], 1)
+    rois = torch.cat([torch.tensor([[0.0], [1], [0]]), rois], 1)
+    found = deform_roi_pool(maps, rois, offset, (2, 3), 0.5, ratio, 0.3)
+    expected = plain_ops.deform_roi_pool(maps, rois, offset, 0.5, ratio, 0.3)
+    check(found, expected, [maps, offset])
+
+
+def test_deform_roi_pool_without_offsets() -> None:
+    torch.manual_seed(0)
+    maps = torch.randn(1, 2, 7, 8, requires_grad=True)
+    rois = torch.tensor([[0, 1.0, 2, 9, 11], [0, 3, 0, 12, 5]])
+    found = deform_roi_pool(maps, rois, None, (2, 2), 0.5, 0, 0.1)
+    check(found, roi_align(maps, rois, (2, 2), 0.5), [maps])
 
 
 def test_masked_conv() -> None:
