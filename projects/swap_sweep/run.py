@@ -15,6 +15,9 @@ def parse_args() -> argparse.Namespace:
         '--packages', nargs='+', default=['mmdet', 'mmseg'], metavar='NAME'
     )
     parser.add_argument('--only', default='', help="part of configs' names")
+    parser.add_argument(
+        '--every', type=int, default=1, metavar='N', help='each Nth config'
+    )
     parser.add_argument('--workers', type=int, default=1)
     parser.add_argument(
         '--timeout',
@@ -48,7 +51,7 @@ def main() -> None:
         for package in args.packages
         for name in shipped_configs(package)
         if args.only in name
-    ]
+    ][:: args.every]
     out = Path(args.out).absolute()
     rows = sweep(
         names, args.backbone, out / 'rows.jsonl', args.workers, args.timeout

@@ -118,6 +118,9 @@ class Trial:
             batch = _video_batch(self.cfg, self.side, count)
         else:
             batch = _detection_batch(self.cfg, self.side, count)
+            if getattr(self.model, 'with_rpn', False) and not training:
+                for sample in batch['data_samples']:
+                    del sample.proposals  # it makes its own
         preprocess = self.model.data_preprocessor
         if not _can_preprocess(preprocess):
             with DefaultScope.overwrite_default_scope(self.scope):
