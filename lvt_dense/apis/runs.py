@@ -86,7 +86,7 @@ def find_work_dir(cfg: Config, work_dir: str | None) -> Path:
     return Path(work_dir or cfg.get('work_dir') or default)
 
 
-def _unwrap(model: nn.Module) -> nn.Module:
+def _unwrap(model: Any) -> Any:
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
         model = model.module
     return model
@@ -151,7 +151,8 @@ def explain_errors(cfg: Config) -> Iterator[None]:
 
 def _small_batch(error: Exception) -> str | None:
     """Name the batch norm that saw a single value a channel, if one did."""
-    model = layer = values = None
+    model: nn.Module | None = None
+    layer = values = None
     trace = error.__traceback__
     while trace is not None:
         found = trace.tb_frame.f_locals
@@ -161,7 +162,7 @@ def _small_batch(error: Exception) -> str | None:
         if isinstance(owner, _BatchNorm):
             layer, values = owner, found.get('input', values)
         trace = trace.tb_next
-    if values is None or values.numel() != values.shape[1]:
+    if model is None or values is None or values.numel() != values.shape[1]:
         return None
     names = [name for name, each in model.named_modules() if each is layer]
     return (

@@ -156,7 +156,7 @@ def _predict(
 
 
 @torch.no_grad()
-def _run(model: nn.Module, data: Sequence[Any]) -> list[BaseDataElement]:
+def _run(model: Any, data: Sequence[Any]) -> list[BaseDataElement]:
     return model.test_step(pseudo_collate(list(data)))
 
 

@@ -113,7 +113,7 @@ class PictureHook(Hook):
     ) -> None:
         """Give one image every ``interval`` steps to the backends."""
         step = runner.iter + batch_idx
-        if self.draw and step % self.interval == 0:
+        if self.draw and outputs and step % self.interval == 0:
             self._add(runner, outputs[0], 'val', step)
 
     def after_test_iter(
@@ -124,33 +124,36 @@ class PictureHook(Hook):
         outputs: Sequence | None = None,
     ) -> None:
         """Draw the samples of a batch."""
-        for sample in outputs if self.show_dir or self.draw else ():
+        if not self.show_dir and not self.draw:
+            return
+        for sample in outputs or ():
             self._count += 1
             if self.show or not self.show_dir:
                 self._add(runner, sample, 'test', self._count)
             if self.show_dir:
-                self._save(runner, sample)
+                self._save(runner, sample, self.show_dir)
 
     def _name_classes(self, runner: Runner) -> None:
         """Draw with the checkpoint's classes, and say where they differ."""
         known = dict(runner.visualizer.dataset_meta or {})
         merged = merge_metainfo(known, self._trained)
         runner.visualizer.dataset_meta = merged
-        ours, theirs = merged.get('classes'), known.get('classes')
-        if theirs and tuple(ours) != tuple(theirs):
+        ours = tuple(merged.get('classes') or ())
+        theirs = tuple(known.get('classes') or ())
+        if theirs and ours != theirs:
             runner.logger.warning(
                 f'the checkpoint was trained for the classes {list(ours)}, '
                 f'and the test data have {list(theirs)}: metrics compare '
                 'labels by their numbers'
             )
 
-    def _save(self, runner: Runner, sample: Any) -> None:
+    def _save(self, runner: Runner, sample: Any, folder: Path) -> None:
         name = self._names.get(sample.img_path) or Path(sample.img_path).stem
         save_picture(
             self._visualizer(runner),
             self._read(sample),
             sample,
-            self.show_dir / f'{name}.png',
+            folder / f'{name}.png',
             self.score_thr,
         )
 

@@ -235,7 +235,7 @@ def _rewire_neck(
     except Exception:
         # Nothing to compare with: an operator that needs a GPU, for example.
         before = None
-    replaced = renumber(first.get('in_channels'), old, new, where)
+    replaced: Any = renumber(first.get('in_channels'), old, new, where)
     given = first.get('out_channels')
     if isinstance(given, (list, tuple)) and _passes_on(first, before):
         # SSD's neck repeats the levels of the backbone in out_channels.
@@ -332,10 +332,11 @@ def renumber(
     if isinstance(given, (list, tuple)):
         if list(given) == [level.channels for level in old]:
             return type(given)([level.channels for level in new])
-        positions = [position(old, channels) for channels in given]
-        if None not in positions:
-            return type(given)([new[i].channels for i in positions])
-    elif given is not None:
+        found = [position(old, channels) for channels in given]
+        indices = [index for index in found if index is not None]
+        if len(indices) == len(found):
+            return type(given)([new[index].channels for index in indices])
+    elif isinstance(given, int):
         index = position(old, given)
         if index is not None:
             return new[index].channels

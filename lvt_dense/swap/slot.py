@@ -108,7 +108,7 @@ class Slot:
             self.part['backbone'], _ = self._fresh(old, before, choice)
         after, new_names = self._measure()
         rewire(self.part, self.path, before, after, self.scope)
-        return Names(old_names, new_names)
+        return Names(old_names, new_names or [])
 
     def _measure(self) -> tuple[list[Level], list[str] | None]:
         """Levels and parameter names of the backbone that is there now."""
@@ -142,7 +142,7 @@ class Slot:
         """Config of the new backbone, and what it returns."""
         cfg = new_backbone(old, levels, *choice, self.where)
         try:
-            backbone = build_part(cfg, self.scope)
+            backbone: Any = build_part(cfg, self.scope)
         except ValueError as error:
             raise UserError(f'{self.where}: {error}') from error
         channels, strides = backbone.out_channels, backbone.out_strides
@@ -175,7 +175,7 @@ def new_backbone(
         UserError: The pyramid lacks a stride.
     """
     indices, output_stride = _pyramid_levels(old, levels, cls, path)
-    cfg = dict(
+    cfg: dict[str, Any] = dict(
         type=f'lvt_dense.{cls.__name__}', arch=arch, out_indices=indices
     )
     if output_stride != 32:

@@ -1,6 +1,6 @@
 """Settings around the model that belong to one backbone."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mmengine.config import Config
@@ -29,7 +29,7 @@ FOREIGN = (
 )
 
 
-def set_input_norm(node: Any, norm: dict[str, Any]) -> None:
+def set_input_norm(node: Any, norm: Mapping[str, Any]) -> None:
     """Give every data preprocessor in a config the norm of a backbone.
 
     Args:
@@ -46,7 +46,7 @@ def set_input_norm(node: Any, norm: dict[str, Any]) -> None:
             set_input_norm(value, norm)
 
 
-def _set_norm(preprocessor: dict[str, Any], norm: dict[str, Any]) -> None:
+def _set_norm(preprocessor: dict[str, Any], norm: Mapping[str, Any]) -> None:
     fill = preprocessor.get('pad_value')
     if fill:
         # Padding is done on normalized images: keep its grey.

@@ -54,9 +54,8 @@ def overlay(
 
 def draw_errors(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Draw right pixels light, wrong ones red, ignored ones black."""
-    picture = np.where(
-        (predicted == truth)[..., None], np.uint8(RIGHT), np.uint8(WRONG)
-    )
+    right, wrong = np.array([RIGHT, WRONG], np.uint8)
+    picture = np.where((predicted == truth)[..., None], right, wrong)
     picture[truth == IGNORED] = UNLABELED
     return picture
 
