@@ -14,7 +14,7 @@ STAGES = range(4)
 
 
 def _second(match: re.Match[str]) -> str:
-    """Number of a block that is counted from the second one on."""
+    """Find the number of a block that is counted from the second one on."""
     return str(int(match['b']) + 1)
 
 

@@ -57,7 +57,7 @@ class Layout:
         ]
 
     def prefixes_of(self, keys: Iterable[str]) -> list[str]:
-        """What stands before the keys of this layout in a file.
+        """Find what stands before the keys of this layout in a file.
 
         Returns:
             ``['']`` for a file of nothing else, ``['encoder.']`` or the like

@@ -145,7 +145,7 @@ class NASViTLayout(Layout):
     def _cut(
         self, own: StateDict, shapes: Mapping[str, torch.Size]
     ) -> StateDict:
-        """Slices of the wanted shapes.
+        """Cut out slices of the wanted shapes.
 
         Tensors of stages that the target has not built stay as they are.
         """
@@ -169,12 +169,12 @@ class NASViTLayout(Layout):
 
 
 def _stage(key: str) -> str:
-    """Our stage, such as ``stages.3``, of one of our keys."""
+    """Find our stage, such as ``stages.3``, of one of our keys."""
     return '.'.join(key.split('.')[: 1 if key.startswith('stem') else 2])
 
 
 def _place(part: int, block: int, depths: Sequence[int]) -> str:
-    """Our prefix of a block of an official stage."""
+    """Find our prefix of a block of an official stage."""
     if part == 1:
         return f'stem.{block + 1}'
     if part == 6:  # follows mb5 in the same stage
@@ -183,7 +183,7 @@ def _place(part: int, block: int, depths: Sequence[int]) -> str:
 
 
 def _scaling_row(settings: Mapping[str, Any], part: int) -> tuple[int, int]:
-    """Row of a switchable scaling table that a sub-network was trained with.
+    """Find the row of a scaling table that a sub-network was trained with.
 
     The official code finds it by the blocks of the stage and the number of
     tokens modulo 8; the latter follows from the training resolution.
@@ -199,7 +199,7 @@ def _is_transformer(key: str) -> bool:
 
 
 def _slice(value: Tensor, shape: Sequence[int]) -> Tensor:
-    """First channels, and the centre of a kernel."""
+    """Cut out the first channels, and the center of a kernel."""
     for axis, size in enumerate(shape):
         excess = max(value.shape[axis] - size, 0)
         first = excess // 2 if axis > 1 else 0

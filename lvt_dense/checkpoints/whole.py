@@ -10,7 +10,7 @@ WHOLE_LAYOUTS = (*SSDLITE_LAYOUTS, *DEEPLABV3_LAYOUTS)
 
 
 def identify_whole(keys: Iterable[str]) -> Layout | None:
-    """The layout of a whole model, from its keys; None for a backbone's."""
+    """Tell the layout of a whole model by its keys; None for a backbone's."""
     keys = set(keys)
     for layout in WHOLE_LAYOUTS:
         if layout.prefixes_of(keys) == ['']:

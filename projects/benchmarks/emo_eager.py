@@ -206,7 +206,7 @@ class EagerEMO(nn.Module):
 
 
 def eager_twin(backbone: nn.Module) -> EagerEMO:
-    """The same network with the same weights, as its authors wrote it."""
+    """Build the same network, same weights, as its authors wrote it."""
     twin = EagerEMO(**backbone.settings)
     names, _ = backbone.layouts[0].to_own({k: k for k in twin.state_dict()})
     own = backbone.state_dict()

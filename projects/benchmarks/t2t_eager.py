@@ -2,7 +2,7 @@
 
     python projects/benchmarks/t2t_eager.py
 
-The reference unfolds the patches of the soft splits into memory, normalises
+The reference unfolds the patches of the soft splits into memory, normalizes
 and projects them there, and spells out softmax attention: what the official
 code does, restated without timm and made to take any multiple of 16 pixels.
 Both have the same weights, and the largest difference of their results is
@@ -177,7 +177,7 @@ class EagerT2TViT(nn.Module):
 
 
 def eager_twin(backbone: nn.Module) -> EagerT2TViT:
-    """The same network with the same weights, as its authors wrote it."""
+    """Build the same network, same weights, as its authors wrote it."""
     twin = EagerT2TViT(**backbone.settings)
     names, _ = backbone.layouts[0].to_own({k: k for k in twin.state_dict()})
     own = backbone.state_dict()

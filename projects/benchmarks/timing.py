@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 
 class Comparison(NamedTuple):
-    """Median seconds of both, and the median of the ratios of neighbours."""
+    """Median seconds of both, and the median of the ratios of neighbors."""
 
     reference: float
     ours: float
@@ -54,7 +54,7 @@ def compare(
 
 
 def peak_memory(run: Callable[[], object]) -> int:
-    """Bytes of main memory that a call needs at once, beyond what is in use.
+    """Measure the main memory that a call needs at once, in bytes.
 
     Linux only: the peak of the resident memory is reset before the call.
 

@@ -218,7 +218,7 @@ class PyramidBackbone(BaseModule, metaclass=_BuildAfterInit):
         return tuple(self.level_stride(i) for i in self.out_indices)
 
     def level_stride(self, index: int) -> int:
-        """Stride of level ``index``, given the chosen output stride.
+        """Compute the stride of level ``index`` for the chosen output stride.
 
         A fifth level, where a family has one, halves the fourth.
         """
@@ -226,12 +226,12 @@ class PyramidBackbone(BaseModule, metaclass=_BuildAfterInit):
         return stride * 2 ** max(index - 3, 0)
 
     def stage_stride(self, index: int) -> int:
-        """Stride of the first block of stage ``index``: 2, or 1 if dilated."""
+        """Compute the stride of stage ``index``: 2, or 1 if it is dilated."""
         before = self.level_stride(index - 1) if index else 2
         return self.level_stride(index) // before
 
     def stage_dilation(self, index: int) -> int:
-        """How far the published stride of a level exceeds the chosen one."""
+        """Divide the published stride of a level by the chosen one."""
         return 2 ** (index + 2) // self.level_stride(index)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:

@@ -106,7 +106,7 @@ class InvertedResidualMobileBlock(nn.Module):
         return x + self.drop_path(self.project(out + self.depthwise(out)))
 
     def _attend(self, x: Tensor) -> Tensor:
-        """Attention inside windows, whose pixels lie a fixed step apart."""
+        """Attend inside windows, whose pixels lie a fixed step apart."""
         windows = Windows.spread(x.shape[2:], self.window_size)
         tokens = self._attention(windows.split(x.permute(0, 2, 3, 1)))
         return windows.merge(tokens).permute(0, 3, 1, 2)
@@ -137,7 +137,7 @@ class EMO(PyramidBackbone):
 
     With an output stride of 8 or 16 a stage whose stride is dropped is
     dilated instead; its first block has the dilation of the stage before, so
-    that every pixel keeps its neighbours. The official block cannot do this.
+    that every pixel keeps its neighbors. The official block cannot do this.
 
     Args:
         arch: '1m', '2m', '5m' or '6m', or a dict with the keys ``stem``
@@ -236,7 +236,7 @@ class EMO(PyramidBackbone):
         return tuple(self.settings['channels'])
 
     def make_stem(self) -> nn.Module:
-        """The official ``stage0``, up to stride 2."""
+        """Create the official ``stage0``, up to stride 2."""
         width = self.settings['stem']
         act_cfg = self.stage_act_cfgs[0]
         return nn.Sequential(
@@ -261,7 +261,7 @@ class EMO(PyramidBackbone):
         )
 
     def make_stage(self, index: int) -> nn.Module:
-        """A block that halves the resolution, then blocks that keep it."""
+        """Create a block of stride 2, or dilated, and blocks of stride 1."""
         depths = self.settings['depths']
         first = sum(depths[:index])
         rates = self.drop_path_rates(sum(depths))[first:]

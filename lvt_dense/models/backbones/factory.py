@@ -8,7 +8,7 @@ from .pretrained import OFFICIAL
 
 
 def list_backbones() -> list[str]:
-    """Names that :func:`build_backbone` takes."""
+    """List the names that :func:`build_backbone` takes."""
     return [
         f'{family}_{arch}'
         for family, cls in families().items()

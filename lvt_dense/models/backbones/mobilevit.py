@@ -90,10 +90,12 @@ class MobileViTBlock(nn.Module):
         tokens = self.to_tokens(self.local(x))
         size = tokens.shape[2:]
         even = [side + side % PATCH for side in size]
-        if even != list(size):
+        # A trace is to serve maps of odd size too.
+        is_resized = torch.jit.is_tracing() or even != list(size)
+        if is_resized:
             tokens = F.interpolate(tokens, even, mode='bilinear')
         tokens = self._encode(tokens)
-        if even != list(size):
+        if is_resized:
             tokens = F.interpolate(tokens, size, mode='bilinear')
         return self.fuse(torch.cat([x, self.from_tokens(tokens)], dim=1))
 
@@ -181,7 +183,7 @@ class MobileViT(PyramidBackbone):
         return tuple(self.settings['channels'])
 
     def make_stem(self) -> nn.Module:
-        """First convolution and ``layer_1``, up to stride 2."""
+        """Create the first convolution and ``layer_1``, up to stride 2."""
         first, second = self.settings['stem']
         return nn.Sequential(
             ConvNormAct(self.in_channels, first, 3, 2, **self.norm_act),
@@ -189,7 +191,7 @@ class MobileViT(PyramidBackbone):
         )
 
     def make_stage(self, index: int) -> nn.Module:
-        """Inverted residuals, and a MobileViT block from stage 1 on."""
+        """Create inverted residuals, and a MobileViT block from stage 1 on."""
         channels = (self.settings['stem'][-1], *self.stage_channels)
         given, out = channels[index], channels[index + 1]
         stride = self.stage_stride(index)

@@ -117,7 +117,7 @@ def _subnet(
     expand_ratio: Sequence[int],
     kernel_size: Sequence[int] = (3, 3),
 ) -> dict[str, Any]:
-    """Settings; kernels are searched in mb1 and mb2 only."""
+    """Make settings; kernels are searched in mb1 and mb2 only."""
     return dict(
         resolution=resolution,
         width=tuple(width),
@@ -140,11 +140,13 @@ class NASViT(PyramidBackbone):
 
     Sub-networks: 'min' and 'max' are the smallest and the largest one of the
     paper's supernet, with the official figures. 't1' to 't5' were found and
-    measured by MathNAS. The paper's own A0 to A5 are unpublished, apart from
-    incomplete tables, and therefore absent. All of them are slices of one
-    file, the official supernet, whose weights are CC BY-NC 4.0: no commercial
-    use. Its batch statistics are a mixture over all sub-networks: train with
-    batch norm in train mode, or recalibrate it, before trusting a slice.
+    measured by MathNAS. 'a1' has its configuration from third-party files;
+    its multiply-accumulates agree with the paper's 309 million within 0.6 %.
+    The paper's A0 and A2 to A5 are unpublished, apart from incomplete tables,
+    and therefore absent. All of them are slices of one file, the official
+    supernet, whose weights are CC BY-NC 4.0: no commercial use. Its batch
+    statistics are a mixture over all sub-networks: train with batch norm in
+    train mode, or recalibrate it, before trusting a slice.
 
     Dense use: the attention windows are at most as large as the published
     position tables, so that these are never stretched, and cost grows
@@ -157,10 +159,11 @@ class NASViT(PyramidBackbone):
     and the averages of its shortcut included; no official code does this.
 
     Args:
-        arch: 'min', 't1' to 't5' or 'max', or any sub-network as a dict with
-            the official keys ``resolution`` (of the training images, in
-            pixels), ``width`` (of first_conv, mb1 to mb7 and the classifier),
-            ``depth``, ``kernel_size`` and ``expand_ratio`` (of mb1 to mb7).
+        arch: 'min', 'a1', 't1' to 't5' or 'max', or any sub-network as a
+            dict with the official keys ``resolution`` (of the training
+            images, in pixels), ``width`` (of first_conv, mb1 to mb7 and the
+            classifier), ``depth``, ``kernel_size`` and ``expand_ratio`` (of
+            mb1 to mb7).
         window_size: Longest side of an attention window, in pixels of the
             map, ``None`` for global attention; or three of these, for the
             levels of stride 16, 32 and 64.
@@ -187,6 +190,12 @@ class NASViT(PyramidBackbone):
             192,
             (16, 16, 24, 32, 64, 112, 160, 208, 1792),
             (1, 3, 3, 3, 3, 3, 3),
+            (1, 4, 4, 4, 4, 6, 6),
+        ),
+        'a1': _subnet(
+            224,
+            (16, 16, 24, 32, 64, 112, 160, 216, 1792),
+            (1, 3, 3, 4, 3, 3, 3),
             (1, 4, 4, 4, 4, 6, 6),
         ),
         't1': _subnet(
@@ -257,7 +266,7 @@ class NASViT(PyramidBackbone):
         return tuple(self.settings['width'][parts[-1]] for parts in PARTS)
 
     def make_stem(self) -> nn.Module:
-        """The official ``first_conv`` and ``mb1``, up to stride 2."""
+        """Create the official ``first_conv`` and ``mb1``, up to stride 2."""
         width = self.settings['width'][0]
         return nn.Sequential(
             ConvNormAct(self.in_channels, width, 3, 2, **self.norm_act),
@@ -265,7 +274,7 @@ class NASViT(PyramidBackbone):
         )
 
     def make_stage(self, index: int) -> nn.Module:
-        """MBConv blocks, or an MBConv block and transformer blocks.
+        """Create MBConv blocks, or one and transformer blocks.
 
         Stage 3 holds mb5, whose first block halves the resolution, and mb6.
         """
@@ -289,7 +298,7 @@ class NASViT(PyramidBackbone):
     def _make_blocks(
         self, part: int, stride: int, dilations: tuple[int, int]
     ) -> list[nn.Module]:
-        """Blocks of the official stage mbK, K = ``part``.
+        """Create the blocks of the official stage mbK, K = ``part``.
 
         The first block has a dilation of its own.
         """
@@ -312,7 +321,7 @@ class NASViT(PyramidBackbone):
         return blocks
 
     def _drop_path_rate(self, part: int, number: int) -> float:
-        """Stochastic depth of a transformer block of mbK, K = ``part``."""
+        """Compute the stochastic depth of a transformer block of mbK."""
         depths = [self.settings['depth'][k - 1] - 1 for k in HAS_ATTENTION]
         first = sum(depths[: HAS_ATTENTION.index(part)])
         return self.drop_path_rates(sum(depths))[first + number]
@@ -362,7 +371,7 @@ def _check_subnet(settings: dict[str, Any]) -> None:
 
 
 def _window_sizes(window_size: WindowSize) -> dict[int, int | None]:
-    """Window size of every stage with attention."""
+    """Find the window size of every stage with attention."""
     sizes = window_size
     if window_size is None or isinstance(window_size, int):
         sizes = (window_size,) * 3

@@ -41,7 +41,7 @@ def padding_mask(windows: Windows, like: Tensor) -> Tensor | None:
     Returns:
         (windows, 1, pixels of a window), or None without padding.
     """
-    if not any(windows.padding):
+    if not windows.may_be_padded:
         return None
     # Finite, because a window may consist of padding alone.
     lowest = torch.finfo(like.dtype).min / 2
@@ -76,7 +76,7 @@ def group_sizes(query: Tensor) -> tuple[int, int] | None:
 
 
 def _biases(table: Tensor, rows: Tensor, places: Tensor) -> Tensor:
-    """Position biases of some queries, (h, queries * L)."""
+    """Look up the position biases of some queries, (h, queries * L)."""
     offsets = rows[:, None] - places + places[-1]
     return table.index_select(1, offsets.flatten())
 
@@ -121,7 +121,7 @@ class TalkingHeadAttention(nn.Module):
     Args:
         channels: Channels of the map, a multiple of 8.
         max_side: Longest side of a window, ``None`` for global attention.
-        dilation: Distance of neighbours in a window, and in the convolution.
+        dilation: Distance of neighbors in a window, and in the convolution.
     """
 
     def __init__(
@@ -207,7 +207,7 @@ class TalkingHeadAttention(nn.Module):
         mask: Tensor | None,
         bias: Tensor,
     ) -> Tensor:
-        """As :meth:`_attend`; mask (B, 1, L), bias (h, queries * L)."""
+        """Attend all at once; mask (B, 1, L), bias (h, queries * L)."""
         batch, _, length, _ = query.shape
         logits = torch.matmul(query, key.transpose(2, 3))
         shape = logits.shape
@@ -231,7 +231,7 @@ class TalkingHeadAttention(nn.Module):
         return out.transpose(1, 2).flatten(2)
 
     def position_biases(self, height: int, width: int) -> Tensor:
-        """Biases of the mixed logits, by the offset of two pixels.
+        """Make the biases of the mixed logits, by the offset of two pixels.
 
         A window of up to 18 pixels takes its part of the table as it is; the
         table is stretched bicubically for a longer one. The first mix of the

@@ -407,11 +407,11 @@ class PLGViT(PyramidBackbone):
         return tuple(self.settings['channels'])
 
     def make_stem(self) -> nn.Module:
-        """First half of the overlapping patch embedding; inferred."""
+        """Create the first half of the overlapping embedding; inferred."""
         return ConvNormAct(self.in_channels, self.stage_channels[0], 3, 2)
 
     def make_stage(self, index: int) -> nn.Module:
-        """Down-sampling and transformer blocks.
+        """Create down-sampling and transformer blocks.
 
         The down-sampling of stage 0 is the second half of the embedding.
         """

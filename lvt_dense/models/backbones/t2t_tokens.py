@@ -23,7 +23,7 @@ EPS = 1e-8  # of the performer's denominator
 
 
 def single_precision(x: Tensor) -> AbstractContextManager:
-    """Context without autocast on the device of ``x``."""
+    """Make a context without autocast on the device of ``x``."""
     # Only where it is on: not every device and exported graph can express it.
     device = x.device.type
     known = torch.amp.is_autocast_available(device)
@@ -49,7 +49,7 @@ class SoftSplit(NamedTuple):
     def project(
         self, x: Tensor, weight: Tensor, bias: Tensor | None = None
     ) -> Tensor:
-        """Linear layer over the patches, channel by channel: a convolution.
+        """Apply a linear layer to the patches: a convolution.
 
         Args:
             x: Map, (N, C, H, W).
@@ -63,20 +63,20 @@ class SoftSplit(NamedTuple):
         return F.conv2d(x, weight, bias, self.stride, self.padding)
 
     def mean(self, x: Tensor) -> Tensor:
-        """Mean of every patch, (N, C, H, W) to (N, 1, H', W')."""
+        """Average every patch, (N, C, H, W) to (N, 1, H', W')."""
         x = x.mean(1, keepdim=True)
         return F.avg_pool2d(x, self.kernel, self.stride, self.padding)
 
     def norm_project(
         self, x: Tensor, norm: nn.LayerNorm, linear: nn.Linear
     ) -> Tensor:
-        """Layer norm of every patch, then a linear layer over it.
+        """Normalize every patch, then apply a linear layer to it.
 
         As the norm is affine in a patch but for its deviation, both are one
         convolution, whose result is divided by that; the patches themselves
         never exist. The weights of an output sum to zero, so that the mean of
         a patch drops out. Single precision, also under autocast: a patch of
-        one colour is scaled up by ``1 / sqrt(eps)``.
+        one color is scaled up by ``1 / sqrt(eps)``.
 
         Returns:
             (N, D, H', W'), of the type of the weights.
@@ -103,7 +103,7 @@ class SoftSplit(NamedTuple):
 def kernel_attention(
     query: Tensor, key: Tensor, value: Tensor, features: Tensor
 ) -> Tensor:
-    """Attention with positive random features, linear in the tokens.
+    """Attend with positive random features, linear in the tokens.
 
     Source: K. Choromanski et al., "Rethinking Attention with Performers",
     ICLR 2021, Lemma 1. A feature of x is ``exp(w x - |x|^2 / 2) / sqrt(m)``.

@@ -175,7 +175,7 @@ def _make_block(
 
 
 def _widths(settings: dict[str, Any]) -> list[int]:
-    """Channels at the start of every group of blocks."""
+    """Compute the channels at the start of every group of blocks."""
     widths = [settings['channels']]
     for depth in settings['depths'][:-1]:
         is_dense = settings['block'] == 'dense'
@@ -185,7 +185,7 @@ def _widths(settings: dict[str, Any]) -> list[int]:
 
 
 def _tap_channels(settings: dict[str, Any]) -> tuple[int, ...]:
-    """Channels at the end of every group of blocks."""
+    """Compute the channels at the end of every group of blocks."""
     growth = GROWTH if settings['block'] == 'dense' else 0
     pairs = zip(_widths(settings), settings['depths'])
     return tuple(width + depth * growth for width, depth in pairs)

@@ -1,5 +1,6 @@
 """Multi-head self-attention over tokens."""
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -22,7 +23,11 @@ def attend(qkv: Tensor, num_heads: int, bias: Tensor | None = None) -> Tensor:
     qkv = qkv.view(batch, length, 3, num_heads, channels // num_heads)
     query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind()
     out = F.scaled_dot_product_attention(query, key, value, bias)
-    return out.transpose(1, 2).reshape(batch, length, channels)
+    out = out.transpose(1, 2)
+    if torch.compiler.is_compiling():
+        # Exporters may lay the result of attention out anew afterwards.
+        out = out.clone(memory_format=torch.contiguous_format)
+    return out.reshape(batch, length, channels)
 
 
 class Attention(nn.Module):

@@ -19,7 +19,7 @@ def make_divisible(value: float, divisor: int = 8) -> int:
 
 
 class ConvNormAct(nn.Module):
-    """2D convolution, then optional normalisation and activation.
+    """2D convolution, then optional normalization and activation.
 
     In eval mode batch norm is folded into the convolution on the fly, which
     spares one pass over the map and its memory, and stays differentiable.

@@ -10,7 +10,7 @@ MIN_PRODUCTS = 10_000_000  # below, a convolution starts too slowly
 
 
 def _mkl_is_slow() -> bool:
-    """Whether this is an AMD CPU with vectors that MKL leaves half empty."""
+    """Tell whether this is an AMD CPU whose vectors MKL leaves half empty."""
     cpu = Path('/proc/cpuinfo')
     return (
         torch.backends.mkldnn.is_available()
@@ -29,7 +29,7 @@ def project(x: Tensor, layer: nn.Linear) -> Tensor:
     PyTorch leaves matrix products in single precision to MKL, which uses half
     of the width of AMD's AVX-512 vectors, and convolutions to oneDNN, which
     uses all of it: twice the speed (measured by
-    ``projects/benchmarks/linear_layer.py``). A token is then two pixels in a
+    ``projects/benchmarks/speed_tricks.py``). A token is then two pixels in a
     row, under a kernel of two pixels; the stride matters, as without it, and
     for 1x1 convolutions, oneDNN takes a slower way. The backward pass would
     be slower too: training keeps to the matrix product.

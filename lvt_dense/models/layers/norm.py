@@ -1,4 +1,4 @@
-"""Layer normalisation of feature maps."""
+"""Layer normalization of feature maps."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F

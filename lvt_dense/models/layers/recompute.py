@@ -25,7 +25,7 @@ def _untracked(norms: tuple[_BatchNorm, ...]) -> Iterator[None]:
 def frozen_batch_statistics(
     module: nn.Module,
 ) -> tuple[AbstractContextManager, AbstractContextManager]:
-    """Contexts of the first and the recomputed forward pass of ``module``.
+    """Make the contexts of the first and the recomputed forward pass.
 
     Without them the recomputation in the backward pass would update the
     running statistics of batch norm a second time.

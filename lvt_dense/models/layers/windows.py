@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 
 def even_side(length: int, longest: int | None) -> int:
-    """Side of windows as few and as even as possible.
+    """Compute the side of windows as few and as even as possible.
 
     For example three windows of 17, not 18, cover a length of 50.
 
@@ -72,6 +73,11 @@ class Windows:
         return cls(size, sides, [-(-n // s) for n, s in zip(size, sides)])
 
     @property
+    def may_be_padded(self) -> bool:
+        """Whether there is padding, or a trace is to allow for some."""
+        return torch.jit.is_tracing() or any(self.padding)
+
+    @property
     def count(self) -> int:
         """Number of windows of a map."""
         (rows, columns), (step_y, step_x) = self.pieces, self.steps
@@ -88,7 +94,7 @@ class Windows:
             (N * count, pixels of a window, C).
         """
         below, right = self.padding
-        if below or right:
+        if self.may_be_padded:
             x = F.pad(x, (0, 0, 0, right, 0, below), value=fill)
         (rows, columns), (height, width) = self.pieces, self.sides
         (step_y, step_x), (n, channels) = self.steps, (x.shape[0], x.shape[3])

@@ -50,7 +50,7 @@ class SimpleFPN(BaseModule):
         in_channels: Channels of the one map, an int, or of the four.
         out_channels: Channels of every level.
         num_outs: Number of levels, 4 or more.
-        init_cfg: Initialisation as in MMEngine.
+        init_cfg: Initialization as in MMEngine.
 
     Raises:
         ValueError: ``in_channels`` has neither one nor four entries, or

@@ -34,7 +34,7 @@ class SSDExtraLayers(BaseModule):
         in_channels: Channels of the backbone's levels; all are passed on.
         extra_channels: Channels of the strided levels, and of the last one.
         norm_cfg: Norm of the strided levels.
-        init_cfg: Initialisation; by default Xavier for convolutions.
+        init_cfg: Initialization; by default Xavier for convolutions.
     """
 
     def __init__(

@@ -10,9 +10,15 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from helpers.backbones import (
+    SMALL,
+    difference,
+    images,
+    is_same,
+    normed,
+    statistics,
+)
 from helpers.official_names import to_official
-from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from lvt_dense import build_backbone, list_backbones
 from lvt_dense.models.backbones import MobileViT, PyramidBackbone, families
@@ -20,74 +26,6 @@ from lvt_dense.models.backbones.pretrained import identify, target_of
 from lvt_dense.registry import MODELS
 
 SIZES = ((224, 224), (320, 480), (257, 193), (64, 1024))
-SMALL = (64, 96)
-
-
-def spread(model: nn.Module) -> nn.Module:
-    """Random values where constructors leave ones and zeros."""
-    torch.manual_seed(0)
-    with torch.no_grad():
-        for param in model.parameters():
-            if param.ndim == 1 or not param.any():
-                param.add_(0.1 * torch.randn_like(param))
-        for module in model.modules():
-            if isinstance(module, _BatchNorm):
-                module.running_mean.normal_(0, 0.1)
-                module.running_var.uniform_(0.5, 1.5)
-    return model
-
-
-def images(height: int, width: int, batch: int = 1) -> Tensor:
-    generator = torch.Generator().manual_seed(1)
-    return torch.randn(batch, 3, height, width, generator=generator)
-
-
-def difference(given: tuple[Tensor], expected: tuple[Tensor]) -> float:
-    """Largest difference in units of a level's standard deviation."""
-    assert [g.shape for g in given] == [e.shape for e in expected]
-    with torch.no_grad():
-        return max(
-            float((g - e).abs().max() / e.std())
-            for g, e in zip(given, expected)
-        )
-
-
-def normed(model: nn.Module) -> list[_BatchNorm]:
-    return [m for m in model.modules() if isinstance(m, _BatchNorm)]
-
-
-def statistics(model: nn.Module) -> dict[str, Tensor]:
-    return {k: v.clone() for k, v in model.named_buffers()}
-
-
-def is_same(given: dict[str, Tensor], expected: dict[str, Tensor]) -> bool:
-    return given.keys() == expected.keys() and all(
-        torch.equal(given[key], expected[key]) for key in expected
-    )
-
-
-@pytest.fixture(scope='module', params=list_backbones())
-def backbone(request: pytest.FixtureRequest) -> PyramidBackbone:
-    """Every variant, in eval mode; tests leave it as they found it."""
-    return spread(build_backbone(request.param)).eval()
-
-
-@pytest.fixture(scope='module', params=list(families()))
-def smallest(request: pytest.FixtureRequest) -> Callable:
-    """Constructor of the smallest variant of every family."""
-    cls = families()[request.param]
-
-    def size(arch: str) -> int:
-        return sum(p.numel() for p in cls(arch).parameters())
-
-    arch = min(cls.arch_settings, key=size)
-    return lambda **kwargs: spread(cls(arch, **kwargs))
-
-
-@pytest.fixture(scope='module')
-def small(smallest: Callable) -> PyramidBackbone:
-    """The smallest variant, in eval mode; tests leave it as they found it."""
-    return smallest().eval()
 
 
 # ------------------------------------------------------------ every variant
@@ -109,7 +47,7 @@ def test_gradients_reach_every_parameter(backbone: PyramidBackbone) -> None:
     # In eval mode: stochastic depth may leave out a block altogether.
     levels = backbone(images(64, 64, 2))
     generator = torch.Generator().manual_seed(2)
-    # A random direction: sums over a normalised map hardly change.
+    # A random direction: sums over a normalized map hardly change.
     sum(
         (level * torch.randn(level.shape, generator=generator)).sum()
         for level in levels

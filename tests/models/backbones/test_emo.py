@@ -160,7 +160,7 @@ def test_dilation_follows_the_dropped_strides() -> None:
 
 
 @torch.no_grad()
-def test_dilated_block_sees_the_same_neighbours() -> None:
+def test_dilated_block_sees_the_same_neighbors() -> None:
     """At the pixels that the stride would keep, a dilated block agrees."""
     strided, dense = EMO('1m').eval(), EMO('1m', output_stride=16).eval()
     dense.load_state_dict(strided.state_dict())

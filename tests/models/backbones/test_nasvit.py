@@ -21,6 +21,7 @@ ALL_LEVELS = range(5)
 # the trunk in millions as counted on the official code.
 PUBLISHED = {
     'min': (190, 4.09),
+    'a1': (309, 4.27),
     't1': (200, 4.43),
     't2': (325, 4.68),
     't3': (671, 9.21),
@@ -76,7 +77,8 @@ def test_published_macs_and_parameters(arch):
     mixed = net.settings['width'][-1]
     head = 6 * channels * (channels * height * width + mixed) + 1000 * mixed
     total = counter.get_total_flops() / 2 + head
-    assert total / 1e6 == pytest.approx(macs, rel=0.005)
+    within = 0.006 if arch == 'a1' else 0.005  # from third-party files
+    assert total / 1e6 == pytest.approx(macs, rel=within)
     assert sum(p.numel() for p in net.parameters()) / 1e6 == pytest.approx(
         parameters, abs=0.006
     )

@@ -13,6 +13,7 @@ from lvt_dense.models.backbones.plg_vit import (
     GlobalResponseNorm,
     ParallelAttention,
     WindowAttention,
+    pool_regions,
 )
 
 CLASSES = 1000
@@ -102,7 +103,7 @@ def test_global_branch(light: bool) -> None:
 def test_response_norm() -> None:
     norm = GlobalResponseNorm(2)
     x = torch.tensor([[[[3.0, 4.0]], [[0.0, 1.0]]]])
-    assert torch.equal(norm(x), x)  # as it is initialised
+    assert torch.equal(norm(x), x)  # as it is initialized
     norm.weight.fill_(1.0)
     norm.bias.fill_(0.5)
     # norms 5 and 1, their mean 3
@@ -133,3 +134,20 @@ def test_stochastic_depth_and_dilation() -> None:
         stage[1].ffn.depthwise.conv.dilation[0] for stage in model.stages
     ]
     assert dilations == [1, 1, 2, 4]
+
+
+@pytest.mark.parametrize('size', ((7, 7), (3, 5), (8, 12), (21, 14), (50, 84)))
+def test_pooling_is_adaptive_pooling(size: tuple[int, int]) -> None:
+    x = torch.randn(2, 3, *size, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(2, 3, 7, 7, dtype=torch.float64)
+    for mode, adaptive in (
+        ('max', F.adaptive_max_pool2d),
+        ('mean', F.adaptive_avg_pool2d),
+    ):
+        pooled, expected = pool_regions(x, 7, mode), adaptive(x, 7)
+        assert torch.allclose(pooled, expected)
+        for given, wanted in zip(
+            torch.autograd.grad((pooled * weight).sum(), x),
+            torch.autograd.grad((expected * weight).sum(), x),
+        ):
+            assert torch.allclose(given, wanted)

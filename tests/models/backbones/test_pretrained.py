@@ -88,7 +88,7 @@ def test_fewer_levels_load_too(
     assert 'MobileViT xxs' in text
 
 
-def test_initialisation_leaves_nothing_to_chance_twice(
+def test_initialization_leaves_nothing_to_chance_twice(
     source: PyramidBackbone, tmp_path: Path
 ) -> None:
     """The rule of the user stays in place, and runs again the same way."""

@@ -150,7 +150,7 @@ def test_soft_split_is_unfold_norm_and_linear(split, channels, bias):
         assert torch.allclose(given, wanted, atol=1e-4, rtol=1e-4)
 
 
-def test_soft_split_of_one_colour_is_the_shift_alone():
+def test_soft_split_of_one_color_is_the_shift_alone():
     """Here the deviation is 0, and rounding errors are scaled up most."""
     torch.manual_seed(0)
     norm, linear = nn.LayerNorm(147), nn.Linear(147, 16)
