@@ -2,6 +2,7 @@
 
 import ast
 import logging
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from .model_files import read_model_file
 from .runs import check_fit
 from .weights import Part, forget_weights, prepare_weights, use_pretrained
 
+# Where the launchers tell a process its number.
+RANKS = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
 SHOWN = 5  # names that a message lists
 # Settings that only some optimizers have, by which they can be told apart.
 _TELLING = ('betas', 'momentum', 'alpha', 'rho', 'lambd', 'etas', 'lr_decay')
@@ -30,6 +33,9 @@ def prepare_start(
     cfg: Config, pretrained: str | None = None, is_resumed: bool = False
 ) -> list[str]:
     """Make sure of the weights of a training before anything slow begins.
+
+    What it starts from is printed at once: MMEngine's log opens with hundreds
+    of lines on the environment and the config.
 
     Args:
         cfg: Config; changed in place.
@@ -46,11 +52,13 @@ def prepare_start(
         use_pretrained(cfg, pretrained)
     if is_resumed:
         forget_weights(cfg)
-        return [f'the training goes on from {cfg.load_from}']
-    lines = []
-    if cfg.get('load_from'):
-        lines = _prepare_load_from(cfg)
-    return [*lines, *prepare_weights(cfg)]
+        lines = [f'the training goes on from {cfg.load_from}']
+    else:
+        lines = _prepare_load_from(cfg) if cfg.get('load_from') else []
+        lines += prepare_weights(cfg)
+    if all(os.environ.get(name, '0') == '0' for name in RANKS):
+        print('\n'.join(lines), flush=True)
+    return lines
 
 
 def check_start(

@@ -131,7 +131,9 @@ def state_of(trained: Path) -> dict[str, Tensor]:
 
 
 # ------------------------------------------------------------ official weights
-def test_log_says_what_was_loaded(server: Server, tmp_path: Path) -> None:
+def test_log_says_what_was_loaded(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     official = dict(type='Pretrained', checkpoint='official')
     cfg = config(tmp_path, backbone=backbone_with(init_cfg=official))
     train(cfg)
@@ -139,6 +141,9 @@ def test_log_says_what_was_loaded(server: Server, tmp_path: Path) -> None:
     assert 'starts from mobilevit_xxs of ml-cvnets v0.1 (top-1 69 as' in log
     assert str(tmp_path / 'cache' / 'mobilevit_xxs.pt') in log
     assert log.index('starts from mobilevit_xxs') < log.index('Epoch(train)')
+    printed = capsys.readouterr().out
+    lines = [x for x in printed.splitlines() if 'fetching' not in x]
+    assert 'starts from mobilevit_xxs of ml-cvnets' in lines[0]
     assert 'loaded 78; missing 0; mismatched 0' in log
 
 
