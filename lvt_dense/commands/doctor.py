@@ -6,12 +6,14 @@ there is one.
 Example:
     lvt-dense doctor
     lvt-dense doctor configs/ssdlite_mobilevit_320_coco.py --data-root DIR
+    lvt-dense doctor configs/ssdlite_mobilevit_320_coco.py --data DIR
 """
 
 import argparse
 from functools import partial
 
 from lvt_dense.commands.arguments import add_config, read_config
+from lvt_dense.errors import UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,5 +26,11 @@ def run(args: argparse.Namespace) -> int:
     from lvt_dense.apis.doctor import examine, hush, report
 
     hush()
+    if args.data and not args.config:
+        raise UserError(
+            '--data needs the config of a recipe before it, such as '
+            'lvt-dense doctor configs/ssdlite_mobilevit_320_coco.py '
+            f'--data {args.data}'
+        )
     load = partial(read_config, args) if args.config else None
     return report(examine(load))

@@ -26,6 +26,7 @@ class LoadImageFromFile(MMCVLoadImageFromFile):
         super().__init__(*args, **kwargs)
         self.skip_unreadable = skip_unreadable
         self._warned: set[str] = set()
+        self._size_warned = False
 
     def transform(self, results: dict) -> dict | None:
         """Load ``results['img_path']``.
@@ -46,7 +47,42 @@ class LoadImageFromFile(MMCVLoadImageFromFile):
             return self._unreadable(path, error)
         if loaded is None or loaded.get('img') is None:
             return self._unreadable(path, None)
+        self._check_size(loaded)
         return loaded
+
+    def _check_size(self, results: dict) -> None:
+        """Compare the image with the size that its labels say.
+
+        Boxes are clipped to the image that is there, and left out where
+        nothing remains: a box without area makes the loss infinite.
+        """
+        stated = results.get('height'), results.get('width')
+        height, width = results['img'].shape[:2]
+        if None in stated or stated == (height, width):
+            return
+        kept = []
+        for instance in results.get('instances') or []:
+            x1, y1, x2, y2 = instance['bbox']
+            box = [max(x1, 0), max(y1, 0), min(x2, width), min(y2, height)]
+            if box[0] < box[2] and box[1] < box[3]:
+                kept.append(dict(instance, bbox=box))
+        if 'instances' in results:
+            lost = len(results['instances']) - len(kept)
+            results['instances'] = kept
+            results['height'], results['width'] = height, width
+        else:
+            lost = 0
+        if not self._size_warned:
+            self._size_warned = True
+            print_log(
+                f'image {results["img_path"]} is {width} x {height}, but its '
+                f'labels are for {stated[1]} x {stated[0]} (resized, or '
+                f'turned by EXIF?); {lost} of its boxes lie outside and are '
+                'left out. Other images are not reported; --data DIR checks '
+                'all',
+                logger='current',
+                level=logging.WARNING,
+            )
 
     def _unreadable(self, path: str, error: Exception | None) -> None:
         message = f'image {path} is empty or corrupt'
