@@ -6,10 +6,10 @@
 #
 # Expected on val2017: box mAP 42.0, mask mAP 37.7 (official repository; last
 # or best is not stated); not reproduced here. 27,349,648 parameters. Batch 32
-# in all (8 x 4). There, batches come in ten sizes from 512 to 1280 pixels,
-# brightness, contrast and noise are learned, and the mask head's deconvolution
-# has a norm; here the size is fixed and the images are only flipped. Starts
-# from RangeAugment's ImageNet weights, which take RGB images:
+# in all (8 x 4) at 1024 pixels; batches come in ten sizes from 512 to 1280
+# pixels, as there. There, brightness, contrast and noise are learned as well,
+# and the mask head's deconvolution has a norm; here the images are flipped.
+# Starts from RangeAugment's ImageNet weights, which take RGB images:
 # docs-assets.developer.apple.com/ml-research/models/cvnets-v2/examples/
 # range_augment/classification/mobilevit_small.pt
 _base_ = [
@@ -30,7 +30,11 @@ image_scale = (1024, 1024)
 train_pipeline = [
     dict(type='lvt_dense.LoadImageFromFile', skip_unreadable=True),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
-    dict(type='Resize', scale=image_scale, keep_ratio=False),
+    dict(
+        type='lvt_dense.DrawnSize',
+        transform=dict(type='Resize', scale=image_scale, keep_ratio=False),
+        base_size=image_scale,
+    ),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackDetInputs'),
 ]
@@ -88,6 +92,15 @@ model = dict(
         rpn_proposal=dict(max_per_img=2000),
     ),
 )
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+train_dataloader = dict(
+    batch_sampler=dict(
+        _delete_=True,
+        type='lvt_dense.VariableBatchSampler',
+        base_size=image_scale,
+        size_range=(0.5, 1.25),
+        num_scales=10,
+    ),
+    dataset=dict(pipeline=train_pipeline),
+)
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader

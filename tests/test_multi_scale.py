@@ -115,3 +115,15 @@ def test_command_trains(tmp_path: Path) -> None:
     (log,) = (tmp_path / 'work').rglob('*.log')
     assert 'batches of varying size' in log.read_text()
     assert (tmp_path / 'work' / 'epoch_1.pth').exists()
+
+
+def test_published_mask_rcnn(tmp_path: Path) -> None:
+    cfg = recipe('mask_rcnn_mobilevit_1024_coco', tmp_path / 'a', small_coco)
+    cfg.train_dataloader.batch_size = 4
+    loader = Runner.build_dataloader(cfg.train_dataloader, seed=0)
+    table = {s.height: s.batch_size for s in loader.batch_sampler.scales}
+    assert list(table.values()) == [16, 11, 9, 7, 5, 4, 4, 3, 2, 2]
+    assert min(table) == 512 and max(table) == 1280
+    indices = next(iter(loader.batch_sampler))
+    image = loader.dataset[indices[0]]['inputs']
+    assert image.shape[1:] == (indices[0].height, indices[0].width)
