@@ -11,9 +11,10 @@ PACKAGE = Path(__file__).resolve().parents[1] / 'lvt_dense'
 # From the ground up. A room may import rooms of lower floors.
 FLOORS = (
     ('errors', '_names'),
-    ('compat', 'config', 'files', 'ops', 'registry', 'structures'),
+    ('compat', 'files', 'ops', 'options', 'registry', 'structures'),
+    ('config', 'data_cache'),
     ('_startup', 'models.layers', 'unpickling'),
-    ('checkpoints', 'schedules', 'visualization'),
+    ('checkpoints', 'optim', 'schedules', 'visualization'),
     (
         'datasets',
         'metainfo',
@@ -25,7 +26,7 @@ FLOORS = (
         'models.necks',
     ),
     ('evaluation', 'models.catalogue', 'scenes'),
-    ('deploy', 'hooks', 'own_data', 'swap'),
+    ('deploy', 'hooks', 'multi_scale', 'own_data', 'swap'),
     ('apis',),
     ('commands',),
     ('__main__',),
