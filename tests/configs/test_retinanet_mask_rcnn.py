@@ -100,10 +100,16 @@ def small_config(name, data, work_dir):
     return cfg
 
 
+def header_of(name):
+    """The header of a config, in one line."""
+    text = (CONFIGS / f'{name}.py').read_text()
+    header = text[: text.index('_base_')].replace('\n#', ' ')
+    return ' '.join(header.split())
+
+
 @pytest.mark.parametrize('name', NAMES)
 def test_header_names_the_command_and_the_figure(name):
-    text = (CONFIGS / f'{name}.py').read_text()
-    header = ' '.join(text[: text.index('_base_')].split('\n#'))
+    header = header_of(name)
     assert f'configs/{name}.py' in header
     assert re.search('not\\s+reproduced here|no published', header)
     assert re.search(r'[\d,]{9,} parameters', header)
@@ -116,8 +122,7 @@ def test_config_trains_validates_and_draws(name, data, tmp_path):
     model = runner.model
     count = sum(p.numel() for p in model.parameters())
     assert count == PARAMETERS.get(name, count)
-    header = (CONFIGS / f'{name}.py').read_text()
-    assert f'{count:,} parameters' in header
+    assert f'{count:,} parameters' in header_of(name)
     before = [p.detach().clone() for p in model.parameters()]
     runner.train()
     after = list(model.parameters())
