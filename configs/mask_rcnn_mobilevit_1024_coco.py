@@ -8,7 +8,8 @@
 # or best is not stated); not reproduced here. 27,349,648 parameters. Batch 32
 # in all (8 x 4) at 1024 pixels; batches come in ten sizes from 512 to 1280
 # pixels, as there. There, brightness, contrast and noise are learned as well,
-# and the mask head's deconvolution has a norm; here the images are flipped.
+# the mask head's deconvolution has a norm, and regions are not shifted by half
+# a pixel; here the images are flipped.
 # Starts from RangeAugment's ImageNet weights, which take RGB images:
 # docs-assets.developer.apple.com/ml-research/models/cvnets-v2/examples/
 # range_augment/classification/mobilevit_small.pt
@@ -23,7 +24,7 @@ smooth_l1 = dict(
     _delete_=True, type='SmoothL1Loss', beta=1 / 9, loss_weight=1.0
 )
 roi_extractor = dict(
-    roi_layer=dict(sampling_ratio=2, aligned=False),
+    roi_layer=dict(sampling_ratio=2),
     featmap_strides=[4, 8, 16, 32, 64],
 )
 image_scale = (1024, 1024)

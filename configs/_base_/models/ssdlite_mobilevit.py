@@ -48,7 +48,7 @@ model = dict(
     ),
     test_cfg=dict(
         # 200 boxes a class and no limit in all: COCO counts 100 a class.
-        nms_pre=16000,
+        nms_pre=2000,
         nms=dict(type='nms', iou_threshold=0.5),
         min_bbox_size=0,
         score_thr=0.01,
