@@ -145,7 +145,8 @@ def _arguments(kind: type) -> tuple[set[str], bool]:
     for base in inspect.getmro(kind):
         if '__init__' not in vars(base) or base is object:
             continue
-        parameters = inspect.signature(base.__init__).parameters.values()
+        init = vars(base)['__init__']
+        parameters = inspect.signature(init).parameters.values()
         names |= {p.name for p in parameters} - {'self'}
         if all(p.kind is not p.VAR_KEYWORD for p in parameters):
             return names, True

@@ -48,7 +48,9 @@ class SizedIndex(int):
         self.height, self.width = height, width
         return self
 
-    def __getnewargs__(self) -> tuple[int, int, int]:
+    def __getnewargs__(  # type: ignore[override]
+        self,
+    ) -> tuple[int, int, int]:
         """Return what pickling needs, on the way to a worker process."""
         return int(self), self.height, self.width
 
@@ -167,7 +169,9 @@ class VariableBatchSampler(Sampler):
 
     def __iter__(self) -> Iterator[list[SizedIndex]]:
         """Yield the batches of an epoch, or batches without end."""
-        draws, first, batch = self._draws(), [], []
+        draws = self._draws()
+        first: list[int] = []
+        batch: list[SizedIndex] = []
         scale = next(draws)
         largest = max(s.batch_size for s in self.scales)
         for index in self.sampler:
@@ -188,7 +192,7 @@ class VariableBatchSampler(Sampler):
 
         Of an infinite sampler it is what one pass through the data takes.
         """
-        left = len(self.sampler)
+        left = len(self.sampler)  # type: ignore[arg-type]
         if isinstance(self.sampler, InfiniteSampler):
             left = math.ceil(self.sampler.size / self.sampler.world_size)
         for count, scale in enumerate(self._draws()):

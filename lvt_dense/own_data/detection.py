@@ -56,7 +56,7 @@ def write_coco(data: LabeledData) -> dict[str, Path]:
         The file of every split.
     """
     root = data.root.resolve()
-    files = {}
+    files: dict[Any, Any] = {}
     for split, samples in data.splits.items():
         if split == 'test' and samples is data.splits['val']:
             files[split] = files['val']

@@ -18,7 +18,9 @@ _GRAIN = 40.0
 _BLUR = 0.55  # standard deviation of the lens blur in pixels
 
 
-def _noise_tile(seed: int, octaves: tuple[tuple[int, float], ...]):
+def _noise_tile(
+    seed: int, octaves: tuple[tuple[int, float], ...]
+) -> np.ndarray:
     """Make noise (_TILE, _TILE) in [-1, 1] that repeats without a seam."""
     rng = np.random.default_rng(seed)
     total = np.zeros((_TILE, _TILE), np.float32)

@@ -1,6 +1,7 @@
 """Let a transform follow the image size that was drawn for its batch."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from mmcv.transforms import BaseTransform
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
@@ -37,7 +38,7 @@ class DrawnSize(BaseTransform):
         base = MMENGINE_TRANSFORMS.build(dict(transform))
         self._class = type(base)
         # By drawn size; there are few.
-        self._built = {None: base}
+        self._built: dict[tuple[int, int] | None, Any] = {None: base}
 
     def transform(self, results: dict) -> dict | None:
         """Apply the transform for the size drawn for this image."""

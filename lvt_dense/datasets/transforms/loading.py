@@ -2,6 +2,7 @@
 
 import logging
 import os
+from typing import Any
 
 import numpy as np
 from mmcv.transforms import LoadImageFromFile as MMCVLoadImageFromFile
@@ -22,7 +23,9 @@ class LoadImageFromFile(MMCVLoadImageFromFile):
         **kwargs: Arguments of MMCV's ``LoadImageFromFile``.
     """
 
-    def __init__(self, *args, skip_unreadable: bool = False, **kwargs) -> None:
+    def __init__(
+        self, *args: Any, skip_unreadable: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.skip_unreadable = skip_unreadable
         self._warned: set[str] = set()

@@ -167,8 +167,8 @@ class SSDColorJitter(BaseTransform):
         prob: float = 0.5,
     ) -> None:
         self.brightness = brightness
-        self.contrast = tuple(contrast)
-        self.saturation = tuple(saturation)
+        self.contrast = contrast[0], contrast[1]
+        self.saturation = saturation[0], saturation[1]
         self.hue = hue
         self.prob = prob
 

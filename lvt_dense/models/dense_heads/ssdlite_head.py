@@ -1,6 +1,7 @@
 """SSDLite heads: MMDetection's kind, and that of the MobileViT paper."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from mmdet.models.dense_heads import SSDHead
 from torch import Tensor, nn
@@ -35,9 +36,9 @@ class SSDLiteHead(SSDHead):
         self,
         cls_scores: list[Tensor],
         bbox_preds: list[Tensor],
-        *args,
+        *args: Any,
         batch_img_metas: list[dict] | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> list:
         """Boxes of every image, see ``BaseDenseHead``."""
         self._tell_input_shape(batch_img_metas)
@@ -88,10 +89,10 @@ class MobileViTSSDHead(SSDLiteHead):
 
     def __init__(
         self,
-        *args,
+        *args: Any,
         proj_channels: Sequence[int] = (512, 256, 256, 128, 128, 64),
         norm_cfg: dict = dict(type='BN'),
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         self.proj_channels = tuple(proj_channels)
         super().__init__(*args, norm_cfg=norm_cfg, **kwargs)

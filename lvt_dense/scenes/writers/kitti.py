@@ -124,7 +124,12 @@ def write_kitti(
             (work / 'training' / folder).mkdir(parents=True)
         for folder in ('image_2', 'calib'):
             (work / 'testing' / folder).mkdir(parents=True)
-        ids = {'train': [], 'val': [], 'trainval': [], 'test': []}
+        ids: dict[str, list[str]] = {
+            'train': [],
+            'val': [],
+            'trainval': [],
+            'test': [],
+        }
         for index, frame in series.frames(KITTI_PROFILE, progress):
             name = f'{index:06d}'
             root = work / 'training'
