@@ -64,12 +64,30 @@ class WindowAttention(Attention):
         return project(out, self.proj)
 
 
+def pool(x: Tensor, mode: str) -> Tensor:
+    """Pool a map to one window, adaptively.
+
+    Args:
+        x: Map, (N, C, H, W).
+        mode: 'max' or 'mean'.
+
+    Returns:
+        (N, C, WINDOW, WINDOW).
+    """
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+        return pool_regions(x, WINDOW, mode)
+    if mode == 'max':
+        return F.adaptive_max_pool2d(x, WINDOW)
+    return F.adaptive_avg_pool2d(x, WINDOW)
+
+
 def pool_regions(x: Tensor, side: int, mode: str) -> Tensor:
     """Pool a map to ``side`` by ``side`` regions, as adaptive pooling does.
 
     The same values as ``F.adaptive_max_pool2d`` and ``F.adaptive_avg_pool2d``
-    from operators that every exporter knows: a region of an axis of length n
-    is pixels ``i * n // side`` to ``ceil((i + 1) * n / side)``.
+    from operators that every exporter knows, at several times the cost: a
+    region of an axis of length n is pixels ``i * n // side`` to
+    ``ceil((i + 1) * n / side)``.
 
     Args:
         x: Map, (N, C, H, W).
@@ -135,9 +153,9 @@ class ParallelAttention(nn.Module):
 
     def _global(self, x: Tensor) -> Tensor:
         n, c, height, width = x.shape
-        pooled = pool_regions(x, WINDOW, 'max')
+        pooled = pool(x, 'max')
         if not self.light:
-            pooled = pooled + pool_regions(x, WINDOW, 'mean')
+            pooled = pooled + pool(x, 'mean')
         # The output projection commutes with the interpolation, whose weights
         # sum to one, and is cheaper before it.
         out = self.global_attn(pooled.flatten(2).transpose(1, 2))
