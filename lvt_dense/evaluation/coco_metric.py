@@ -51,6 +51,8 @@ class CocoMetric(MMDetCocoMetric):
             images of one id.
     """
 
+    metrics: list[str]
+
     def __init__(
         self,
         ann_file: str | None = None,
@@ -205,7 +207,7 @@ def _load_results(coco: COCO, results: list[dict]) -> COCO:
 
 def _build_api(classes: Sequence[str], results: list[tuple]) -> COCO:
     """Turn the ground truth of a data set into COCO's form."""
-    annotations = []
+    annotations: list[dict] = []
     for truth, _ in results:
         for item in truth['anns']:
             x1, y1, x2, y2 = item['bbox']

@@ -68,8 +68,8 @@ class Camera:
 
     def column_to_x(self, u: float, z: float) -> float:
         """Return the x at depth z that projects to pixel column u."""
-        P = self.P2
-        return (u * (z + P[2, 3]) - P[0, 2] * z - P[0, 3]) / P[0, 0]
+        scale, _, center, offset = self.P2[0]
+        return (u * (z + self.P2[2, 3]) - center * z - offset) / scale
 
 
 @dataclass(frozen=True)

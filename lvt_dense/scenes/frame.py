@@ -105,7 +105,7 @@ def _road_users(
     users = []
     for i, solid in enumerate(drawing.users):
         number = i + 1
-        if counts[number] == 0:
+        if counts[number] == 0 or solid.kind is None:
             continue
         projected, truncation = _projected_box(camera, solid)
         # Drawn outlines reach up to a pixel beyond the projected box.

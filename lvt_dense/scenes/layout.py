@@ -115,7 +115,8 @@ class _Site:
     def add(self, look: Look, xz: np.ndarray, yaw: float) -> None:
         """Add a piece of backdrop unless its place is taken."""
         length, width = look.stem or (look.dims[0], look.dims[2])
-        claim = footprint(*xz, length + 0.1, width + 0.1, yaw)
+        x, z = xz.tolist()
+        claim = footprint(x, z, length + 0.1, width + 0.1, yaw)
         if not self.taken(claim):
             self.solids.append(Solid(look, self.ground.lift(xz), yaw))
 

@@ -40,7 +40,7 @@ class Road:
         """rotation_y of what faces away from the camera along the road."""
         return self.heading - np.pi / 2
 
-    def locate(self, along: np.ndarray, lateral: float) -> np.ndarray:
+    def locate(self, along: float | np.ndarray, lateral: float) -> np.ndarray:
         """Return positions (..., 2), x and z, of road coordinates."""
         c, s = math.cos(self.heading), math.sin(self.heading)
         across = lateral - self.offset
@@ -104,7 +104,14 @@ def sample_surfaces(
     paint = np.array([215, 220, 222]) * rng.uniform(0.85, 1.1)
     surfaces = []
 
-    def add(left, right, label, color, texture, cuts=_CUTS):
+    def add(
+        left: float,
+        right: float,
+        label: Label,
+        color: np.ndarray,
+        texture: float,
+        cuts: np.ndarray = _CUTS,
+    ) -> None:
         for corners in _strip(road, ground, left, right, cuts):
             surfaces.append(Surface(corners, label, color, texture))
 
@@ -113,19 +120,20 @@ def sample_surfaces(
     add(outer, 300.0, Label.GRASS, grass, 0.9)
     for side in (-1.0, 1.0):
         inner, curb = sorted((side * half, side * (half + 0.18)))
-        add(*sorted((side * half, side * outer)), Label.SIDEWALK, paving, 0.3)
+        left, right = sorted((side * half, side * outer))
+        add(left, right, Label.SIDEWALK, paving, 0.3)
         add(inner, curb, Label.SIDEWALK, paving * 1.15, 0.2)
     add(-half, half, Label.ROAD, asphalt, 0.4)
     dashes = np.arange(rng.uniform(-6.0, 0.0), 90.0, 6.0)
-    for start in dashes:
+    for start in dashes.tolist():
         cuts = np.array([start, start + 3.0])
         add(-0.07, 0.07, Label.ROAD, paint, 0.2, cuts)
     if rng.random() < 0.6:
         for edge in (-half + 0.35, half - 0.45):
             add(edge, edge + 0.12, Label.ROAD, paint, 0.2)
     if rng.random() < 0.35:
-        start = rng.uniform(7.0, 25.0)
-        cuts = np.array([start, start + 3.0])
-        for left in np.arange(-half + 0.4, half - 0.7, 1.0):
+        near = rng.uniform(7.0, 25.0)
+        cuts = np.array([near, near + 3.0])
+        for left in np.arange(-half + 0.4, half - 0.7, 1.0).tolist():
             add(left, left + 0.5, Label.ROAD, paint, 0.2, cuts)
     return surfaces

@@ -116,11 +116,11 @@ def pedestrian_template(backpack: bool) -> Template:
         z = (0.02, 0.17) if sign > 0 else (-0.17, -0.02)
         foot = (half - 0.22, half) if sign > 0 else (-half, -half + 0.22)
         man.box(foot, (0.0, 0.08), z, 'shoe')
-        ankle = sorted((sign * 0.16, sign * 0.3))
-        hip = sorted((sign * -0.07, sign * 0.1))
+        ankle = _ordered(sign * 0.16, sign * 0.3)
+        hip = _ordered(sign * -0.07, sign * 0.1)
         man.frustum((0.08, *ankle, *z), (0.86, *hip, *z), 'trousers')
         arm = (side - 0.11, side) if sign < 0 else (-side, -side + 0.11)
-        hand = sorted((sign * 0.12, sign * 0.24))
+        hand = _ordered(sign * 0.12, sign * 0.24)
         man.frustum((0.86, *hand, *arm), (1.42, -0.06, 0.06, *arm), 'top')
         man.box(hand, (0.76, 0.86), arm, 'skin')
     man.frustum(
@@ -133,6 +133,10 @@ def pedestrian_template(backpack: bool) -> Template:
         man.box((-0.3, -0.12), (0.98, 1.4), (-0.16, 0.16), 'pack', layer=1)
     _head(man, 0.02, height, 'hair')
     return man.build()
+
+
+def _ordered(a: float, b: float) -> tuple[float, float]:
+    return min(a, b), max(a, b)
 
 
 def _head(builder: Builder, x: float, top: float, cover: str) -> None:

@@ -134,11 +134,11 @@ def _modulation(
     cv2.copyTo(ground, flagged[top:], noise[top:])
 
     strength = np.arange(256, dtype=np.float32) % 128 * (0.45 / 127)
-    factor = cv2.LUT(texture, strength)
+    factor: np.ndarray = np.asarray(cv2.LUT(texture, strength))
     factor *= noise
     factor += 1
     shadow = cv2.GaussianBlur(drawing.shadow[top:], (5, 5), 0)
-    shadow |= ~flagged[top:]
+    shadow = cv2.bitwise_or(shadow, cv2.bitwise_not(flagged[top:]))
     factor[top:] *= shadow
     factor[top:] *= np.float32(1 / 255)
     across = 1 + light.tilt[0] * np.linspace(-1, 1, shape[1])

@@ -219,8 +219,8 @@ def _tint(canvas: np.ndarray, polygon: np.ndarray, color: Color) -> None:
 
 def _line(
     canvas: np.ndarray,
-    start: Sequence[float],
-    stop: Sequence[float],
+    start: Sequence[float] | np.ndarray,
+    stop: Sequence[float] | np.ndarray,
     color: Color,
     thickness: int,
 ) -> None:

@@ -236,7 +236,7 @@ def _count(labels: Sequence[KittiObjects]) -> dict[str, int]:
 def _mean_sizes(labels: Sequence[KittiObjects]) -> dict[str, Size]:
     objects = _real(labels)
     # A label of a 2D box alone has -1 for its size.
-    objects = objects[(objects.boxes_3d[:, 3:6] > 0).all(1)]
+    objects = objects[np.all(objects.boxes_3d[:, 3:6] > 0, axis=1)]
     means = {}
     for name in np.unique(objects.types).tolist():
         sizes = objects.boxes_3d[objects.types == name, 3:6]

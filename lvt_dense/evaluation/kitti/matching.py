@@ -20,9 +20,9 @@ class Pairs:
     """Overlapping pairs, one array of (P,) a field.
 
     Attributes:
-        truth: index of the ground truth.
-        detection: index of the detection, in the same frame.
-        overlap: their overlap, above 0.
+        truth: Index of the ground truth.
+        detection: Index of the detection, in the same frame.
+        overlap: Their overlap, above 0.
     """
 
     truth: np.ndarray
@@ -35,7 +35,7 @@ class Pairs:
         )
 
     def order(self, cost: np.ndarray) -> np.ndarray:
-        """Sorts by ground truth, then cost (P,), then detection."""
+        """Sort by ground truth, then cost (P,), then detection."""
         return np.lexsort((self.detection, cost, self.truth))
 
 
@@ -45,7 +45,7 @@ def find_pairs(
     detections: KittiObjects,
     detection_frames: np.ndarray,
 ) -> dict[str, Pairs]:
-    """Pairs that overlap in the image, from above and in space.
+    """Find the pairs that overlap in the image, from above and in space.
 
     Args:
         truths: Labeled objects of all frames, frame by frame.
@@ -79,14 +79,14 @@ def find_pairs(
 
 
 def match(pairs: Pairs, scores: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    """Gives each ground truth the first detection that is still free.
+    """Give each ground truth the first detection that is still free.
 
     Ground truths choose in their order within a frame; every score level is
     a matching of its own, in which only detections that reach it take part.
 
     Args:
-        pairs: sorted by ground truth, and for each from best to worst.
-        scores: of all detections.
+        pairs: Sorted by ground truth, and for each from best to worst.
+        scores: Scores of all detections.
         levels: (L,) score levels.
 
     Returns:
@@ -118,7 +118,7 @@ def match(pairs: Pairs, scores: np.ndarray, levels: np.ndarray) -> np.ndarray:
 
 
 def _turns(pairs: Pairs, starts: np.ndarray) -> np.ndarray:
-    """The turn (P,) of each pair's ground truth.
+    """Find the turn (P,) of each pair's ground truth.
 
     A ground truth waits for those before it that want one of its detections.
     """
@@ -135,7 +135,7 @@ def _turns(pairs: Pairs, starts: np.ndarray) -> np.ndarray:
 def _same_frame(
     frames: np.ndarray, other_frames: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """All pairs of indices with the same number; the second is sorted."""
+    """Pair all indices with the same number; the second is sorted."""
     first = np.searchsorted(other_frames, frames, side='left')
     last = np.searchsorted(other_frames, frames, side='right')
     counts = last - first
@@ -155,7 +155,7 @@ def _positive(
 def _overlap_2d(
     boxes: np.ndarray, others: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """IoU (P,) of 2D boxes, and intersection over the area of the others."""
+    """Compute IoU (P,) of 2D boxes, and the share in the others."""
     low = np.maximum(boxes[:, :2], others[:, :2])
     high = np.minimum(boxes[:, 2:], others[:, 2:])
     common = (high - low).clip(min=0).prod(1)
@@ -168,16 +168,16 @@ def _overlap_2d(
 def _overlap_3d(
     boxes: np.ndarray, others: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """IoU (P,) of 3D boxes seen from above, and in space."""
+    """Compute IoU (P,) of 3D boxes seen from above, and in space."""
     # The operator computes in float32: near the origin it keeps millimeters
     # apart that it would lose at 80 m.
     origin = boxes[:, :3].copy()
     origin[:, 1] = 0
     rectangles = []
     for group in (boxes, others):
-        group = torch.from_numpy(group.copy())
-        group[:, :3] -= torch.from_numpy(origin)
-        rectangles.append(boxes_to_bev(group).float())
+        moved = torch.from_numpy(group.copy())
+        moved[:, :3] -= torch.from_numpy(origin)
+        rectangles.append(boxes_to_bev(moved).float())
     bev = box_iou_rotated(*rectangles, aligned=True).double().numpy()
     area = (boxes[:, 3] * boxes[:, 5]).clip(min=0)
     other_area = (others[:, 3] * others[:, 5]).clip(min=0)

@@ -7,10 +7,16 @@ from typing import Any
 from mmdet.structures import SampleList
 from mmengine.model import BaseModule
 from mmengine.structures import InstanceData
-from torch import Tensor
+from torch import Tensor, nn
 
 from lvt_dense.errors import UserError
 from lvt_dense.structures import centers_inside, select_objects
+
+
+def last_layer(branch: nn.Module) -> Any:
+    """Return the last layer of a sequence of layers."""
+    *_, last = branch.children()
+    return last
 
 
 class Mono3DHead(BaseModule, metaclass=ABCMeta):

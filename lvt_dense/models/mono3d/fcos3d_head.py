@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +17,7 @@ from lvt_dense.errors import UserError
 from lvt_dense.registry import MODELS
 from lvt_dense.structures import box2d_from_boxes3d, boxes_to_bev
 
-from .base_head import Mono3DHead
+from .base_head import Mono3DHead, last_layer
 from .fcos3d_coder import (
     BASE_DIMS,
     DEPTH_MEAN,
@@ -152,8 +152,9 @@ class FCOS3DHead(Mono3DHead):
         """Set the prior of the classes and the first sides of boxes."""
         super().init_weights()
         prior = -math.log((1 - _PRIOR) / _PRIOR)
-        nn.init.constant_(self.cls[-1].bias, prior)
-        nn.init.constant_(self.branches['box2d'][-1].bias, _FIRST_SIDE)
+        nn.init.constant_(last_layer(self.cls).bias, prior)
+        sides = last_layer(self.branches['box2d'])
+        nn.init.constant_(sides.bias, _FIRST_SIDE)
 
     def forward(self, features: Sequence[Tensor]) -> list[dict[str, Tensor]]:
         """Run the head on every level.
@@ -182,7 +183,7 @@ class FCOS3DHead(Mono3DHead):
         ]
 
     def _forward_level(
-        self, feature: Tensor, scales: nn.ModuleDict
+        self, feature: Tensor, scales: Any
     ) -> dict[str, Tensor]:
         maps = dict(cls=self.cls(self.cls_tower(feature)).float())
         regression = self.reg_tower(feature)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from lvt_dense.registry import MODELS
 
-from .base_head import Mono3DHead
+from .base_head import Mono3DHead, last_layer
 from .instances import finish_boxes, stack_cameras
 from .losses import (
     dimension_aware_l1,
@@ -97,13 +98,15 @@ class MonoConHead(Mono3DHead):
         """Set the prior of the heatmaps, and small weights elsewhere."""
         super().init_weights()
         for name, branch in self.branches.items():
+            out: Any = last_layer(branch)
+            hidden: Any = branch.get_submodule('0')
             if name in _HEATMAPS:
                 prior = -math.log((1 - _PRIOR) / _PRIOR)
-                nn.init.constant_(branch[-1].bias, prior)
+                nn.init.constant_(out.bias, prior)
                 continue
-            for conv in (branch[0].conv, branch[-1]):
+            for conv in (hidden.conv, out):
                 nn.init.normal_(conv.weight, std=0.001)
-            nn.init.zeros_(branch[-1].bias)
+            nn.init.zeros_(out.bias)
 
     def forward(
         self, features: Sequence[Tensor], auxiliary: bool = False

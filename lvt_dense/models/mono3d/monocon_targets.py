@@ -71,7 +71,7 @@ def build_targets(
     cell = points.floor()
 
     labels = torch.cat([gt.labels_3d for gt in gts])
-    size = (len(gts), *map_shape)
+    size = (len(gts), map_shape[0], map_shape[1])
     return MonoConTargets(
         draw_gaussians(size, num_classes, image, labels, objects.cell, radii),
         draw_gaussians(

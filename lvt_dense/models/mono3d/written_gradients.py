@@ -11,6 +11,8 @@ The plain forms say what is computed; tests hold values and gradients of both
 equal.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -33,13 +35,13 @@ def plain_affine(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
 
 class _Moments(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: object, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
         mean, var = plain_moments(x)
         ctx.save_for_backward(x, mean)
         return mean, var
 
     @staticmethod
-    def backward(ctx: object, grad_mean: Tensor, grad_var: Tensor) -> Tensor:
+    def backward(ctx: Any, grad_mean: Tensor, grad_var: Tensor) -> Tensor:
         x, mean = ctx.saved_tensors
         size = x.size(2) * x.size(3)
         slope = grad_var * (2 / size)
@@ -48,14 +50,12 @@ class _Moments(torch.autograd.Function):
 
 class _Affine(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: object, x: Tensor, scale: Tensor, shift: Tensor
-    ) -> Tensor:
+    def forward(ctx: Any, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         ctx.save_for_backward(x, scale)
         return plain_affine(x, scale, shift)
 
     @staticmethod
-    def backward(ctx: object, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x, scale = ctx.saved_tensors
         return (
             grad * scale,

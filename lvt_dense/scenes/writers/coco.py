@@ -122,8 +122,8 @@ def write_coco(
     """
     series = Series(num_images, seed, size, val_fraction)
     with staged(out_dir, 'coco', series, overwrite) as work:
-        images: dict[str, list] = {'train': [], 'val': []}
-        annotations: dict[str, list] = {'train': [], 'val': []}
+        images: dict[str, list[dict]] = {'train': [], 'val': []}
+        annotations: dict[str, list[dict]] = {'train': [], 'val': []}
         for part in images:
             (work / f'{part}2017').mkdir()
         for index, frame in series.frames(NEAR_PROFILE, progress):
