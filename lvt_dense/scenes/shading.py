@@ -60,7 +60,9 @@ def _grain_tile() -> np.ndarray:
 
 
 @lru_cache(maxsize=6)
-def _spread(make: Callable[[], np.ndarray], height: int, width: int):
+def _spread(
+    make: Callable[[], np.ndarray], height: int, width: int
+) -> np.ndarray:
     """Repeat a tile so that windows of the size fit at any shift."""
     tile = make()
     rows = np.arange(height + SHIFTS) % _TILE

@@ -202,12 +202,14 @@ class Builder:
         """Add a part between two level rectangles (y, x0, x1, z0, z1).
 
         Returns:
-            dict: The side quads 'front' (+x), 'back', 'left' (-z), 'right'
+            The side quads 'front' (+x), 'back', 'left' (-z), 'right'
             and 'top', each (4, 3), turning the same way seen from outside:
             for the upright ones two lower corners, then two upper ones.
         """
 
-        def rectangle(y, x0, x1, z0, z1):
+        def rectangle(
+            y: float, x0: float, x1: float, z0: float, z1: float
+        ) -> np.ndarray:
             return np.array(
                 [[x0, y, z0], [x1, y, z0], [x1, y, z1], [x0, y, z1]], float
             )
@@ -248,7 +250,7 @@ class Builder:
         """Paint the part u x v (fractions, v from below) of a side."""
         a, b, c, d = side
 
-        def at(s, t):
+        def at(s: float, t: float) -> np.ndarray:
             return (1 - t) * ((1 - s) * a + s * b) + t * ((1 - s) * d + s * c)
 
         points = [
