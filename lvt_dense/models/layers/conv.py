@@ -23,6 +23,9 @@ class ConvNormAct(nn.Module):
 
     In eval mode batch norm is folded into the convolution on the fly, which
     spares one pass over the map and its memory, and stays differentiable.
+    MMCV's ``ConvModule(..., efficient_conv_bn_eval=True)`` computes the same,
+    but replaces the forward of its convolution at every call, which
+    ``torch.compile(fullgraph=True)`` refuses.
 
     Args:
         in_channels: Channels of the input.
