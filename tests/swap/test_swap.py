@@ -88,6 +88,11 @@ def test_dilated_network_keeps_its_output_stride():
     assert cfg.model.pretrained is None
 
 
+@pytest.mark.parametrize('name', ('plg_vit_lw_r', 't2t_vit_7'))
+def test_layer_norms_do_not_become_batch_norms(name: str) -> None:
+    assert 'norm_cfg' not in swap_backbone(DEEPLAB, name).model.backbone
+
+
 def test_dilation_without_a_smaller_stride_changes_no_level():
     name = (
         'mmseg::fastfcn/fastfcn_r50-d32_jpu_enc_4xb2-80k_cityscapes-512x1024'
