@@ -199,7 +199,7 @@ def rewire(
 
 
 def _make_predicting(part: dict[str, Any], scope: str) -> None:
-    """Put our SSD head in the place of mmdet's, which trains only.
+    """Put our SSD heads in the place of mmdet's, which train only.
 
     See :class:`lvt_dense.models.dense_heads.SSDLiteHead`; their arguments and
     tensors are the same.
@@ -207,15 +207,16 @@ def _make_predicting(part: dict[str, Any], scope: str) -> None:
     head = part.get('bbox_head')
     if not isinstance(head, dict) or scope != 'mmdet':
         return
-    from mmdet.models.dense_heads import SSDHead
+    from mmdet.models.dense_heads import PISASSDHead, SSDHead
 
     with DefaultScope.overwrite_default_scope(scope):
         try:
             kind = find_class(MODELS, head)
         except UserError:  # of a package that is not installed
             return
-    if kind is SSDHead and not hasattr(SSDHead, 'loss_cls'):
-        head['type'] = 'lvt_dense.SSDLiteHead'
+    ours = {SSDHead: 'SSDLiteHead', PISASSDHead: 'PISASSDHead'}
+    if kind in ours and not hasattr(kind, 'loss_cls'):
+        head['type'] = f'lvt_dense.{ours[kind]}'
 
 
 def _rewire_neck(

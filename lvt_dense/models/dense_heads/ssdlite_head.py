@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from mmdet.models.dense_heads import PISASSDHead as MMDetPISASSDHead
 from mmdet.models.dense_heads import SSDHead
 from torch import Tensor, nn
 
@@ -54,6 +55,13 @@ class SSDLiteHead(SSDHead):
         if hasattr(self.prior_generator, 'input_shape'):
             shape = batch_img_metas[0]['batch_input_shape']
             self.prior_generator.input_shape = tuple(shape)
+
+
+@MODELS.register_module()
+class PISASSDHead(MMDetPISASSDHead):
+    """MMDetection's SSD head of PISA, able to predict."""
+
+    loss_cls = None
 
 
 class SeparablePredictor(nn.Module):

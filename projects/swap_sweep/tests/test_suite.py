@@ -17,8 +17,9 @@ def test_forty_one_detectors_that_are_shipped() -> None:
     assert {f'mmdet::{name}.py' for name in suite.DETECTORS} <= shipped
 
 
-def test_every_mode_of_a_swapped_detector_runs() -> None:
-    cfg = swap_backbone(NAME, 'mobilevit_xxs')
+@pytest.mark.parametrize('name', [NAME, 'mmdet::pisa/ssd300_pisa_coco'])
+def test_every_mode_of_a_swapped_detector_runs(name: str) -> None:
+    cfg = swap_backbone(name, 'mobilevit_xxs')
     assert trial.try_modes(cfg) == dict.fromkeys(MODES, '')
 
 
