@@ -288,7 +288,8 @@ def _fit_schedulers(cfg: Config, old: Length, new: Length) -> list[str]:
             continue
         before, is_warmup = item.get('end'), _is_warmup(cfg, item)
         _move(cfg, item, maps[by_epoch], old, new)
-        if is_warmup and item['end'] < 2:
+        no_time = item.get('end', new.iters) <= item['begin']
+        if no_time or (is_warmup and item['end'] < 2):
             lines.append(f'{item.type}: left out, there is no time for it')
             continue
         kept.append(item)

@@ -130,6 +130,16 @@ def test_warm_up_without_room_is_left_out() -> None:
     assert any('left out' in line for line in lines)
 
 
+@pytest.mark.parametrize('name', SCHEDULES)
+@pytest.mark.parametrize('images', [2, 8, 40])
+def test_one_epoch_of_a_few_images(name: str, images: int) -> None:
+    cfg = recipe(name, batch_size=4)
+    fit_recipe(cfg, images, epochs=1)
+    rates = rates_of(cfg, images)
+    assert rates
+    assert all(0 <= rate < 10 for rate in rates)
+
+
 @pytest.mark.parametrize(
     ('rule', 'factor'), [('linear', 0.25), ('sqrt', 0.5), (None, 0.25)]
 )

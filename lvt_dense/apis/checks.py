@@ -159,13 +159,15 @@ def _check_content(
         _check_segmentation(split, dataset, cls)
 
 
-def _is_coco(cls: type) -> bool:
+def _is_coco(cls: object) -> bool:
     try:
         from mmdet.datasets import CocoDataset, CocoPanopticDataset
     except ImportError:
         return False
-    return issubclass(cls, CocoDataset) and not issubclass(
-        cls, CocoPanopticDataset
+    return (
+        inspect.isclass(cls)
+        and issubclass(cls, CocoDataset)
+        and not issubclass(cls, CocoPanopticDataset)
     )
 
 
@@ -363,7 +365,8 @@ def annotation_fault(cfg: Config) -> str | None:
     """
     for split in ('train', 'val', 'test'):
         for dataset in dataset_cfgs(cfg, split):
-            if str(dataset.get('ann_file', '')).endswith('.json'):
+            cls = resolve(DATASETS, dataset.get('type'), scope_of(cfg))
+            if dataset.get('ann_file') and _is_coco(cls):
                 path = next(_named_paths(dataset))
                 fault = coco_fault(path) if path.is_file() else None
                 if fault:
