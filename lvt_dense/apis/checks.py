@@ -45,11 +45,15 @@ def check_data(cfg: Config, splits: Iterable[str]) -> None:
         for dataset in dataset_cfgs(cfg, split):
             classes = classes_of(dataset, scope_of(cfg))
             check_counts(cfg, split, classes)
-            if _is_first_process():
+            if is_first_process():
                 _check_content(cfg, split, dataset, classes)
 
 
-def _is_first_process() -> bool:
+def is_first_process() -> bool:
+    """Tell whether this is the first process of a launcher, or the only one.
+
+    It can be asked before the processes know each other.
+    """
     ranks = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
     return all(int(os.environ.get(name) or 0) == 0 for name in ranks)
 

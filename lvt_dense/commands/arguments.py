@@ -127,11 +127,12 @@ def _use_data(
             '--data DIR reads data of your own, --data-root DIR another copy '
             "of the recipe's data set: give one of them"
         )
+    from lvt_dense.apis.checks import is_first_process
     from lvt_dense.apis.runs import find_work_dir
     from lvt_dense.own_data import use_data
 
     folder = None
-    if report_dir is not None:
+    if report_dir is not None and is_first_process():
         folder = find_work_dir(cfg, args.work_dir) / report_dir
     names = args.classes and [n.strip() for n in args.classes.split(',')]
     use_data(cfg, args.data, names or None, folder)

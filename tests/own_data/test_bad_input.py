@@ -431,6 +431,27 @@ def test_resized_images(tmp_path: Path) -> None:
     assert boxes(load(root)) == EXPECTED[1:]
 
 
+@pytest.mark.parametrize('layout', ['yolo', 'labelme'])
+def test_polygons_are_those_of_coco(layout: str, tmp_path: Path) -> None:
+    def polygons(data: LabeledData) -> list:
+        return [
+            [o.segmentation for o in sample.objects]
+            for sample in data.splits['train']
+        ]
+
+    expected = load(write_coco(tmp_path / 'coco', SHOTS), task='instance')
+    if layout == 'yolo':
+        root = write_yolo(tmp_path / 'data', SHOTS, polygons=True)
+    else:
+        root = write_labelme(tmp_path / 'data', SHOTS)
+    found = load(root, task='instance')
+    for a, b in zip(polygons(found), polygons(expected)):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+    assert boxes(found) == boxes(expected) == EXPECTED
+    with pytest.raises(UserError, match='no masks or polygons'):
+        load(write_voc(tmp_path / 'voc', SHOTS), task='instance')
+
+
 # Splits
 def test_missing_val_is_cut_by_name_and_stays(tmp_path: Path) -> None:
     shots = make_shots(12)['train']
