@@ -142,8 +142,12 @@ def write_kitti(
             )
             ids[series.part(index)].append(name)
             ids['trainval'].append(name)
-        (work / 'ImageSets').mkdir()
-        for split, names in ids.items():
-            text = ''.join(f'{name}\n' for name in names)
-            (work / 'ImageSets' / f'{split}.txt').write_text(text)
+        _write_lists(work / 'ImageSets', ids)
     return Path(out_dir)
+
+
+def _write_lists(folder: Path, ids: dict[str, list[str]]) -> None:
+    folder.mkdir()
+    for split, names in ids.items():
+        text = ''.join(f'{name}\n' for name in names)
+        (folder / f'{split}.txt').write_text(text)
