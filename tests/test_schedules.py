@@ -78,7 +78,7 @@ def test_small_run_warms_up_early_and_ends_at_its_end_value(name: str) -> None:
     if 'milestones' in last:
         end = peak * last.gamma ** len(last.milestones)
     top = max(rates)
-    assert rates[-1] == pytest.approx(end, abs=2e-4 * top)
+    assert rates[-1] == pytest.approx(end, abs=5e-4 * top)
     assert rates[-2] == pytest.approx(end, abs=0.02 * top)
     warm = before.param_scheduler[0]
     if warm.get('start_factor', 1) < 1:

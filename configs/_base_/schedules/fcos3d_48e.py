@@ -28,4 +28,4 @@ train_cfg = dict(
 )
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
-auto_scale_lr = dict(enable=False, base_batch_size=12)
+auto_scale_lr = dict(enable=False, base_batch_size=12, rule='sqrt')
