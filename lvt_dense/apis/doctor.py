@@ -49,7 +49,7 @@ class Finding:
         topic: What was looked at.
         status: :data:`OK`, :data:`NOTE` or :data:`FAULT`.
         text: What was found.
-        remedy: The command that mends it.
+        remedy: The command that fixes it.
     """
 
     topic: str

@@ -1,6 +1,6 @@
 """Look over the installation, and a config with its data and weights.
 
-For each fault it names the command that mends it. The exit status is 1 if
+For each fault it prints the command that fixes it. The exit status is 1 if
 there is one.
 
 Example:
