@@ -55,9 +55,12 @@ class CamVidDataset(BaseSegDataset):
     )
 
     def __init__(self, **kwargs: Any) -> None:
-        kwargs.setdefault('img_suffix', '.jpg')
+        self.img_suffix: str = kwargs.pop('img_suffix', '.jpg')
         super().__init__(
-            seg_map_suffix='.png', reduce_zero_label=False, **kwargs
+            img_suffix=self.img_suffix,
+            seg_map_suffix='.png',
+            reduce_zero_label=False,
+            **kwargs,
         )
 
     def load_data_list(self) -> list[dict]:

@@ -121,7 +121,8 @@ def _fit(sample: Sample, header: Header, data: LabeledData) -> str | None:
 def _scale(objects: list[Object], x_scale: float, y_scale: float) -> None:
     scales = (x_scale, y_scale)
     for item in objects:
-        item.bbox = tuple(v * scales[i % 2] for i, v in enumerate(item.bbox))
+        x, y, w, h = item.bbox
+        item.bbox = (x * x_scale, y * y_scale, w * x_scale, h * y_scale)
         if isinstance(item.segmentation, list):
             item.segmentation = [
                 [v * scales[i % 2] for i, v in enumerate(polygon)]

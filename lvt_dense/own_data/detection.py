@@ -77,7 +77,8 @@ def coco_content(
         classes: Names of the classes.
         root: Folder that file names are relative to.
     """
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for number, sample in enumerate(samples, 1):
         images.append(
             dict(
@@ -157,7 +158,7 @@ def adapt_detection(cfg: Config, data: LabeledData, task: str) -> None:
     files = write_coco(data)
     root = str(data.root.resolve())
     metainfo = dict(
-        classes=tuple(data.classes), palette=[tuple(c) for c in data.colors]
+        classes=tuple(data.classes), palette=[tuple(c) for c in data.palette]
     )
     scope = cfg.get('default_scope')
     kind = 'CocoDataset' if scope == 'mmdet' else 'mmdet.CocoDataset'

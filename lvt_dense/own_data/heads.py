@@ -51,7 +51,8 @@ def _default_number(kind: Any, scope: str) -> int | None:
         return None
     for base in cls.__mro__:
         try:
-            parameters = inspect.signature(base.__init__).parameters
+            init = vars(base).get('__init__', object.__init__)
+            parameters = inspect.signature(init).parameters
         except (TypeError, ValueError):
             return None
         default = getattr(parameters.get('num_classes'), 'default', None)

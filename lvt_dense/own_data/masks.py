@@ -269,7 +269,8 @@ def _by_color(
                     'save the masks as RGB or with one palette'
                 )
     _note_void(data, table)
-    return Coding([c.name for c in kept], [c.color for c in kept], label_of)
+    own = [c.color for c in kept if c.color]
+    return Coding([c.name for c in kept], own, label_of)
 
 
 def _split(value: int) -> tuple[int, int, int]:
@@ -349,12 +350,12 @@ def _by_table(
         known.add(void_value(scans))
     _note_unknown(data, scans, known)
     _note_void(data, table)
-    own = [c.color for c, _ in kept]
-    if not all(own):
-        own = colors and [colors.get(v) for _, v in kept]
+    own = [c.color for c, _ in kept if c.color]
+    if len(own) < len(kept):
+        own = [colors[v] for _, v in kept if v in colors] if colors else []
     return Coding(
         [c.name for c, _ in kept],
-        own if own and all(own) else None,
+        own if len(own) == len(kept) else None,
         {v: label for label, (_, v) in enumerate(kept)},
     )
 
@@ -459,7 +460,7 @@ def sample_fault(sample: Sample, scan: Scan) -> str | None:
         return scan.error
     if scan.size != (sample.width, sample.height):
         return (
-            f'mask {sample.mask.name} is {scan.size[0]} x {scan.size[1]}, '
+            f'mask {sample.mask} is {scan.size[0]} x {scan.size[1]}, '
             f'its image {sample.width} x {sample.height}'
         )
     return None

@@ -55,7 +55,7 @@ def adapt_mono3d(cfg: Config, data: LabeledData) -> None:
         data: Labels with all three splits.
     """
     folder = scan_kitti_folder(data.root.resolve())
-    palette = [tuple(c) for c in data.colors]
+    palette = [tuple(c) for c in data.palette]
     files = {}
     for split, samples in data.splits.items():
         text = ''.join(f'{sample.path.stem}\n' for sample in samples)

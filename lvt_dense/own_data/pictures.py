@@ -124,7 +124,7 @@ def to_data_sample(sample: Sample, shape: tuple[int, int]) -> object:
         labels=torch.tensor([o.label for o in sample.objects]).long(),
     )
     if sample.objects and all(o.segmentation for o in sample.objects):
-        masks = [mask_of(o.segmentation, shape) for o in sample.objects]
+        masks = [mask_of(o.segmentation or [], shape) for o in sample.objects]
         instances.masks = BitmapMasks(masks, *shape)
     return DetDataSample(
         gt_instances=instances,

@@ -63,12 +63,14 @@ def prepare_masks(data: LabeledData, names: Sequence[str] | None) -> None:
     for split, samples in data.splits.items():
         kept, bad = [], []
         for sample in samples:
-            fault = sample_fault(sample, scans[sample.mask])
+            assert sample.mask is not None
+            scan = scans[sample.mask]
+            fault = sample_fault(sample, scan)
             if fault:
                 bad.append(fault)
                 continue
             kept.append(sample)
-            sample.pixels = coding.counts(scans[sample.mask])
+            sample.pixels = coding.counts(scan)
         _judge(data, split, bad, len(samples))
         data.splits[split] = kept
     _convert(data, coding, scans)
@@ -161,7 +163,7 @@ def draw_masks(data: LabeledData) -> None:
     samples = [s for split in data.splits.values() for s in split]
     for sample in tqdm(samples, 'label maps', leave=False, delay=1):
         labels = _rasterize(sample, shift, ignored, data)
-        key = [labels.shape, hashlib.sha256(labels).hexdigest()]
+        key = [labels.shape, hashlib.sha256(labels.tobytes()).hexdigest()]
         sample.mask = _target(key, sample.path.stem)
         if not sample.mask.is_file():
             _write_map(sample.mask, labels)
@@ -243,6 +245,7 @@ def write_lists(data: LabeledData) -> dict[str, Path]:
         pairs = [
             dict(image=os.path.abspath(s.path), mask=os.path.abspath(s.mask))
             for s in samples
+            if s.mask is not None
         ]
         text = json.dumps(pairs, indent=0, ensure_ascii=False)
         content = text.encode('utf-8', 'surrogateescape')
@@ -260,7 +263,7 @@ def adapt_semantic(cfg: Config, data: LabeledData) -> None:
     files = write_lists(data)
     number = len(data.classes)
     metainfo = dict(
-        classes=tuple(data.classes), palette=[list(c) for c in data.colors]
+        classes=tuple(data.classes), palette=[list(c) for c in data.palette]
     )
     scope = cfg.get('default_scope') or 'mmseg'
 
@@ -278,7 +281,7 @@ def adapt_semantic(cfg: Config, data: LabeledData) -> None:
 
         cls = resolve(METRICS, old['type'], scope) if old else None
         if cls is not None and issubclass(cls, IoUMetric):
-            return dict(old)
+            return dict(old or {})
         return dict(type='mmseg.IoUMetric', iou_metrics=['mIoU'])
 
     replace_datasets(cfg, dataset)

@@ -110,7 +110,7 @@ def shared_images(data: LabeledData) -> list[str]:
 
 
 def _distinct(data: LabeledData) -> Iterable[tuple[str, Sample]]:
-    seen = []
+    seen: list[list[Sample]] = []
     for split, samples in data.splits.items():
         if any(samples is other for other in seen):
             continue  # test that is val

@@ -38,7 +38,7 @@ def make_table(data: LabeledData) -> str:
         empty = [sum(not x.objects for x in splits[s]) for s in shown]
         row('without objects', empty)
         row('objects', [sum(counts[s].values()) for s in shown])
-    order = range(len(data.classes))
+    order = list(range(len(data.classes)))
     if len(data.classes) > _SHOWN_CLASSES:
         by_number = sorted(order, key=lambda i: -counts['train'][i])
         order = by_number[:_SHOWN_CLASSES]

@@ -302,7 +302,7 @@ class _Reader:
         area = ann.get('area')
         return Object(
             self.label_of[ann['category_id']],
-            tuple(values),
+            (values[0], values[1], values[2], values[3]),
             segmentation,
             bool(ann.get('iscrowd', 0)),
             None if area is None else _number(area),

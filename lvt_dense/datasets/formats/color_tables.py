@@ -91,7 +91,7 @@ def _read_csv(path: Path) -> list[MaskClass]:
         try:
             color = None
             if places['r'] is not None:
-                color = _color(path, [row[places[k]] for k in 'rgb'])
+                color = _color(path, [row[places[k] or 0] for k in 'rgb'])
             value = places['value']
             classes.append(
                 MaskClass(

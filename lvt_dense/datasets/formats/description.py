@@ -132,6 +132,11 @@ class LabeledData:
     notes: list[str] = field(default_factory=list)
     findings: Findings = field(default_factory=Findings)
 
+    @property
+    def palette(self) -> list[tuple[int, int, int]]:
+        """The colors, an empty list where there are none."""
+        return self.colors or []
+
 
 def shorten(names: Iterable[object], limit: int = 5) -> str:
     """Join names by commas, leaving out those after ``limit``."""

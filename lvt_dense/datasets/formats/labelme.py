@@ -223,5 +223,13 @@ def _can_join(first: Object, second: Object) -> bool:
 
 
 def _join(first: Object, second: Object) -> None:
-    first.segmentation = [*first.segmentation, *second.segmentation]
-    first.bbox = tuple(polygon_box(first.segmentation))
+    polygons = [
+        polygon
+        for item in (first, second)
+        if isinstance(item.segmentation, list)
+        for polygon in item.segmentation
+    ]
+    first.segmentation = polygons
+    box = polygon_box(polygons)
+    if box is not None:
+        first.bbox = (box[0], box[1], box[2], box[3])

@@ -100,7 +100,7 @@ def _by_split(
     whole = lists.pop('trainval', None)
     if whole and 'train' not in lists:
         lists['train' if 'val' in lists else ALL] = whole
-    by_split = {}
+    listed_by: dict[str, list[Path]] = {}
     for split in ('train', 'val', 'test', ALL):
         if split in lists:
             path = lists[split]
@@ -108,8 +108,8 @@ def _by_split(
             listed = _listed(path, by_stem, data)
             if split == 'test' and not listed:
                 continue
-            by_split[split] = listed
-    return by_split
+            listed_by[split] = listed
+    return listed_by
 
 
 def _listed(
@@ -158,8 +158,9 @@ def _read(
         image = tree.find_image(name, folders, split)
     if image is None:
         return None
-    size = [root.findtext(f'size/{key}') or 0 for key in ('width', 'height')]
-    sample = Sample(image, *(int(_float(v, path)) for v in size))
+    width = int(_float(root.findtext('size/width'), path))
+    height = int(_float(root.findtext('size/height'), path))
+    sample = Sample(image, width, height)
     for number, node in enumerate(root.findall('object'), 1):
         label = (node.findtext('name') or '').strip()
         if not label:
@@ -193,7 +194,7 @@ def _box(
     return x1, y1, x2 - x1, y2 - y1
 
 
-def _float(text: str | int | None, path: Path) -> float:
+def _float(text: str | None, path: Path) -> float:
     try:
         value = float(text or 0)
     except ValueError:

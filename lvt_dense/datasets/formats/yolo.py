@@ -186,7 +186,7 @@ def _image_lists(
     by_split: dict[str, list[Path]] = {}
     labels = [p for p in tree.with_suffix('.txt') if _is_list(p)]
     for path in labels:
-        split = split_of([path.stem])
+        split = split_of([path.stem]) or ''
         if split in ('train', 'val', 'test'):
             by_split[split] = _expand(tree, found, split, str(path), data)
             data.sources[split] = tree.relative(path)

@@ -30,6 +30,7 @@ class WeightedCrossEntropy(nn.Module):
         loss_name: str = 'loss_ce',
     ) -> None:
         super().__init__()
+        self.class_weight: Tensor
         weight = torch.tensor(list(class_weight))
         self.register_buffer('class_weight', weight, persistent=False)
         self.loss_weight = loss_weight
