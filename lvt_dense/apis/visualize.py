@@ -16,6 +16,7 @@ from mmengine.logging import print_log
 from mmengine.model.utils import revert_sync_batchnorm
 from mmengine.registry import MODELS, VISUALIZERS, init_default_scope
 from mmengine.structures import BaseDataElement
+from mmengine.visualization import Visualizer
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -80,38 +81,53 @@ def visualize(
     check_targets(out, inputs.names, '--out', inputs.paths)
     device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
     model = load_model(cfg, checkpoint, device)
-    metainfo = merge_metainfo(inputs.metainfo, find_metainfo(cfg, checkpoint))
     visualizer = VISUALIZERS.build(dict(cfg.visualizer, vis_backends=None))
-    visualizer.dataset_meta = metainfo
+    visualizer.dataset_meta = merge_metainfo(
+        inputs.metainfo, find_metainfo(cfg, checkpoint)
+    )
     if opacity is not None:
         visualizer.alpha = opacity
+    failures: list[tuple[str, Exception]] = []
+    found = _predict(model, inputs, max(batch_size, 1))
+    results = _draw(found, inputs, visualizer, out, score_thr, failures)
+    _report(failures, len(inputs), out)
+    return results
+
+
+def _draw(
+    found: 'Iterator[_Found]',
+    inputs: Inputs,
+    visualizer: Visualizer,
+    out: str,
+    score_thr: float,
+    failures: list[tuple[str, Exception]],
+) -> list[dict]:
+    """Write pictures and records as they come; note what failed."""
     records: dict[int, dict] = {}
-    failures = []
+    results: list[dict] = []
     try:
-        for found in tqdm(
-            _predict(model, inputs, max(batch_size, 1)), total=len(inputs)
-        ):
-            path, name = inputs.paths[found.index], inputs.names[found.index]
-            if found.error is not None:
-                failures.append((path, found.error))
+        for each in tqdm(found, total=len(inputs)):
+            path, name = inputs.paths[each.index], inputs.names[each.index]
+            if each.error is not None or each.sample is None:
+                failures.append((path, each.error or ValueError('no sample')))
                 continue
             picture = Path(out, f'{name}.png')
             save_picture(
                 visualizer,
                 mmcv.imread(path, channel_order='rgb'),
-                found.sample,
+                each.sample,
                 picture,
                 score_thr,
                 inputs.has_truth,
             )
             record = dict(image=path, picture=str(picture))
-            record.update(to_record(found.sample, score_thr, metainfo))
-            records[found.index] = record
+            metainfo = visualizer.dataset_meta
+            record.update(to_record(each.sample, score_thr, metainfo))
+            records[each.index] = record
     finally:  # also what an interrupted run has done
-        results = [records[index] for index in sorted(records)]
+        results += [records[index] for index in sorted(records)]
         text = json.dumps(results, indent=1)
         write_atomically(Path(out, 'predictions.json'), text + '\n')
-    _report(failures, len(inputs), out)
     return results
 
 
