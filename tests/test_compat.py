@@ -24,7 +24,7 @@ def saved(content):
     return file
 
 
-def test_log_history_is_read():
+def test_log_history_is_read() -> None:
     allow_own_checkpoints()
     history = HistoryBuffer()
     history.update(1.5)
@@ -32,7 +32,7 @@ def test_log_history_is_read():
     assert found['loss'].current() == 1.5
 
 
-def test_attributes_of_anything_else_are_refused():
+def test_attributes_of_anything_else_are_refused() -> None:
     allow_own_checkpoints()
     errors = (ValueError, pickle.UnpicklingError)
     with pytest.raises(errors, match='__globals__|getattr'):

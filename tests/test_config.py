@@ -11,7 +11,7 @@ from lvt_dense.errors import UserError
 NAME = 'lvt_dense::ssdlite_mobilevit_xxs_320_coco.py'
 
 
-def test_own_config_by_package_name():
+def test_own_config_by_package_name() -> None:
     cfg = load_config(NAME)
     assert cfg.model.backbone == dict(
         type='lvt_dense.MobileViT',
@@ -21,7 +21,7 @@ def test_own_config_by_package_name():
     )
 
 
-def test_suffix_may_be_left_out_and_other_packages_work():
+def test_suffix_may_be_left_out_and_other_packages_work() -> None:
     assert load_config(NAME[: -len('.py')]).model.bbox_head.num_classes == 80
     cfg = load_config('mmdet::retinanet/retinanet_r50_fpn_1x_coco')
     assert cfg.model.type == 'RetinaNet'
@@ -35,35 +35,35 @@ def test_suffix_may_be_left_out_and_other_packages_work():
         ('no_such_package::a.py', "'no_such_package' is not installed"),
     ],
 )
-def test_unknown_config_is_named(name, words):
+def test_unknown_config_is_named(name, words) -> None:
     with pytest.raises(UserError, match=words):
         load_config(name)
 
 
-def test_config_that_does_not_parse(tmp_path):
+def test_config_that_does_not_parse(tmp_path: Path) -> None:
     path = tmp_path / 'broken.py'
     path.write_text('model = dict(')
     with pytest.raises(UserError, match='broken.py does not load'):
         load_config(str(path))
 
 
-def test_options_reach_the_config():
+def test_options_reach_the_config() -> None:
     cfg = load_config(NAME, {'train_dataloader.batch_size': 3})
     assert cfg.train_dataloader.batch_size == 3
 
 
-def test_unknown_option_offers_near_names():
+def test_unknown_option_offers_near_names() -> None:
     with pytest.raises(UserError, match='train_dataloader'):
         load_config(NAME, {'train_dataloder.batch_size': 3})
 
 
-def test_options_leave_the_given_config_alone():
+def test_options_leave_the_given_config_alone() -> None:
     cfg = load_config(NAME)
     load_config(cfg, {'train_dataloader.batch_size': 3})
     assert cfg.train_dataloader.batch_size == 32
 
 
-def test_data_root_moves_loaders_and_evaluators():
+def test_data_root_moves_loaders_and_evaluators() -> None:
     cfg = load_config(NAME)
     set_data_root(cfg, '/else')
     for split in ('train', 'val', 'test'):
@@ -76,7 +76,7 @@ def test_data_root_moves_loaders_and_evaluators():
     assert cfg.data_root == '/else/'
 
 
-def test_data_root_reaches_into_wrappers_and_spares_other_paths():
+def test_data_root_reaches_into_wrappers_and_spares_other_paths() -> None:
     inner = dict(type='A', data_root='data/x', ann_file='data/x/list.txt')
     other = dict(type='B', data_root='data/xy')
     cfg = Config(
@@ -97,12 +97,12 @@ def test_data_root_reaches_into_wrappers_and_spares_other_paths():
     assert other['data_root'] == 'data/xy'
 
 
-def test_config_without_data_root():
+def test_config_without_data_root() -> None:
     with pytest.raises(UserError, match='names no data_root'):
         set_data_root(Config(dict(model=dict())), 'new')
 
 
-def test_every_config_of_ours_loads():
+def test_every_config_of_ours_loads() -> None:
     folder = Path(__file__).parents[1] / 'configs'
     names = sorted(folder.glob('*.py'))
     assert len(names) >= 4

@@ -3,6 +3,7 @@
 import errno
 import os
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import torch
@@ -12,11 +13,13 @@ from lvt_dense import files
 from lvt_dense.files import ATOMIC, newest_checkpoint, write_atomically
 
 
-def test_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
+def test_interrupted_write_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / 'a.json'
     write_atomically(path, 'old')
 
-    def killed(*args):
+    def killed(*args) -> NoReturn:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(os, 'replace', killed)
@@ -25,7 +28,9 @@ def test_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
     assert path.read_text() == 'old'
 
 
-def test_checkpoint_backend_writes_atomically(tmp_path, monkeypatch):
+def test_checkpoint_backend_writes_atomically(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     written = []
     monkeypatch.setattr(
         files, 'write_atomically', lambda path, data: written.append(path)
@@ -73,7 +78,7 @@ def test_old_checkpoint_goes_when_the_new_one_is_there(
     assert Path(new).read_bytes() == b'3'
 
 
-def test_newest_complete_checkpoint(tmp_path):
+def test_newest_complete_checkpoint(tmp_path: Path) -> None:
     for epoch in (2, 9, 10):
         torch.save(dict(a=torch.zeros(100)), tmp_path / f'epoch_{epoch}.pth')
     torch.save({}, tmp_path / 'best_epoch_99.pth')
@@ -85,6 +90,6 @@ def test_newest_complete_checkpoint(tmp_path):
     assert newest_checkpoint(tmp_path).name == 'epoch_9.pth'
 
 
-def test_no_checkpoint(tmp_path):
+def test_no_checkpoint(tmp_path: Path) -> None:
     assert newest_checkpoint(tmp_path) is None
     assert newest_checkpoint(tmp_path / 'none') is None

@@ -9,7 +9,7 @@ from mmengine.hub import get_config
 
 
 @pytest.mark.parametrize('scope', ['mmdet', 'mmseg'])
-def test_backbone_builds_with_nothing_imported(scope):
+def test_backbone_builds_with_nothing_imported(scope) -> None:
     done = run_python(
         f'from {scope}.registry import MODELS\n'
         'backbone = dict(type="lvt_dense.MobileViT", arch="xxs")\n'
@@ -18,7 +18,7 @@ def test_backbone_builds_with_nothing_imported(scope):
     assert done.stdout.endswith('(24, 48, 64, 80)\n'), done.stderr
 
 
-def test_error_inside_the_package_shows_as_itself():
+def test_error_inside_the_package_shows_as_itself() -> None:
     done = run_python(
         'import sys\n'
         'sys.modules["lvt_dense.models.backbones.mobilevit"] = None\n'
@@ -31,7 +31,7 @@ def test_error_inside_the_package_shows_as_itself():
     assert 'mobilevit' in last
 
 
-def test_backbones_need_neither_mmdet_nor_mmseg():
+def test_backbones_need_neither_mmdet_nor_mmseg() -> None:
     done = run_python(
         'import sys\n'
         'for name in ("mmdet", "mmseg", "mmcv.ops", "mmcv._ext"):\n'
@@ -43,7 +43,7 @@ def test_backbones_need_neither_mmdet_nor_mmseg():
     assert done.stdout.endswith('(4, 8, 16, 32)\n'), done.stderr
 
 
-def test_mmengine_finds_our_configs_by_name(tmp_path):
+def test_mmengine_finds_our_configs_by_name(tmp_path: Path) -> None:
     import lvt_dense  # noqa: F401
 
     name = 'lvt_dense::ssdlite_mobilevit_xs_320_coco.py'

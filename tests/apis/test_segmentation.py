@@ -1,6 +1,7 @@
 """Training and pictures of segmenters, as a user meets them."""
 
 import json
+from pathlib import Path
 
 import mmcv
 import numpy as np
@@ -19,23 +20,23 @@ NAME = 'deeplabv3_mobilevit_xxs_360_camvid'
 
 
 @pytest.fixture
-def root(tmp_path):
+def root(tmp_path: Path):
     return write_semantic(tmp_path / 'camvid', 'camvid', 4, size=IMAGE)
 
 
 @pytest.fixture
-def cfg(root, tmp_path, monkeypatch):
+def cfg(root, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     skip_beautifier(monkeypatch)
     return small_config(NAME, root, tmp_path / 'work')
 
 
-def test_batch_of_one_is_explained(cfg):
+def test_batch_of_one_is_explained(cfg) -> None:
     cfg.train_dataloader.batch_size = 1
     with pytest.raises(UserError, match='batch_size to 2 or more'):
         train(cfg)
 
 
-def test_faulty_mask_stops_training_with_its_name(cfg, root):
+def test_faulty_mask_stops_training_with_its_name(cfg, root) -> None:
     masks = sorted((root / 'labels' / 'train').glob('*.png'))
     for path in masks:
         Image.fromarray(np.full(IMAGE[::-1], 12, np.uint8)).save(path)
@@ -53,7 +54,9 @@ def checkpoint(cfg, path):
     return str(path)
 
 
-def test_pictures_of_a_folder_with_and_without_truth(cfg, root, tmp_path):
+def test_pictures_of_a_folder_with_and_without_truth(
+    cfg, root, tmp_path: Path
+) -> None:
     weights = checkpoint(cfg, tmp_path / 'weights.pth')
     images, out = root / 'images' / 'train', tmp_path / 'out'
     truth = str(root / 'labels' / 'train')
@@ -75,7 +78,7 @@ def test_pictures_of_a_folder_with_and_without_truth(cfg, root, tmp_path):
         assert labels.shape == mask.shape[:2]
 
 
-def test_pictures_of_a_split(cfg, tmp_path):
+def test_pictures_of_a_split(cfg, tmp_path: Path) -> None:
     weights = checkpoint(cfg, tmp_path / 'weights.pth')
     visualize(cfg, weights, 'val', str(tmp_path / 'val'))
     (labels,) = (tmp_path / 'val').glob('*_labels.png')

@@ -245,7 +245,9 @@ def test_server_that_recovers(server: Server) -> None:
 
 
 def test_slow_server(
-    server: Server, monkeypatch: pytest.MonkeyPatch, capsys
+    server: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(cache, 'TIMEOUT', 0.2)
     server.files['/net.pth'] = File(weights(size=5000), pause=0.01)

@@ -41,7 +41,7 @@ def logits(model):
 
 
 @pytest.mark.parametrize('size', ['_xxs', ''])
-def test_hugging_face_file_gives_its_own_logits(size):
+def test_hugging_face_file_gives_its_own_logits(size) -> None:
     model = segmenter(size)
     if size:
         keys = HUGGING_FACE_KEYS
@@ -53,7 +53,7 @@ def test_hugging_face_file_gives_its_own_logits(size):
     assert difference(logits(model), expected) < 1e-4
 
 
-def test_cvnets_file_gives_the_same_logits():
+def test_cvnets_file_gives_the_same_logits() -> None:
     """Its keys, by the rule by which Hugging Face converted the files."""
     model = segmenter('_xxs')
     own, _ = LAYOUTS[1].to_own(official_state(HUGGING_FACE_KEYS))
@@ -71,7 +71,7 @@ def test_cvnets_file_gives_the_same_logits():
     assert difference(logits(model), FIGURES[XXS]) < 1e-4
 
 
-def test_other_number_of_classes_does_not_pass_unseen():
+def test_other_number_of_classes_does_not_pass_unseen() -> None:
     state = official_state(HUGGING_FACE_KEYS)
     key = 'segmentation_head.classifier.convolution.weight'
     state[key] = filled(key, (150, 256, 1, 1))

@@ -2,6 +2,7 @@
 
 import pickle
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -43,7 +44,7 @@ def t2(supernet):
     return convert(supernet, layout, prefix, all_levels(T2))[0]
 
 
-def test_slices_are_those_of_the_official_code(supernet, t2):
+def test_slices_are_those_of_the_official_code(supernet, t2) -> None:
     def official(number, key):
         return supernet[f'blocks.{number}.{key}']
 
@@ -92,7 +93,7 @@ def test_slices_are_those_of_the_official_code(supernet, t2):
         assert torch.equal(got, expected)
 
 
-def test_scaling_row_follows_the_training_resolution(supernet):
+def test_scaling_row_follows_the_training_resolution(supernet) -> None:
     _, layout, prefix = identify(supernet, families().values())
     table = supernet['blocks.14.rescale_attn']
     for resolution, row in ((192, 0), (224, 4), (256, 0), (288, 4)):
@@ -122,7 +123,7 @@ def static_of(supernet, settings):
     return static
 
 
-def test_static_file_of_the_largest_network(supernet):
+def test_static_file_of_the_largest_network(supernet) -> None:
     settings = NASViT.arch_settings['max']
     state = static_of(supernet, settings)
     family, layout, prefix = identify(state, families().values())
@@ -135,7 +136,9 @@ def test_static_file_of_the_largest_network(supernet):
     assert all(torch.equal(got[k], expected[k]) for k in got)
 
 
-def test_static_file_is_not_cut_to_another_network(supernet, tmp_path):
+def test_static_file_is_not_cut_to_another_network(
+    supernet, tmp_path: Path
+) -> None:
     state = static_of(supernet, NASViT.arch_settings['max'])
     torch.save(state, tmp_path / 'max.pth')
     with pytest.raises(UserError, match='mismatched'):
@@ -144,7 +147,7 @@ def test_static_file_is_not_cut_to_another_network(supernet, tmp_path):
 
 @pytest.mark.parametrize('layout', NASViT.layouts, ids=lambda x: x.name)
 @pytest.mark.parametrize('levels', [3, 4, 5])
-def test_way_back(layout, levels, t2):
+def test_way_back(layout, levels, t2) -> None:
     own = {
         k: v
         for k, v in t2.items()
@@ -158,7 +161,9 @@ def test_way_back(layout, levels, t2):
     assert all(torch.equal(back[k], own[k]) for k in own)
 
 
-def test_official_file_with_its_configuration(supernet, t2, tmp_path):
+def test_official_file_with_its_configuration(
+    supernet, t2, tmp_path: Path
+) -> None:
     """The published file holds a yacs node, which needs yacs to unpickle."""
     module = ModuleType('yacs.config')
     module.CfgNode = type('CfgNode', (dict,), {'__module__': 'yacs.config'})
@@ -188,13 +193,13 @@ def test_official_file_with_its_configuration(supernet, t2, tmp_path):
     )
 
 
-def test_supernet_needs_a_sub_network(supernet):
+def test_supernet_needs_a_sub_network(supernet) -> None:
     _, layout, prefix = identify(supernet, families().values())
     with pytest.raises(UserError, match='which sub-network'):
         convert(supernet, layout, prefix)
 
 
-def test_deeper_than_the_supernet(supernet, tmp_path):
+def test_deeper_than_the_supernet(supernet, tmp_path: Path) -> None:
     torch.save(supernet, tmp_path / 'supernet.pth')
     net = NASViT(dict(T2, depth=(1, 3, 4, 7, 4, 3, 3)))
     with pytest.raises(UserError, match=r'missing \d+: stages.2.6'):

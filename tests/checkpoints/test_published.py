@@ -208,7 +208,9 @@ def test_later_deeplabv3(aux: bool) -> None:
 
 
 # ------------------------------------------------------- names of Hugging Face
-def test_hub_names(server: Server, monkeypatch, tmp_path: Path) -> None:
+def test_hub_names(
+    server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv('HF_ENDPOINT', f'{server.url}/hf')
     monkeypatch.chdir(tmp_path)
     path = '/hf/apple/mobilevit-xx-small/resolve/main/pytorch_model.bin'

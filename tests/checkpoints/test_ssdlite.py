@@ -32,7 +32,7 @@ def official(detector):
     }
 
 
-def test_keys_are_those_of_the_official_detector(official):
+def test_keys_are_those_of_the_official_detector(official) -> None:
     assert 'encoder.layer_5.1.fusion.block.conv.weight' in official
     assert 'extra_layers.os_128.pw_conv.block.norm.running_var' in official
     assert official['extra_layers.os_-1.1.block.conv.weight'].shape[0] == 64
@@ -50,7 +50,7 @@ def test_keys_are_those_of_the_official_detector(official):
 
 def test_converted_file_loads_strictly_and_keeps_every_score(
     detector, official
-):
+) -> None:
     layout = identify_whole(official)
     own, unknown = layout.to_own(official)
     assert not unknown
@@ -69,7 +69,7 @@ def test_converted_file_loads_strictly_and_keeps_every_score(
     assert torch.equal(found[:, :80], anchors[:, 5:])
 
 
-def test_round_trip(official):
+def test_round_trip(official) -> None:
     own, _ = LAYOUTS[0].to_own(official)
     back = to_official(LAYOUTS[0], own)
     assert back.keys() == official.keys()

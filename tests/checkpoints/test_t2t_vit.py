@@ -1,5 +1,7 @@
 """T2T-ViT's files: official wrappings, mmpretrain's names, other grids."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from helpers.official import figures, official_state
@@ -34,7 +36,7 @@ def official():
     return state
 
 
-def saved(tmp_path, content):
+def saved(tmp_path: Path, content):
     path = tmp_path / 'weights.pth.tar'
     torch.save(content, path)
     return str(path)
@@ -42,7 +44,9 @@ def saved(tmp_path, content):
 
 @pytest.mark.parametrize('wrapping', ['state_dict_ema', 'state_dict', None])
 @pytest.mark.parametrize('prefix', ['', 'module.'])
-def test_official_wrappings(tmp_path, official, wrapping, prefix):
+def test_official_wrappings(
+    tmp_path: Path, official, wrapping, prefix
+) -> None:
     content = {prefix + key: value for key, value in official.items()}
     path = saved(tmp_path, {wrapping: content} if wrapping else content)
     model = T2TViT('7', init_cfg=dict(type='Pretrained', checkpoint=path))
@@ -58,7 +62,9 @@ def test_official_wrappings(tmp_path, official, wrapping, prefix):
         assert torch.equal(model.state_dict()[ours], official[theirs])
 
 
-def test_every_tensor_but_the_classifier_is_loaded(tmp_path, official):
+def test_every_tensor_but_the_classifier_is_loaded(
+    tmp_path: Path, official
+) -> None:
     path = saved(tmp_path, {'state_dict_ema': official})
     report = load_backbone(T2TViT('7'), path)
     assert report.layout == 'official'
@@ -66,7 +72,9 @@ def test_every_tensor_but_the_classifier_is_loaded(tmp_path, official):
     assert not report.unexpected
 
 
-def test_levels_that_were_not_asked_for_are_left_out(tmp_path, official):
+def test_levels_that_were_not_asked_for_are_left_out(
+    tmp_path: Path, official
+) -> None:
     path = saved(tmp_path, official)
     report = load_backbone(T2TViT('7', out_indices=(0, 1)), path)
     assert all(
@@ -77,7 +85,7 @@ def test_levels_that_were_not_asked_for_are_left_out(tmp_path, official):
     assert 'stages.2.blocks.1.norm1.weight' in report.unexpected
 
 
-def test_own_files_fit_both_modes(tmp_path):
+def test_own_files_fit_both_modes(tmp_path: Path) -> None:
     native, blocks = T2TViT('7'), PlainT2TViT('7')
     report = load_backbone(blocks, saved(tmp_path, native.state_dict()))
     assert report.layout == 'lvt_dense'
@@ -86,7 +94,7 @@ def test_own_files_fit_both_modes(tmp_path):
         assert torch.equal(value, expected[key])
 
 
-def test_mmpretrain_names(tmp_path):
+def test_mmpretrain_names(tmp_path: Path) -> None:
     own = T2TViT('t_14').state_dict()
     names = {
         'cls_token': 'stages.2.cls_token',
@@ -117,7 +125,9 @@ def test_mmpretrain_names(tmp_path):
     assert all(torch.equal(loaded[key], own[key]) for key in own)
 
 
-def test_the_table_of_positions_may_be_absent(tmp_path, official):
+def test_the_table_of_positions_may_be_absent(
+    tmp_path: Path, official
+) -> None:
     state = {k: v for k, v in official.items() if k != 'pos_embed'}
     model = T2TViT('7')
     model.stages[2].pos_embed.zero_()
@@ -125,7 +135,7 @@ def test_the_table_of_positions_may_be_absent(tmp_path, official):
     assert torch.equal(model.stages[2].pos_embed, official['pos_embed'])
 
 
-def test_weights_of_384_pixels(tmp_path, official):
+def test_weights_of_384_pixels(tmp_path: Path, official) -> None:
     state = dict(official, pos_embed=sinusoid_table(577, 256))
     path = saved(tmp_path, {'state_dict_ema': state})
     for model in (T2TViT('7', pretrain_size=384), T2TViT('7')):
@@ -140,12 +150,14 @@ def test_weights_of_384_pixels(tmp_path, official):
 @pytest.mark.parametrize(
     ('arch', 'word'), [('10', 'missing'), ('t_14', 'mis')]
 )
-def test_other_variants_are_refused(tmp_path, official, arch, word):
+def test_other_variants_are_refused(
+    tmp_path: Path, official, arch, word
+) -> None:
     with pytest.raises(UserError, match=f'official layout.*{arch}.*{word}'):
         load_backbone(T2TViT(arch), saved(tmp_path, official))
 
 
-def test_flipped_stem(tmp_path, official):
+def test_flipped_stem(tmp_path: Path, official) -> None:
     model = T2TViT('7')
     load_backbone(model, saved(tmp_path, official), flip_stem=True)
     weight = official['tokens_to_token.attention1.kqv.weight']

@@ -49,7 +49,7 @@ NAMES = [
 
 
 @pytest.fixture(scope='module')
-def data(tmp_path_factory):
+def data(tmp_path_factory: pytest.TempPathFactory):
     """Four rendered images to train on, one to validate."""
     folder = tmp_path_factory.mktemp('data') / 'coco'
     write_coco(folder, 5, seed=3, size=(240, 192), val_fraction=0.2)
@@ -57,14 +57,14 @@ def data(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def plain_dumps(monkeypatch):
+def plain_dumps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Configs are dumped as they are: making them pretty takes seconds."""
     monkeypatch.setattr(
         'yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, True)
     )
 
 
-def shrink(step):
+def shrink(step) -> None:
     """Bring a transform to the reduced size."""
     for key in ('scale', 'img_scale', 'crop_size', 'size'):
         if key in step:
@@ -108,7 +108,7 @@ def header_of(name):
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_header_names_the_command_and_the_figure(name):
+def test_header_names_the_command_and_the_figure(name) -> None:
     header = header_of(name)
     assert f'configs/{name}.py' in header
     assert re.search('not\\s+reproduced here|no published', header)
@@ -116,7 +116,7 @@ def test_header_names_the_command_and_the_figure(name):
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_config_trains_validates_and_draws(name, data, tmp_path):
+def test_config_trains_validates_and_draws(name, data, tmp_path: Path) -> None:
     cfg = small_config(name, data, tmp_path)
     runner = Runner.from_cfg(cfg)
     model = runner.model

@@ -1,6 +1,7 @@
 """Every segmentation config is trained, validated and drawn."""
 
 import re
+from pathlib import Path
 
 import mmcv
 import numpy as np
@@ -45,7 +46,7 @@ NAMES = config_names()
 
 
 @pytest.fixture(scope='module')
-def data(tmp_path_factory):
+def data(tmp_path_factory: pytest.TempPathFactory):
     """A rendered data set of every layout: three train, one val image."""
     folder = tmp_path_factory.mktemp('data')
     write_layouts(folder)
@@ -53,7 +54,7 @@ def data(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def plain_dumps(monkeypatch):
+def plain_dumps(monkeypatch: pytest.MonkeyPatch) -> None:
     skip_beautifier(monkeypatch)
 
 
@@ -67,7 +68,7 @@ def header_figure(name, pattern):
     return found.replace(',', '')
 
 
-def test_every_promised_config_is_there():
+def test_every_promised_config_is_there() -> None:
     families = ('mobilevit', 'emo', 'nasvit', 'plg_vit', 't2t_vit')
     promised = [
         *PARAMETERS,
@@ -80,7 +81,7 @@ def test_every_promised_config_is_there():
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_header_names_the_command_and_the_figure(name):
+def test_header_names_the_command_and_the_figure(name) -> None:
     header = header_of(name)
     assert f'configs/{name}.py' in header
     assert re.search(
@@ -89,7 +90,7 @@ def test_header_names_the_command_and_the_figure(name):
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_config_trains_validates_and_draws(name, data, tmp_path):
+def test_config_trains_validates_and_draws(name, data, tmp_path: Path) -> None:
     layout = layout_of(name)
     cfg = small_config(name, data / folder_of(name), tmp_path)
     cfg.default_hooks.visualization.show_dir = str(tmp_path / 'pictures')
@@ -112,13 +113,13 @@ def test_config_trains_validates_and_draws(name, data, tmp_path):
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_batch_norm_is_asked_to_synchronise_when_distributed(name):
+def test_batch_norm_is_asked_to_synchronise_when_distributed(name) -> None:
     cfg = small_config(name, CONFIGS, CONFIGS)
     assert cfg.sync_bn == 'torch'
     assert 'SyncBN' not in str(cfg.to_dict())
 
 
-def test_every_batch_norm_can_synchronise():
+def test_every_batch_norm_can_synchronise() -> None:
     init_default_scope('mmseg')
     cfg = load_config(CONFIGS / 'pspnet_emo_1m_360_camvid.py')
     model = convert_sync_batchnorm(MODELS.build(cfg.model), 'torch')
@@ -128,7 +129,7 @@ def test_every_batch_norm_can_synchronise():
 
 
 @pytest.mark.parametrize('data_set', ['512_ade20k', '512x1024_cityscapes'])
-def test_nasvit_keeps_its_budget(data_set):
+def test_nasvit_keeps_its_budget(data_set) -> None:
     """The paper's 5 G; attention is counted as the products it consists of."""
     name = f'deeplabv3_nasvit_{data_set}'
     init_default_scope('mmseg')

@@ -26,13 +26,13 @@ def camvid(root, split, **kwargs):
     )
 
 
-def test_classes_and_colours():
+def test_classes_and_colours() -> None:
     info = CamVidDataset.METAINFO
     assert len(info['classes']) == len(set(info['classes'])) == 11
     assert len({tuple(colour) for colour in info['palette']}) == 11
 
 
-def test_rendered_images_and_masks_belong_together(tmp_path):
+def test_rendered_images_and_masks_belong_together(tmp_path: Path) -> None:
     root = write_semantic(tmp_path / 'camvid', 'camvid', 4, size=(160, 120))
     dataset = camvid(root, 'train')
     assert len(dataset) == 3
@@ -44,7 +44,7 @@ def test_rendered_images_and_masks_belong_together(tmp_path):
         assert rows[0].mean() < rows[3].mean()
 
 
-def test_fewer_classes_are_renumbered(tmp_path):
+def test_fewer_classes_are_renumbered(tmp_path: Path) -> None:
     root = write_semantic(tmp_path / 'camvid', 'camvid', 2, size=(160, 120))
     every = camvid(root, 'train')[0]['gt_seg_map']
     dataset = camvid(root, 'train', metainfo=dict(classes=('road', 'sky')))
@@ -55,7 +55,7 @@ def test_fewer_classes_are_renumbered(tmp_path):
     assert dataset.metainfo['palette'] == [[128, 64, 128], [128, 128, 128]]
 
 
-def test_real_splits(real_data):
+def test_real_splits(real_data: Path) -> None:
     root = real_data / 'camvid'
     sizes = {split: len(camvid(root, split)) for split in SPLITS}
     assert sizes == SPLITS

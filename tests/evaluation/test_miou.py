@@ -16,7 +16,7 @@ NAME = 'deeplabv3_mobilevit_xxs_360_camvid'
 
 
 @pytest.fixture(scope='module')
-def setting(tmp_path_factory):
+def setting(tmp_path_factory: pytest.TempPathFactory):
     """Rendered data without pedestrians, and a checkpoint at random."""
     folder = tmp_path_factory.mktemp('miou')
     root = write_semantic(

@@ -1,6 +1,7 @@
 """The COCO layout of the rendered scenes."""
 
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,7 +15,7 @@ from lvt_dense.scenes.layout import NEAR_PROFILE
 
 
 @pytest.fixture(scope='module')
-def root(tmp_path_factory):
+def root(tmp_path_factory: pytest.TempPathFactory):
     return write_coco(tmp_path_factory.mktemp('coco') / 'data', 9, seed=2)
 
 
@@ -111,7 +112,9 @@ def test_mmdet_reads_boxes_and_masks(root) -> None:
     assert set(sample['gt_bboxes_labels'].tolist()) <= {0, 1, 2}
 
 
-def test_files_do_not_depend_on_the_number_of_images(root, tmp_path) -> None:
+def test_files_do_not_depend_on_the_number_of_images(
+    root, tmp_path: Path
+) -> None:
     fewer = write_coco(tmp_path / 'few', 3, seed=2)
     for path in fewer.glob('*2017/*.jpg'):
         same = root / path.relative_to(fewer)

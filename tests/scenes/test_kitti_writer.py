@@ -14,7 +14,7 @@ SIZE = (621, 188)
 
 
 @pytest.fixture(scope='module')
-def root(tmp_path_factory):
+def root(tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp('kitti') / 'data'
     return write_kitti(folder, 10, seed=3, size=SIZE)
 

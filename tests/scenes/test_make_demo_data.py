@@ -13,7 +13,7 @@ TOOL = Path(__file__).parents[2] / 'tools' / 'make_demo_data.py'
 
 
 @pytest.fixture
-def tool(monkeypatch, capsys):
+def tool(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     """Runs the tool; returns its exit status and lines on stderr."""
 
     def run(*arguments):
@@ -42,7 +42,9 @@ def tool(monkeypatch, capsys):
         ('kitti', 'training/label_2/000000.txt'),
     ],
 )  # fmt: skip
-def test_every_format_is_written(form, some_file, tool, tmp_path) -> None:
+def test_every_format_is_written(
+    form, some_file, tool, tmp_path: Path
+) -> None:
     out = tmp_path / 'deep' / form
     status, _ = tool('--format', form, '--out', out, '--images', 2,
                      '--seed', 1, '--size', '96x64')  # fmt: skip
@@ -61,7 +63,9 @@ def test_every_format_is_written(form, some_file, tool, tmp_path) -> None:
         (('--val-fraction', 1), 'a val fraction of 1.0 is not allowed'),
     ],
 )
-def test_bad_option_is_one_line(arguments, expected, tool, tmp_path) -> None:
+def test_bad_option_is_one_line(
+    arguments, expected, tool, tmp_path: Path
+) -> None:
     out = tmp_path / 'out'
     status, lines = tool('--format', 'coco', '--out', out, '--images', 2,
                          *arguments)  # fmt: skip
@@ -70,7 +74,7 @@ def test_bad_option_is_one_line(arguments, expected, tool, tmp_path) -> None:
     assert not out.exists()
 
 
-def test_full_folder_is_kept_unless_told(tool, tmp_path) -> None:
+def test_full_folder_is_kept_unless_told(tool, tmp_path: Path) -> None:
     out = write_coco(tmp_path / 'out', 2, size=(96, 64))
     before = (out / 'demo_data.json').read_text()
     base = ('--format', 'voc', '--out', out, '--images', 2, '--size', '96x64')
@@ -82,7 +86,7 @@ def test_full_folder_is_kept_unless_told(tool, tmp_path) -> None:
     assert (out / 'JPEGImages').is_dir() and not (out / 'val2017').exists()
 
 
-def test_foreign_folder_is_never_replaced(tool, tmp_path) -> None:
+def test_foreign_folder_is_never_replaced(tool, tmp_path: Path) -> None:
     (tmp_path / 'thesis.txt').write_text('years of work')
     status, lines = tool('--format', 'coco', '--out', tmp_path, '--images', 2,
                          '--overwrite')  # fmt: skip
@@ -91,7 +95,7 @@ def test_foreign_folder_is_never_replaced(tool, tmp_path) -> None:
     assert (tmp_path / 'thesis.txt').is_file()
 
 
-def test_out_below_a_file_is_one_line(tool, tmp_path) -> None:
+def test_out_below_a_file_is_one_line(tool, tmp_path: Path) -> None:
     (tmp_path / 'file').touch()
     for out in (tmp_path / 'file', tmp_path / 'file' / 'data'):
         status, lines = tool('--format', 'coco', '--out', out, '--images', 2)
@@ -99,7 +103,9 @@ def test_out_below_a_file_is_one_line(tool, tmp_path) -> None:
         assert str(tmp_path / 'file') in lines[0]
 
 
-def test_nothing_is_left_of_a_broken_run(tmp_path, monkeypatch) -> None:
+def test_nothing_is_left_of_a_broken_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rendered = common.render
 
     def failing(seed, index, *rest):

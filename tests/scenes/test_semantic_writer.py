@@ -1,5 +1,7 @@
 """The rendered scenes as ADE20K, Cityscapes, VOC 2012 and CamVid."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -46,7 +48,7 @@ NAMES = {
 
 
 @pytest.fixture(scope='module')
-def roots(tmp_path_factory):
+def roots(tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp('semantic')
     return {
         layout: write_semantic(
@@ -160,6 +162,6 @@ def test_cityscapes_instance_ids_number_the_things(roots) -> None:
     assert things == {24, 25, 26, 33}
 
 
-def test_unknown_layout_is_named(tmp_path) -> None:
+def test_unknown_layout_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="'ade'.*ade20k, cityscapes, voc"):
         write_semantic(tmp_path / 'x', 'ade', 2)

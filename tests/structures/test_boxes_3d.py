@@ -1,6 +1,7 @@
 """Box geometry against cases worked out by hand and against real labels."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -210,7 +211,7 @@ def test_bev_rectangles_have_the_sign_that_mmcv_expects() -> None:
     assert ops.box_iou_rotated(probe, mirrored, mode='iof').item() < 0.01
 
 
-def test_real_labels(real_data) -> None:
+def test_real_labels(real_data: Path) -> None:
     from lvt_dense.datasets.kitti.labels import read_calib, read_labels
 
     root = real_data / 'kitti' / 'training'

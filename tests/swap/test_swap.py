@@ -31,7 +31,7 @@ def without_scope(node):
     return node
 
 
-def test_mask_rcnn_of_the_documentation():
+def test_mask_rcnn_of_the_documentation() -> None:
     cfg = swap_backbone(MASK_RCNN, 'emo_5m', pretrained='net.pth')
     assert cfg.model.backbone == dict(
         type='lvt_dense.EMO',
@@ -45,7 +45,7 @@ def test_mask_rcnn_of_the_documentation():
     assert cfg.model.roi_head == load_config(MASK_RCNN).model.roi_head
 
 
-def test_official_weights_of_the_new_backbone():
+def test_official_weights_of_the_new_backbone() -> None:
     cfg = swap_backbone(MASK_RCNN, 'emo_5m', pretrained='official')
     official = dict(type='Pretrained', checkpoint='official')
     assert cfg.model.backbone.init_cfg == official
@@ -56,14 +56,14 @@ def test_official_weights_of_the_new_backbone():
     assert 'init_cfg' not in cfg.model.backbone
 
 
-def test_nothing_is_frozen_without_weights():
+def test_nothing_is_frozen_without_weights() -> None:
     cfg = swap_backbone(MASK_RCNN, 'mobilevit_xxs')
     assert cfg.model.backbone == dict(
         type='lvt_dense.MobileViT', arch='xxs', out_indices=[0, 1, 2, 3]
     )
 
 
-def test_images_get_the_norm_of_the_new_weights():
+def test_images_get_the_norm_of_the_new_weights() -> None:
     cfg = swap_backbone(MASK_RCNN, 'mobilevit_xxs')
     norm = cfg.model.data_preprocessor
     assert (norm.mean, norm.std) == ([0.0] * 3, [255.0] * 3)
@@ -71,14 +71,14 @@ def test_images_get_the_norm_of_the_new_weights():
     assert norm.pad_mask is True
 
 
-def test_padding_keeps_its_grey_when_the_norm_changes():
+def test_padding_keeps_its_grey_when_the_norm_changes() -> None:
     cfg = load_config('mmdet::yolox/yolox_s_8xb8-300e_coco')
     cfg.model.data_preprocessor.pad_value = 114.0
     swapped = swap_backbone(cfg, 'mobilevit_xxs')
     assert swapped.model.data_preprocessor.pad_value == 0.447
 
 
-def test_dilated_network_keeps_its_output_stride():
+def test_dilated_network_keeps_its_output_stride() -> None:
     cfg = swap_backbone(DEEPLAB, 'mobilevit_s')
     assert cfg.model.backbone.output_stride == 8
     assert cfg.model.backbone.norm_cfg == dict(type='SyncBN')
@@ -93,7 +93,7 @@ def test_layer_norms_do_not_become_batch_norms(name: str) -> None:
     assert 'norm_cfg' not in swap_backbone(DEEPLAB, name).model.backbone
 
 
-def test_dilation_without_a_smaller_stride_changes_no_level():
+def test_dilation_without_a_smaller_stride_changes_no_level() -> None:
     name = (
         'mmseg::fastfcn/fastfcn_r50-d32_jpu_enc_4xb2-80k_cityscapes-512x1024'
     )
@@ -134,7 +134,7 @@ def test_dilation_without_a_smaller_stride_changes_no_level():
 )
 def test_single_level_is_found_by_stage_not_by_stride(
     changes, indices, output_stride
-):
+) -> None:
     cfg = load_config('mmdet::detr/detr_r50_8xb2-150e_coco')
     cfg.model.backbone.update(changes)
     width = 256 * 2 ** changes['out_indices'][0]
@@ -145,14 +145,14 @@ def test_single_level_is_found_by_stage_not_by_stride(
     assert new.neck.in_channels == [(24, 48, 64, 80)[indices[0]]]
 
 
-def test_neck_that_lists_the_deepest_level_first():
+def test_neck_that_lists_the_deepest_level_first() -> None:
     name = 'mmdet::yolo/yolov3_mobilenetv2_8xb24-320-300e_coco'
     cfg = swap_backbone(name, 'mobilevit_xxs')
     assert cfg.model.backbone.out_indices == [1, 2, 3]
     assert cfg.model.neck.in_channels == [80, 64, 48]
 
 
-def test_ssd_repeats_the_channels_in_neck_and_head():
+def test_ssd_repeats_the_channels_in_neck_and_head() -> None:
     cfg = swap_backbone('mmdet::ssd/ssd300_coco', 'mobilevit_xxs')
     assert cfg.model.neck.in_channels == (48, 64)
     expected = (48, 64, 512, 256, 256, 256)
@@ -162,13 +162,13 @@ def test_ssd_repeats_the_channels_in_neck_and_head():
     assert cfg.model.bbox_head.type == 'lvt_dense.SSDLiteHead'
 
 
-def test_other_heads_stay():
+def test_other_heads_stay() -> None:
     name = 'mmdet::retinanet/retinanet_r18_fpn_1x_coco'
     head = swap_backbone(name, 'mobilevit_xxs').model.bbox_head
     assert head == load_config(name).model.bbox_head
 
 
-def test_images_of_four_channels_keep_their_norm():
+def test_images_of_four_channels_keep_their_norm() -> None:
     cfg = load_config(MASK_RCNN)
     cfg.model.backbone.in_channels = 4
     cfg.model.data_preprocessor.update(mean=[1.0] * 4, std=[2.0] * 4)
@@ -177,14 +177,14 @@ def test_images_of_four_channels_keep_their_norm():
     assert new.data_preprocessor == cfg.model.data_preprocessor
 
 
-def test_heads_that_read_lists_of_levels():
+def test_heads_that_read_lists_of_levels() -> None:
     name = 'mmseg::hrnet/fcn_hr18_4xb2-40k_cityscapes-512x1024'
     head = swap_backbone(name, 'mobilevit_xxs').model.decode_head
     assert list(head.in_channels) == [24, 48, 64, 80]
     assert list(head.in_index) == [0, 1, 2, 3]
 
 
-def test_teacher_stays_as_it_was():
+def test_teacher_stays_as_it_was() -> None:
     name = 'mmdet::lad/lad_r50-paa-r101_fpn_2xb8_coco_1x'
     old, new = load_config(name).model, swap_backbone(name, 'emo_1m').model
     assert new.teacher_backbone == old.teacher_backbone
@@ -193,7 +193,7 @@ def test_teacher_stays_as_it_was():
     assert new.data_preprocessor == old.data_preprocessor
 
 
-def test_tracker_swaps_the_detector_inside():
+def test_tracker_swaps_the_detector_inside() -> None:
     name = 'mmdet::qdtrack/qdtrack_faster-rcnn_r50_fpn_4e_base'
     model = swap_backbone(name, 'mobilevit_xxs').model
     assert model.detector.backbone.type == 'lvt_dense.MobileViT'
@@ -202,7 +202,7 @@ def test_tracker_swaps_the_detector_inside():
     assert model.data_preprocessor.std == [255.0] * 3
 
 
-def test_optimiser_keys_of_the_old_backbone_are_dropped():
+def test_optimiser_keys_of_the_old_backbone_are_dropped() -> None:
     name = 'mmdet::mask2former/mask2former_swin-t-p4-w7-224_8xb2-lsj-50e_coco'
     cfg = swap_backbone(name, 'mobilevit_xxs')
     assert set(cfg.optim_wrapper.paramwise_cfg.custom_keys) == {
@@ -213,7 +213,7 @@ def test_optimiser_keys_of_the_old_backbone_are_dropped():
     }
 
 
-def test_backbone_of_a_package_that_is_not_installed():
+def test_backbone_of_a_package_that_is_not_installed() -> None:
     name = 'mmdet::convnext/mask-rcnn_convnext-t-p4-w7_fpn_amp-ms-crop-3x_coco'
     cfg = swap_backbone(name, 'mobilevit_xxs')
     assert cfg.model.backbone.out_indices == [0, 1, 2, 3]
@@ -223,7 +223,7 @@ def test_backbone_of_a_package_that_is_not_installed():
     assert 'decay_type' not in cfg.optim_wrapper.paramwise_cfg
 
 
-def test_given_config_is_left_alone():
+def test_given_config_is_left_alone() -> None:
     cfg = load_config(MASK_RCNN)
     before = cfg.to_dict()
     swap_backbone(cfg, 'mobilevit_xxs')
@@ -254,7 +254,7 @@ def test_given_config_is_left_alone():
     ],
     ids=['C4', 'Hourglass', 'RFP', 'UNet', 'ICNet', 'no model'],
 )
-def test_refusals_name_the_part_in_one_line(name, part):
+def test_refusals_name_the_part_in_one_line(name, part) -> None:
     with pytest.raises(UserError) as caught:
         swap_backbone(name, 'mobilevit_xxs')
     message = str(caught.value)
@@ -262,13 +262,13 @@ def test_refusals_name_the_part_in_one_line(name, part):
     assert '\n' not in message
 
 
-def test_misspelt_backbone_gets_a_hint():
+def test_misspelt_backbone_gets_a_hint() -> None:
     with pytest.raises(UserError, match='emo_5m'):
         swap_backbone(MASK_RCNN, 'emo_5')
 
 
 @pytest.mark.parametrize('base', [MASK_RCNN, DEEPLAB])
-def test_short_file_loads_to_the_same_config(base, tmp_path):
+def test_short_file_loads_to_the_same_config(base, tmp_path: Path) -> None:
     cfg = swap_backbone(base, 'mobilevit_xxs')
     out = tmp_path / 'swapped.py'
     write_config(cfg, base, str(out), 'a comment')
@@ -279,7 +279,7 @@ def test_short_file_loads_to_the_same_config(base, tmp_path):
     )
 
 
-def test_short_file_of_a_local_config(tmp_path):
+def test_short_file_of_a_local_config(tmp_path: Path) -> None:
     base = ROOT / 'configs' / 'retinanet_emo_1m_coco.py'
     cfg = swap_backbone(str(base), 'mobilevit_xxs')
     out = tmp_path / 'new' / 'swapped.py'
@@ -289,7 +289,9 @@ def test_short_file_of_a_local_config(tmp_path):
         write_config(cfg, str(base), str(base))
 
 
-def test_tool_writes_and_refuses(tmp_path, capsys):
+def test_tool_writes_and_refuses(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / 'out.py'
     options = ('--backbone', 'emo_1m', '--out', out)
     assert run_tool('swap_backbone', MASK_RCNN, *options) == 0

@@ -41,7 +41,7 @@ SCONTROL = '#!/usr/bin/env bash\necho 127.0.0.1\n'
 
 
 @pytest.fixture(scope='module')
-def data(tmp_path_factory):
+def data(tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp('scenes') / 'coco'
     write_coco(folder, 11, seed=1, size=(96, 72), val_fraction=0.3)
     return folder
@@ -71,14 +71,14 @@ def launch(script: str, *args: object, **environment: str) -> str:
 
 
 @pytest.fixture(scope='module')
-def trained(data, tmp_path_factory):
+def trained(data, tmp_path_factory: pytest.TempPathFactory):
     work_dir = tmp_path_factory.mktemp('work')
     options = ('--data-root', data, '--work-dir', work_dir, *SMALL)
     said = launch('dist_train.sh', CONFIG, 2, *options)
     return work_dir, said
 
 
-def test_two_processes_share_an_epoch(trained):
+def test_two_processes_share_an_epoch(trained) -> None:
     work_dir, said = trained
     # 8 images, 2 in each of 2 processes, are 2 steps.
     assert 'Epoch(train) [1][2/2]' in said
@@ -94,7 +94,7 @@ def left_in(out: Path) -> tuple:
 
 
 @pytest.fixture(scope='module')
-def alone(trained, data, tmp_path_factory):
+def alone(trained, data, tmp_path_factory: pytest.TempPathFactory):
     """What a test in one process leaves."""
     out = tmp_path_factory.mktemp('alone')
     checkpoint = trained[0] / 'epoch_1.pth'
@@ -106,8 +106,8 @@ def alone(trained, data, tmp_path_factory):
 
 @pytest.mark.parametrize('cluster', [False, True])
 def test_figures_are_those_of_one_process(
-    alone, trained, data, tmp_path, cluster
-):
+    alone, trained, data, tmp_path: Path, cluster
+) -> None:
     checkpoint = trained[0] / 'epoch_1.pth'
     options = ('--data-root', data, '--work-dir', tmp_path)
     options += ('--out', tmp_path / 'found.json')
@@ -147,13 +147,18 @@ def on_a_cluster(folder: Path, script: str, *args: object) -> str:
     return said
 
 
-def test_slurm_training(data, tmp_path):
+def test_slurm_training(data, tmp_path: Path) -> None:
     options = ('--data-root', data, '--work-dir', tmp_path, *SMALL)
     said = on_a_cluster(tmp_path, 'slurm_train.sh', CONFIG, *options)
     assert 'Epoch(train) [1][2/2]' in said
 
 
-def test_launcher_without_its_processes(data, tmp_path, capsys, monkeypatch):
+def test_launcher_without_its_processes(
+    data,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.delenv('RANK', raising=False)
     options = ('--data-root', data, '--work-dir', tmp_path)
     args = (CONFIG, '--launcher', 'pytorch', *options)

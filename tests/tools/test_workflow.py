@@ -36,7 +36,7 @@ SMALL = (
 
 
 @pytest.fixture(autouse=True)
-def plain_dumps(monkeypatch):
+def plain_dumps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the beautifier, which takes longer than the training here."""
     monkeypatch.setattr(
         'yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, True)
@@ -44,14 +44,14 @@ def plain_dumps(monkeypatch):
 
 
 @pytest.fixture(scope='module')
-def data(tmp_path_factory):
+def data(tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp('scenes') / 'coco'
     write_coco(folder, 10, seed=1, size=(96, 72), val_fraction=0.4)
     return folder
 
 
 @pytest.fixture(scope='module')
-def trained(data, tmp_path_factory):
+def trained(data, tmp_path_factory: pytest.TempPathFactory):
     work_dir = tmp_path_factory.mktemp('work')
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
@@ -66,14 +66,16 @@ def log_of(work_dir: Path) -> str:
     return max(work_dir.glob('*/*.log'), key=lambda p: p.parent).read_text()
 
 
-def test_training_leaves_whole_checkpoints_and_figures(trained):
+def test_training_leaves_whole_checkpoints_and_figures(trained) -> None:
     names = {path.name for path in trained.glob('*.pth')}
     assert {'epoch_1.pth', 'epoch_2.pth'} <= names
     assert not list(trained.glob('*.partial'))
     assert 'coco/bbox_AR@100' in log_of(trained)
 
 
-def test_resume_skips_a_truncated_checkpoint(trained, data, tmp_path):
+def test_resume_skips_a_truncated_checkpoint(
+    trained, data, tmp_path: Path
+) -> None:
     work_dir = tmp_path / 'copy'
     shutil.copytree(trained, work_dir)
     whole = (work_dir / 'epoch_2.pth').read_bytes()
@@ -98,14 +100,16 @@ def test_resume_skips_a_truncated_checkpoint(trained, data, tmp_path):
     assert torch.load(work_dir / 'epoch_3.pth', weights_only=False)
 
 
-def test_nothing_to_resume(data, tmp_path, capsys):
+def test_nothing_to_resume(
+    data, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     options = ('--resume', '--data-root', data, '--work-dir', tmp_path)
     assert run_tool('train', CONFIG, *options, *SMALL) == 2
     assert 'holds no complete' in capsys.readouterr().err
 
 
 @pytest.fixture(scope='module')
-def tested(trained, data, tmp_path_factory):
+def tested(trained, data, tmp_path_factory: pytest.TempPathFactory):
     out = tmp_path_factory.mktemp('tested')
     status = run_tool(
         'test',
@@ -127,7 +131,7 @@ def tested(trained, data, tmp_path_factory):
     return out
 
 
-def test_twelve_figures_are_those_of_pycocotools(tested, data):
+def test_twelve_figures_are_those_of_pycocotools(tested, data) -> None:
     figures = json.loads((tested / 'metrics.json').read_text())
     truth = COCO(str(data / 'annotations/instances_val2017.json'))
     scores = COCOeval(truth, truth.loadRes(str(tested / 'found.json')), 'bbox')
@@ -140,13 +144,15 @@ def test_twelve_figures_are_those_of_pycocotools(tested, data):
     assert found == pytest.approx(list(scores.stats), abs=6e-4)
 
 
-def test_pictures_show_truth_beside_prediction(tested, data):
+def test_pictures_show_truth_beside_prediction(tested, data) -> None:
     pictures = list((tested / 'pictures').glob('*.png'))
     assert len(pictures) == 4
     assert cv2.imread(str(pictures[0])).shape == (72, 2 * 96, 3)
 
 
-def test_visualize_a_folder(trained, data, tmp_path, capsys):
+def test_visualize_a_folder(
+    trained, data, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     status = run_tool(
         'visualize',
         CONFIG,
@@ -168,7 +174,7 @@ def test_visualize_a_folder(trained, data, tmp_path, capsys):
     assert picture.shape == (72, 96, 3)  # no truth, so the prediction alone
 
 
-def test_visualize_with_annotations(trained, data, tmp_path):
+def test_visualize_with_annotations(trained, data, tmp_path: Path) -> None:
     image = sorted((data / 'val2017').iterdir())[0]
     status = run_tool(
         'visualize',
@@ -203,7 +209,9 @@ def one_line(text: str) -> str:
         (('--backbone', 'mobilevit_xl'), 'mobilevit_xs'),
     ],
 )
-def test_bad_options_of_training(data, tmp_path, capsys, args, words):
+def test_bad_options_of_training(
+    data, tmp_path: Path, capsys: pytest.CaptureFixture[str], args, words
+) -> None:
     if '--amp' in args and torch.cuda.is_available():
         pytest.skip('this machine has a GPU')
     given = ('--data-root', data, '--work-dir', tmp_path, *args)
@@ -211,7 +219,9 @@ def test_bad_options_of_training(data, tmp_path, capsys, args, words):
     assert words in one_line(capsys.readouterr().err)
 
 
-def test_checkpoint_of_another_size(trained, data, tmp_path, capsys):
+def test_checkpoint_of_another_size(
+    trained, data, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     status = run_tool(
         'test',
         'lvt_dense::ssdlite_mobilevit_xs_320_coco.py',
@@ -228,14 +238,16 @@ def test_checkpoint_of_another_size(trained, data, tmp_path, capsys):
 
 
 @pytest.fixture
-def broken(data, tmp_path):
+def broken(data, tmp_path: Path):
     """A copy of the data to be broken."""
     folder = tmp_path / 'broken'
     shutil.copytree(data, folder)
     return folder
 
 
-def test_malformed_annotations_are_named(broken, tmp_path, capsys):
+def test_malformed_annotations_are_named(
+    broken, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = broken / 'annotations/instances_train2017.json'
     path.write_text(path.read_text()[:-100])
     options = ('--data-root', broken, '--work-dir', tmp_path, *SMALL)
@@ -247,8 +259,8 @@ def test_malformed_annotations_are_named(broken, tmp_path, capsys):
 
 @pytest.mark.parametrize('content', [b'', b'no image'])
 def test_training_skips_a_broken_image_with_one_warning(
-    broken, tmp_path, content
-):
+    broken, tmp_path: Path, content
+) -> None:
     image = sorted((broken / 'train2017').iterdir())[0]
     image.write_bytes(content)
     options = ('--data-root', broken, '--work-dir', tmp_path, *SMALL)
@@ -258,7 +270,9 @@ def test_training_skips_a_broken_image_with_one_warning(
     assert 'WARNING' in warnings[0]
 
 
-def test_testing_names_a_broken_image(trained, broken, tmp_path, capsys):
+def test_testing_names_a_broken_image(
+    trained, broken, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     image = sorted((broken / 'val2017').iterdir())[0]
     image.write_bytes(b'')
     status = run_tool(

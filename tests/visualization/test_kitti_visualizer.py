@@ -1,5 +1,7 @@
 """What the picture of a frame shows, pixel by pixel."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -48,7 +50,7 @@ def make_sample(boxes, score=0.9, truths=(), **meta):
     return sample
 
 
-def draw(visualizer, sample, tmp_path, image=None, **kwargs):
+def draw(visualizer, sample, tmp_path: Path, image=None, **kwargs):
     """The image part and the part from above."""
     if image is None:
         image = np.full((HEIGHT, WIDTH, 3), 40, np.uint8)
@@ -72,7 +74,9 @@ def pixels(part, color, tolerance=60):
 BOX = [0.0, 1.5, 12.0, 4.0, 3.0, 2.0, 0.0]
 
 
-def test_edges_lie_where_the_camera_puts_them(visualizer, tmp_path) -> None:
+def test_edges_lie_where_the_camera_puts_them(
+    visualizer, tmp_path: Path
+) -> None:
     image, _ = draw(visualizer, make_sample([BOX]), tmp_path)
     assert image.shape[1] == WIDTH * SCALE
     columns, rows = pixels(image, PREDICTION_COLOR, 30)
@@ -83,7 +87,7 @@ def test_edges_lie_where_the_camera_puts_them(visualizer, tmp_path) -> None:
     assert rows.max() == pytest.approx(SCALE * bottom[1] / bottom[2], abs=4)
 
 
-def test_front_face_is_tinted(visualizer, tmp_path) -> None:
+def test_front_face_is_tinted(visualizer, tmp_path: Path) -> None:
     # Turned to the camera, then away: the near face is tinted only once.
     values = []
     for yaw in (np.pi / 2, -np.pi / 2):
@@ -99,7 +103,9 @@ def test_front_face_is_tinted(visualizer, tmp_path) -> None:
     assert values[0][0] > 80
 
 
-def test_two_colours_and_which_of_them_is_drawn(visualizer, tmp_path) -> None:
+def test_two_colours_and_which_of_them_is_drawn(
+    visualizer, tmp_path: Path
+) -> None:
     other = [-4.0, 1.5, 12.0, 4.0, 3.0, 2.0, 0.0]
     sample = make_sample([BOX], truths=[other])
     image, _ = draw(visualizer, sample, tmp_path)
@@ -111,7 +117,9 @@ def test_two_colours_and_which_of_them_is_drawn(visualizer, tmp_path) -> None:
     assert len(pixels(image, PREDICTION_COLOR)[0]) == 0
 
 
-def test_scores_below_the_threshold_are_left_out(visualizer, tmp_path) -> None:
+def test_scores_below_the_threshold_are_left_out(
+    visualizer, tmp_path: Path
+) -> None:
     sample = make_sample([BOX], score=0.2)
     image, _ = draw(visualizer, sample, tmp_path)
     assert len(pixels(image, PREDICTION_COLOR)[0]) == 0
@@ -120,7 +128,7 @@ def test_scores_below_the_threshold_are_left_out(visualizer, tmp_path) -> None:
 
 
 def test_class_and_score_are_written(
-    visualizer, tmp_path, monkeypatch
+    visualizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written = []
     from lvt_dense.visualization import kitti_visualizer
@@ -134,7 +142,7 @@ def test_class_and_score_are_written(
     assert 'Car 0.90' in written and 'Pedestrian' in written
 
 
-def test_view_from_above(visualizer, tmp_path) -> None:
+def test_view_from_above(visualizer, tmp_path: Path) -> None:
     sample = make_sample([[5.0, 1.5, 20.0, 4.0, 1.5, 2.0, 0.0]])
     _, above = draw(visualizer, sample, tmp_path)
     columns, rows = pixels(above[60:], PREDICTION_COLOR)
@@ -148,7 +156,7 @@ def test_view_from_above(visualizer, tmp_path) -> None:
     assert right > 1.5 * (columns < middle - scale).sum()
 
 
-def test_range_rings(visualizer, tmp_path) -> None:
+def test_range_rings(visualizer, tmp_path: Path) -> None:
     _, above = draw(visualizer, make_sample([]), tmp_path)
     # Up the middle, a bit to the left of the figures.
     column = above[:, SIZE // 2 - 2].astype(int).sum(-1)
@@ -159,7 +167,9 @@ def test_range_rings(visualizer, tmp_path) -> None:
         assert np.abs(ring - row).min() < 2
 
 
-def test_boxes_beside_and_behind_the_camera(visualizer, tmp_path) -> None:
+def test_boxes_beside_and_behind_the_camera(
+    visualizer, tmp_path: Path
+) -> None:
     boxes = [
         [3.0, 1.5, 0.0, 9.0, 1.5, 2.0, 1.57],  # passes the camera
         [0.0, 1.5, -9.0, 4.0, 1.5, 2.0, 0.0],  # behind it
@@ -172,7 +182,7 @@ def test_boxes_beside_and_behind_the_camera(visualizer, tmp_path) -> None:
     assert (columns > WIDTH * SCALE // 2 + 300).any()
 
 
-def test_camera_of_the_image_that_is_given(visualizer, tmp_path) -> None:
+def test_camera_of_the_image_that_is_given(visualizer, tmp_path: Path) -> None:
     # The network saw the image at half size; the picture is the original.
     half = np.diag([0.5, 0.5, 1]) @ P2
     sample = make_sample([BOX])
@@ -187,12 +197,12 @@ def test_camera_of_the_image_that_is_given(visualizer, tmp_path) -> None:
     assert abs(one.min() - two.min()) <= 3 and abs(one.max() - two.max()) <= 3
 
 
-def test_a_picture_without_sample(visualizer, tmp_path) -> None:
+def test_a_picture_without_sample(visualizer, tmp_path: Path) -> None:
     image, _ = draw(visualizer, None, tmp_path)
     assert (image == 40).all()
 
 
-def test_logs_to_the_backends(tmp_path) -> None:
+def test_logs_to_the_backends(tmp_path: Path) -> None:
     visualizer = MMDET_VISUALIZERS.build(
         dict(
             type='lvt_dense.Mono3DVisualizer',

@@ -1,5 +1,7 @@
 """Pictures of label maps: pixels that can be counted by hand."""
 
+from pathlib import Path
+
 import mmcv
 import numpy as np
 import pytest
@@ -27,7 +29,7 @@ IMAGE = np.full((2, 3, 3), 100, np.uint8)
 STRIP = 20  # height of a title
 
 
-def test_colors_are_those_of_the_palette():
+def test_colors_are_those_of_the_palette() -> None:
     picture = colorize(TRUTH, PALETTE)
     assert picture[0, 0].tolist() == [10, 20, 30]
     assert picture[1, 1].tolist() == [200, 100, 0]
@@ -38,19 +40,19 @@ def test_colors_are_those_of_the_palette():
     ('opacity', 'expected'),
     [(0.0, [100, 100, 100]), (0.25, [125, 100, 75]), (1.0, [200, 100, 0])],
 )
-def test_opacity_is_the_weight_of_the_color(opacity, expected):
+def test_opacity_is_the_weight_of_the_color(opacity, expected) -> None:
     picture = overlay(IMAGE, TRUTH, PALETTE, opacity)
     assert picture[0, 2].tolist() == expected
     assert picture[1, 2].tolist() == [100, 100, 100]  # no class
 
 
-def test_error_map_tells_right_wrong_and_ignored():
+def test_error_map_tells_right_wrong_and_ignored() -> None:
     picture = draw_errors(PREDICTED, TRUTH)
     expected = [[RIGHT, WRONG, RIGHT], [RIGHT, WRONG, (0, 0, 0)]]
     np.testing.assert_array_equal(picture, expected)
 
 
-def test_legend_breaks_into_rows():
+def test_legend_breaks_into_rows() -> None:
     wide = draw_legend(CLASSES * 5, PALETTE * 5, 1000)
     narrow = draw_legend(CLASSES * 5, PALETTE * 5, 120)
     assert wide.shape[0] < narrow.shape[0]
@@ -59,7 +61,7 @@ def test_legend_breaks_into_rows():
         assert (narrow == color).all(axis=-1).sum() == 5 * 12 * 12
 
 
-def test_panels_stand_side_by_side():
+def test_panels_stand_side_by_side() -> None:
     sheet = compare(IMAGE, PREDICTED, TRUTH, CLASSES, PALETTE, 1.0)
     row = sheet[STRIP : STRIP + 2]
     np.testing.assert_array_equal(row[:, :3], IMAGE)
@@ -77,7 +79,7 @@ def sample(**fields):
     return SegDataSample(**data)
 
 
-def test_files_of_a_prediction(tmp_path):
+def test_files_of_a_prediction(tmp_path: Path) -> None:
     visualizer = SegVisualizer(alpha=0.25)
     visualizer.dataset_meta = dict(classes=CLASSES, palette=PALETTE)
     visualizer.add_datasample(
@@ -101,7 +103,7 @@ def test_files_of_a_prediction(tmp_path):
     assert read('street.png').shape[1] == 4 * 3
 
 
-def test_opacity_out_of_range():
+def test_opacity_out_of_range() -> None:
     visualizer = SegVisualizer()
     with pytest.raises(UserError, match='opacity 1.5'):
         visualizer.alpha = 1.5

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from typing import NoReturn
 
 import pytest
 import torch
@@ -76,7 +77,9 @@ SAMPLE = [
 
 
 @pytest.mark.parametrize('name, backbone', SAMPLE, ids=[n for n, _ in SAMPLE])
-def test_swapped_model_computes_its_losses(name, backbone, monkeypatch):
+def test_swapped_model_computes_its_losses(
+    name, backbone, monkeypatch
+) -> None:
     package = name.partition('::')[0]
     # Configs of teachers are named from the folder above configs/.
     monkeypatch.chdir(sweeping.config_folder(package).parent)
@@ -88,11 +91,11 @@ def test_swapped_model_computes_its_losses(name, backbone, monkeypatch):
     assert torch.isfinite(torch.tensor(list(losses.values()))).all()
 
 
-def test_sample_has_forty_configs():
+def test_sample_has_forty_configs() -> None:
     assert len(SAMPLE) == 40
 
 
-def test_shipped_configs_leave_out_bases():
+def test_shipped_configs_leave_out_bases() -> None:
     names = sweeping.shipped_configs('mmdet')
     assert 'mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py' in names
     assert not any('_base_' in name for name in names)
@@ -100,7 +103,7 @@ def test_shipped_configs_leave_out_bases():
         sweeping.shipped_configs('no_such_package')
 
 
-def test_verdicts():
+def test_verdicts() -> None:
     def verdict(name):
         return sweeping.examine(name, 'mobilevit_xxs', {})
 
@@ -123,11 +126,11 @@ def test_verdicts():
         ('mmdet::detr/detr_r50_8xb2-150e_coco', False),
     ],
 )
-def test_plain_transformers_are_told_from_pyramids(name, plain):
+def test_plain_transformers_are_told_from_pyramids(name, plain) -> None:
     assert sweeping.is_plain(sweeping.load_config(name)) == plain
 
 
-def test_broken_swap_counts_as_failed(monkeypatch):
+def test_broken_swap_counts_as_failed(monkeypatch) -> None:
     def swapped(cfg, name):
         new = Config(cfg.to_dict())
         new.model.bbox_head.in_channels = 7
@@ -140,8 +143,8 @@ def test_broken_swap_counts_as_failed(monkeypatch):
     assert 'RuntimeError' in row['reason']
 
 
-def test_equal_models_are_run_once(monkeypatch):
-    def refuse(cfg):
+def test_equal_models_are_run_once(monkeypatch) -> None:
+    def refuse(cfg) -> NoReturn:
         raise AssertionError('run again')
 
     name = 'mmdet::retinanet/retinanet_r18_fpn_1x_coco'
@@ -162,11 +165,11 @@ def examined(name, backbone, known):
     return dict(config=name, old='ResNet', verdict='works', reason='')
 
 
-def dying(name, backbone, known):
+def dying(name, backbone, known) -> NoReturn:
     raise SystemExit(3)
 
 
-def test_sweep_goes_on_where_it_ended(tmp_path, monkeypatch):
+def test_sweep_goes_on_where_it_ended(tmp_path, monkeypatch) -> None:
     log = tmp_path / 'rows.jsonl'
     done = dict(config='mmdet::a', old='ResNet', verdict='refused', reason='x')
     log.write_text(json.dumps(done) + '\n{"config": "mmdet')  # killed here
@@ -178,14 +181,16 @@ def test_sweep_goes_on_where_it_ended(tmp_path, monkeypatch):
     assert len(log.read_text().splitlines()) == 3
 
 
-def test_dead_process_is_a_failure_of_its_config(tmp_path, monkeypatch):
+def test_dead_process_is_a_failure_of_its_config(
+    tmp_path, monkeypatch
+) -> None:
     monkeypatch.setattr(sweeping, 'examine', dying)
     (row,) = sweeping.sweep(['mmdet::a'], 'emo_1m', tmp_path / 'rows.jsonl')
     assert row['verdict'] == 'failed'
     assert 'ended with 3' in row['reason']
 
 
-def test_summary_counts_pyramids_that_run_here(tmp_path):
+def test_summary_counts_pyramids_that_run_here(tmp_path) -> None:
     rows = [
         dict(config='a', old='ResNet', verdict='works', reason=''),
         dict(config='b', old='ResNet', verdict='works', reason=''),

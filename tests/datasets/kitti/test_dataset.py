@@ -3,6 +3,8 @@
 import os
 import pickle
 import time
+from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -20,13 +22,13 @@ from lvt_dense.structures import box2d_from_boxes3d, resize_matrix
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
     return tmp_path / 'cache' / 'lvt_dense'
 
 
 @pytest.fixture
-def root(tmp_path):
+def root(tmp_path: Path):
     return write_kitti(tmp_path / 'kitti')
 
 
@@ -84,12 +86,12 @@ def test_a_test_set_needs_no_labels(root) -> None:
 
 
 def test_cache_gives_the_same_and_reads_no_file(
-    root, cache, monkeypatch
+    root, cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fresh = load(root, 'trainval', test_mode=True)
     assert len(list(cache.iterdir())) == 1
 
-    def forbidden(*_):
+    def forbidden(*_) -> NoReturn:
         raise AssertionError('the cache was not used')
 
     monkeypatch.setattr(frames, 'read_labels', forbidden)
@@ -133,7 +135,7 @@ def test_cache_holds_no_pickle(root, cache) -> None:
 
 
 def test_no_cache_where_nothing_can_be_written(
-    root, tmp_path, monkeypatch
+    root, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / 'file').write_text('')
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'file'))
@@ -271,7 +273,7 @@ def test_mean_sizes_of_the_classes(root) -> None:
     assert data.mean_sizes == [(3.9667, 1.5333, 1.6333), None]
 
 
-def test_camera_of_an_image_alone(root, tmp_path) -> None:
+def test_camera_of_an_image_alone(root, tmp_path: Path) -> None:
     path = root / 'training' / 'image_2' / '000001.png'
     info = KittiMonoDataset.image_info(str(path))
     assert np.allclose(info['cam2img'][:3], P2)
@@ -351,7 +353,9 @@ def test_info_file(root) -> None:
     assert info['eval_labels'].types.tolist() == ['Car', 'DontCare']
 
 
-def test_info_file_with_code_is_refused_and_not_run(root, tmp_path) -> None:
+def test_info_file_with_code_is_refused_and_not_run(
+    root, tmp_path: Path
+) -> None:
     class Evil:
         def __reduce__(self):
             return os.mkdir, (str(tmp_path / 'run'),)
@@ -367,7 +371,7 @@ def test_info_file_of_another_format(root, content) -> None:
         load_pickle(root, content)
 
 
-def test_rendered_scenes_are_read_as_kitti(tmp_path) -> None:
+def test_rendered_scenes_are_read_as_kitti(tmp_path: Path) -> None:
     write_scenes(tmp_path / 'scenes', 4, seed=3, size=(312, 94))
     data = load(tmp_path / 'scenes', 'trainval')
     gaps = []
@@ -385,7 +389,7 @@ def test_rendered_scenes_are_read_as_kitti(tmp_path) -> None:
     assert len(gaps) > 4 and gaps.max() < 1.5
 
 
-def test_real_split(real_data) -> None:
+def test_real_split(real_data: Path) -> None:
     data = load(real_data / 'kitti', 'trainval', test_mode=True)
     assert len(data) == 81
     counts = np.zeros(3, dtype=int)

@@ -1,5 +1,7 @@
 """Readers of KITTI's text files, and what they say of bad ones."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -25,7 +27,7 @@ DONT_CARE = (
 )
 
 
-def test_fields_of_a_label(tmp_path) -> None:
+def test_fields_of_a_label(tmp_path: Path) -> None:
     path = tmp_path / '000001.txt'
     path.write_text(f'{CAR}\n{DONT_CARE}\n')
     labels = read_labels(path)
@@ -39,7 +41,7 @@ def test_fields_of_a_label(tmp_path) -> None:
     assert labels.scores.tolist() == [1, 1]
 
 
-def test_results_have_a_score_and_may_be_empty(tmp_path) -> None:
+def test_results_have_a_score_and_may_be_empty(tmp_path: Path) -> None:
     path = tmp_path / '000001.txt'
     path.write_text(f'{CAR} 0.75\n')
     assert read_results(path).scores.tolist() == [0.75]
@@ -48,7 +50,7 @@ def test_results_have_a_score_and_may_be_empty(tmp_path) -> None:
     assert len(empty) == 0 and empty.boxes_3d.shape == (0, 7)
 
 
-def test_types_match_in_any_case(tmp_path) -> None:
+def test_types_match_in_any_case(tmp_path: Path) -> None:
     labels = KittiObjects.from_rows(['car', 'Van', 'CAR'], [[0] * 14] * 3)
     assert labels.is_type('Car').tolist() == [True, False, True]
     assert labels.is_type('Car', 'Van').all()
@@ -64,7 +66,7 @@ def test_concatenate_keeps_the_order() -> None:
     assert KittiObjects.concatenate([]).bboxes.shape == (0, 4)
 
 
-def test_written_labels_are_those_that_were_read(tmp_path) -> None:
+def test_written_labels_are_those_that_were_read(tmp_path: Path) -> None:
     path = tmp_path / '000001.txt'
     path.write_text(f'{CAR}\n{DONT_CARE}\n')
     assert format_objects(read_labels(path)) == path.read_text()
@@ -74,7 +76,7 @@ def test_written_labels_are_those_that_were_read(tmp_path) -> None:
 
 
 @pytest.mark.parametrize('mark', [b'', b'\xef\xbb\xbf'])
-def test_byte_order_mark_and_windows_line_ends(tmp_path, mark) -> None:
+def test_byte_order_mark_and_windows_line_ends(tmp_path: Path, mark) -> None:
     path = tmp_path / '000001.txt'
 
     def write(text: str) -> None:
@@ -90,7 +92,7 @@ def test_byte_order_mark_and_windows_line_ends(tmp_path, mark) -> None:
     assert list(read_frame_ids(path)) == ['000004', '000001']
 
 
-def test_written_calibration_is_read_back(tmp_path) -> None:
+def test_written_calibration_is_read_back(tmp_path: Path) -> None:
     matrix = np.array([[7, 0, 6, 0.1], [0, 7, 1, 0.25], [0, 0, 1, 1e-3]])
     path = tmp_path / '000001.txt'
     path.write_text(format_calib(dict(P0=matrix * 2, P2=matrix)))
@@ -107,21 +109,21 @@ def test_written_calibration_is_read_back(tmp_path) -> None:
         (CAR.replace('58.49', 'far'), ":1: could not convert .*'far'"),
     ],
 )
-def test_bad_labels_name_file_and_line(tmp_path, text, message) -> None:
+def test_bad_labels_name_file_and_line(tmp_path: Path, text, message) -> None:
     path = tmp_path / '000007.txt'
     path.write_text(text)
     with pytest.raises(UserError, match='000007.txt' + message):
         read_labels(path)
 
 
-def test_a_label_is_no_result(tmp_path) -> None:
+def test_a_label_is_no_result(tmp_path: Path) -> None:
     path = tmp_path / '000007.txt'
     path.write_text(CAR)
     with pytest.raises(UserError, match=':1: 15 fields, but a result has 16'):
         read_results(path)
 
 
-def test_files_that_are_missing_or_not_text(tmp_path) -> None:
+def test_files_that_are_missing_or_not_text(tmp_path: Path) -> None:
     with pytest.raises(UserError, match='a.txt: no such file'):
         read_labels(tmp_path / 'a.txt')
     (tmp_path / 'b.txt').write_bytes(b'\xff\xfe\x00')
@@ -129,7 +131,7 @@ def test_files_that_are_missing_or_not_text(tmp_path) -> None:
         read_labels(tmp_path / 'b.txt')
 
 
-def test_calib(tmp_path) -> None:
+def test_calib(tmp_path: Path) -> None:
     path = tmp_path / '000001.txt'
     numbers = [700, 0, 600, 45, 0, 700, 170, 0.2, 0, 0, 1, 0.003]
     text = ' '.join(map(str, numbers))
@@ -149,20 +151,20 @@ def test_calib(tmp_path) -> None:
         ('P2: 7 0 6 4 0 7 1 0 7 0 6 0', ':1: P2 is the matrix of no camera'),
     ],
 )
-def test_bad_calib_names_the_file(tmp_path, text, message) -> None:
+def test_bad_calib_names_the_file(tmp_path: Path, text, message) -> None:
     path = tmp_path / '000009.txt'
     path.write_text(text)
     with pytest.raises(UserError, match='000009.txt:? ?' + message):
         read_calib(path)
 
 
-def test_frame_ids(tmp_path) -> None:
+def test_frame_ids(tmp_path: Path) -> None:
     path = tmp_path / 'val.txt'
     path.write_text('000004\n\n000001\n')
     assert read_frame_ids(path) == {'000004': 1, '000001': 3}
 
 
-def test_frame_ids_with_suffix_or_without_zeros(tmp_path) -> None:
+def test_frame_ids_with_suffix_or_without_zeros(tmp_path: Path) -> None:
     path = tmp_path / 'val.txt'
     path.write_text('000004.png\n7\n000001.TXT\n12a\n')
     ids = read_frame_ids(path)
@@ -185,19 +187,19 @@ def test_frame_ids_with_suffix_or_without_zeros(tmp_path) -> None:
         ('../000001\n', ':1: "../000001" is no frame'),
     ],
 )
-def test_bad_frame_ids(tmp_path, text, message) -> None:
+def test_bad_frame_ids(tmp_path: Path, text, message) -> None:
     path = tmp_path / 'val.txt'
     path.write_text(text)
     with pytest.raises(UserError, match='val.txt' + '.*' + message):
         read_frame_ids(path)
 
 
-def test_missing_frame_ids_say_where_to_get_them(tmp_path) -> None:
+def test_missing_frame_ids_say_where_to_get_them(tmp_path: Path) -> None:
     with pytest.raises(UserError, match='KITTI does not ship ImageSets'):
         read_frame_ids(tmp_path / 'train.txt')
 
 
-def test_real_labels_have_boxes_of_plausible_size(real_data) -> None:
+def test_real_labels_have_boxes_of_plausible_size(real_data: Path) -> None:
     folder = real_data / 'kitti' / 'training' / 'label_2'
     labels = [read_labels(path) for path in sorted(folder.glob('*.txt'))]
     cars = KittiObjects.concatenate(labels)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -396,7 +397,7 @@ def _lone_image(**keys):
     return dict(img=image, img_shape=shape, ori_shape=shape, **keys)
 
 
-def test_a_lone_image_gets_its_camera_alone(tmp_path) -> None:
+def test_a_lone_image_gets_its_camera_alone(tmp_path: Path) -> None:
     given = LoadAnnotations3D(cam2img=CAMERA[:3].tolist())
     out = given(_lone_image(img_id=0, img_path=None))
     assert np.allclose(out['cam2img'], CAMERA)

@@ -1,5 +1,7 @@
 """Masks are loaded as mmseg loads them, and faulty ones are named."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from mmseg.datasets.transforms import LoadAnnotations
@@ -10,7 +12,7 @@ from lvt_dense.errors import UserError
 
 
 @pytest.fixture
-def info(tmp_path):
+def info(tmp_path: Path):
     """Write a mask and give the info of its image, 6 x 4 pixels."""
 
     def make(mask, **keys):
@@ -42,7 +44,7 @@ def mask_of(*values):
         dict(reduce_zero_label=True, label_map={0: 1, 1: 255, 2: 0}),
     ],
 )
-def test_mask_is_that_of_mmseg(info, keys):
+def test_mask_is_that_of_mmseg(info, keys) -> None:
     mask = mask_of(0, 1, 2, 3, 255)
     given = info(mask, **keys)
     expected = LoadAnnotations()(dict(given, seg_fields=[]))['gt_seg_map']
@@ -52,7 +54,7 @@ def test_mask_is_that_of_mmseg(info, keys):
     assert loaded['seg_fields'] == ['gt_seg_map']
 
 
-def test_palette_files_hold_indices(info, tmp_path):
+def test_palette_files_hold_indices(info, tmp_path: Path) -> None:
     given = info(mask_of(0, 5))
     picture = Image.fromarray(mask_of(0, 5), mode='P')
     picture.putpalette(range(0, 255))
@@ -69,20 +71,20 @@ def test_palette_files_hold_indices(info, tmp_path):
         (2, (0, 7), dict(label_map={0: 1, 1: 0}), r'label\(s\) 7'),
     ],
 )
-def test_labels_out_of_range(info, num_classes, values, keys, message):
+def test_labels_out_of_range(info, num_classes, values, keys, message) -> None:
     given = info(mask_of(*values), **keys)
     with pytest.raises(UserError, match=message) as caught:
         LoadSegAnnotations(num_classes)(given)
     assert given['seg_map_path'] in str(caught.value)
 
 
-def test_sixteen_bits_do_not_wrap_around(info):
+def test_sixteen_bits_do_not_wrap_around(info) -> None:
     given = info(np.full((4, 6), 256 + 3, np.uint16))
     with pytest.raises(UserError, match='259'):
         LoadSegAnnotations(num_classes=4)(given)
 
 
-def test_other_size_than_the_image(info):
+def test_other_size_than_the_image(info) -> None:
     given = info(mask_of(0), ori_shape=(6, 4))
     with pytest.raises(UserError, match='6 x 4, .* 4 x 6') as caught:
         LoadSegAnnotations(num_classes=4)(given)
@@ -90,7 +92,7 @@ def test_other_size_than_the_image(info):
 
 
 @pytest.mark.parametrize('content', [b'', b'no picture', None])
-def test_unreadable_masks(info, content):
+def test_unreadable_masks(info, content) -> None:
     given = info(mask_of(0))
     with open(given['seg_map_path'], 'rb') as file:
         whole = file.read()
@@ -100,7 +102,7 @@ def test_unreadable_masks(info, content):
         LoadSegAnnotations(num_classes=4)(given)
 
 
-def test_missing_and_coloured_masks(info):
+def test_missing_and_coloured_masks(info) -> None:
     colours = info(np.zeros((4, 6, 3), np.uint8))
     with pytest.raises(UserError, match='has 3 channels'):
         LoadSegAnnotations(num_classes=4)(colours)

@@ -4,6 +4,7 @@ import json
 import math
 import zipfile
 from io import TextIOWrapper
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -288,7 +289,7 @@ def test_arrays_agree_with_plain_loops(seed) -> None:
     assert seen > 10  # the frames are a test only if figures lie between
 
 
-def test_official_figures(reference_dir) -> None:
+def test_official_figures(reference_dir: Path) -> None:
     folder = reference_dir / 'kitti_eval'
     official = json.loads((folder / 'official_ap.json').read_text())['ap']
     parts = {'label_2': [], 'results': []}

@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -34,12 +35,12 @@ NONE = KittiObjects.from_rows([], [])
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
 
 
 @pytest.fixture
-def folders(tmp_path):
+def folders(tmp_path: Path):
     """Labels of three frames, and results that equal them."""
     labels, results = tmp_path / 'label_2', tmp_path / 'results'
     labels.mkdir()
@@ -60,7 +61,7 @@ def test_a_line_has_the_16_fields_of_the_server() -> None:
     )
 
 
-def test_written_results_are_read_back(tmp_path) -> None:
+def test_written_results_are_read_back(tmp_path: Path) -> None:
     objects = KittiObjects.from_rows(['Car', 'Cyclist'], [ROW, ROW[::-1]])
     write_results(tmp_path / 'out', {'000001': objects, '000002': NONE})
     again = read_results(tmp_path / 'out' / '000001.txt')
@@ -71,7 +72,9 @@ def test_written_results_are_read_back(tmp_path) -> None:
     assert (tmp_path / 'out' / '000002.txt').read_text() == ''
 
 
-def test_stale_results_are_reported(tmp_path, monkeypatch) -> None:
+def test_stale_results_are_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     said = []
     monkeypatch.setattr(
         kitti_results, 'print_log', lambda text, **_: said.append(text)
@@ -92,7 +95,7 @@ def test_frames_that_are_missing(folders) -> None:
     assert [len(item) for item in truth] == [1, 1, 1]
 
 
-def test_frames_can_be_named(folders, tmp_path) -> None:
+def test_frames_can_be_named(folders, tmp_path: Path) -> None:
     results, labels = folders
     (results / '000001.txt').unlink()
     ids = tmp_path / 'val.txt'
@@ -111,7 +114,7 @@ def test_results_without_labels(folders) -> None:
         read_folders(results, labels)
 
 
-def test_folders_that_hold_nothing(folders, tmp_path) -> None:
+def test_folders_that_hold_nothing(folders, tmp_path: Path) -> None:
     results, labels = folders
     with pytest.raises(UserError, match='nowhere: no such folder'):
         read_folders(tmp_path / 'nowhere', labels)
@@ -186,7 +189,7 @@ def run_metric(samples, meta, **kwargs):
     return evaluator.evaluate(len(samples))
 
 
-def test_metric_names_and_figures(tmp_path) -> None:
+def test_metric_names_and_figures(tmp_path: Path) -> None:
     root = write_kitti(tmp_path / 'kitti')
     figures = run_metric(*make_samples(root))
     strict = [key for key in figures if key.endswith('_strict')]
@@ -206,7 +209,7 @@ def test_metric_names_and_figures(tmp_path) -> None:
     assert math.isnan(figures['KITTI/Pedestrian_2D_AP40_easy_strict'])
 
 
-def test_metric_scores_as_the_folder_it_writes(tmp_path) -> None:
+def test_metric_scores_as_the_folder_it_writes(tmp_path: Path) -> None:
     root = write_kitti(tmp_path / 'kitti')
     out = tmp_path / 'submission'
     figures = run_metric(*make_samples(root), submission_dir=str(out))
@@ -219,7 +222,7 @@ def test_metric_scores_as_the_folder_it_writes(tmp_path) -> None:
     assert value == figures['KITTI/Car_3D_AP40_moderate_strict']
 
 
-def test_boxes_are_clipped_to_the_image(tmp_path) -> None:
+def test_boxes_are_clipped_to_the_image(tmp_path: Path) -> None:
     samples, meta = make_samples(write_kitti(tmp_path / 'kitti'))
     samples[0].pred_instances_3d.bboxes[0] = torch.tensor(
         [-20.0, 5.0, 900.0, 900.0]
@@ -229,7 +232,7 @@ def test_boxes_are_clipped_to_the_image(tmp_path) -> None:
     assert found.bboxes[0].tolist() == [0, 5, 479, 159]
 
 
-def test_test_set_is_written_and_not_scored(tmp_path) -> None:
+def test_test_set_is_written_and_not_scored(tmp_path: Path) -> None:
     root = write_kitti(tmp_path / 'kitti')
     samples, meta = make_samples(root, eval_labels=None)
     out = tmp_path / 'submission'
@@ -240,14 +243,14 @@ def test_test_set_is_written_and_not_scored(tmp_path) -> None:
         run_metric(samples, meta)
 
 
-def test_nan_in_predictions_names_the_frame(tmp_path) -> None:
+def test_nan_in_predictions_names_the_frame(tmp_path: Path) -> None:
     samples, meta = make_samples(write_kitti(tmp_path / 'kitti'))
     samples[3].pred_instances_3d.bboxes_3d[1, 2] = math.nan
     with pytest.raises(UserError, match='frame 000003: .*boxes_3d.*NaN'):
         run_metric(samples, meta)
 
 
-def test_classes_of_ones_own_have_their_metrics(tmp_path) -> None:
+def test_classes_of_ones_own_have_their_metrics(tmp_path: Path) -> None:
     root = write_kitti(tmp_path / 'kitti')
     samples, meta = make_samples(root, ('Van', 'cyclist'))
     # A little too long for 0.7 in space, not for 0.6.
@@ -275,13 +278,13 @@ def test_classes_of_ones_own_have_their_metrics(tmp_path) -> None:
         (dict(Bus=0.5), 'Bus is no class.*Car, Pedestrian, Cyclist'),
     ],
 )
-def test_overlaps_that_are_none(tmp_path, overlaps, message) -> None:
+def test_overlaps_that_are_none(tmp_path: Path, overlaps, message) -> None:
     samples, meta = make_samples(write_kitti(tmp_path / 'kitti'))
     with pytest.raises(UserError, match=message):
         run_metric(samples, meta, overlaps=overlaps)
 
 
-def test_more_classes_predicted_than_there_are(tmp_path) -> None:
+def test_more_classes_predicted_than_there_are(tmp_path: Path) -> None:
     samples, meta = make_samples(write_kitti(tmp_path / 'kitti'))
     with pytest.raises(UserError, match='predicts class 2, .* has 1 classes'):
         run_metric(samples, dict(meta, classes=('Car',)))
@@ -294,13 +297,15 @@ def call_tool(*args: object) -> None:
     main('kitti-eval', list(map(str, args)))
 
 
-def run_tool(results, labels, tmp_path, *args):
+def run_tool(results, labels, tmp_path: Path, *args):
     out = tmp_path / 'figures.json'
     call_tool(results, labels, '--out', out, *args)
     return json.loads(out.read_text())
 
 
-def test_script_writes_all_figures(folders, tmp_path, capsys) -> None:
+def test_script_writes_all_figures(
+    folders, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     report = run_tool(*folders, tmp_path)
     assert report['frames'] == 3
     values = [
@@ -316,7 +321,9 @@ def test_script_writes_all_figures(folders, tmp_path, capsys) -> None:
     assert 'Car 3D' in table and 'Cyclist AOS' in table
 
 
-def test_script_scores_other_classes(folders, tmp_path, capsys) -> None:
+def test_script_scores_other_classes(
+    folders, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     report = run_tool(*folders, tmp_path, '--classes', 'Truck', 'Car')
     assert {key.split('_')[0] for key in report['ap']} == {'truck', 'car'}
     assert 'Truck AOS' in capsys.readouterr().out
@@ -333,7 +340,7 @@ def test_script_scores_other_classes(folders, tmp_path, capsys) -> None:
     ],
 )
 def test_script_says_bad_input_in_one_line(
-    folders, capsys, text, message
+    folders, capsys: pytest.CaptureFixture[str], text, message
 ) -> None:
     results, labels = folders
     (results / '000001.txt').write_text(text)
@@ -346,7 +353,7 @@ def test_script_says_bad_input_in_one_line(
 
 
 def test_script_refuses_missing_frames_unless_told(
-    folders, tmp_path, capsys
+    folders, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     results, labels = folders
     (results / '000001.txt').unlink()
@@ -359,7 +366,7 @@ def test_script_refuses_missing_frames_unless_told(
 
 
 def test_real_labels_as_results_give_what_the_counts_allow(
-    real_data, tmp_path
+    real_data: Path, tmp_path: Path
 ) -> None:
     labels = real_data / 'kitti' / 'training' / 'label_2'
     frames = {path.stem: read_labels(path) for path in labels.glob('*.txt')}

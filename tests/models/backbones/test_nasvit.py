@@ -44,7 +44,7 @@ def supernet():
 
 
 @pytest.mark.parametrize('name', FIGURES['subnets'])
-def test_levels_match_the_official_code(name, supernet):
+def test_levels_match_the_official_code(name, supernet) -> None:
     subnet = FIGURES['subnets'][name]
     net = NASViT(subnet['subnet'], ALL_LEVELS).eval()
     assert net.settings['width'][2] == 24
@@ -65,7 +65,7 @@ def test_levels_match_the_official_code(name, supernet):
 
 
 @pytest.mark.parametrize('arch', PUBLISHED)
-def test_published_macs_and_parameters(arch):
+def test_published_macs_and_parameters(arch) -> None:
     macs, parameters = PUBLISHED[arch]
     net = NASViT(arch, ALL_LEVELS).eval()
     side = net.settings['resolution']
@@ -132,14 +132,14 @@ def attention():
 
 
 @torch.no_grad()
-def test_attention_is_that_of_the_formulas(attention):
+def test_attention_is_that_of_the_formulas(attention) -> None:
     attn, x = attention(), torch.randn(2, 4, 5, 16)
     expected = torch.stack([naive_attention(attn, image) for image in x])
     torch.testing.assert_close(attn(x), expected, atol=1e-4, rtol=1e-4)
 
 
 @torch.no_grad()
-def test_windows_attend_apart_and_padding_takes_no_part(attention):
+def test_windows_attend_apart_and_padding_takes_no_part(attention) -> None:
     attn, x = attention(max_side=4), torch.randn(1, 7, 9, 16)
     # The convolution on the values crosses windows: without it they are
     # independent. 7 pixels make windows of 4 and 3, 9 make three of 3.
@@ -158,7 +158,7 @@ def test_windows_attend_apart_and_padding_takes_no_part(attention):
 @pytest.mark.parametrize('max_side, height', [(None, 9), (3, 10)])
 def test_dilated_attention_is_that_of_interleaved_maps(
     attention, max_side, height
-):
+) -> None:
     attn, x = attention(max_side, dilation=2), torch.randn(1, height, 12, 16)
     got = attn(x)
     plain = TalkingHeadAttention(16, max_side, 1)
@@ -171,7 +171,7 @@ def test_dilated_attention_is_that_of_interleaved_maps(
 
 
 @torch.no_grad()
-def test_position_table_is_stretched_beyond_its_size(attention):
+def test_position_table_is_stretched_beyond_its_size(attention) -> None:
     attn = attention()
     attn.talk_logits.weight.copy_(torch.eye(2))
     attn.talk_logits.bias.zero_()
@@ -187,14 +187,16 @@ def test_position_table_is_stretched_beyond_its_size(attention):
 
 @torch.no_grad()
 @pytest.mark.parametrize('max_side', [None, 4])
-def test_groups_do_not_change_the_result(attention, max_side, monkeypatch):
+def test_groups_do_not_change_the_result(
+    attention, max_side, monkeypatch: pytest.MonkeyPatch
+) -> None:
     attn, x = attention(max_side), torch.randn(2, 7, 9, 16)
     expected = attn(x)
     monkeypatch.setattr(nasvit_attention, 'GROUP_ENTRIES', 600)
     torch.testing.assert_close(attn(x), expected)
 
 
-def test_joint_norm_is_over_pixels_and_channels():
+def test_joint_norm_is_over_pixels_and_channels() -> None:
     norm = JointNorm(3)
     torch.nn.init.normal_(norm.weight)
     torch.nn.init.normal_(norm.bias)
@@ -215,7 +217,7 @@ def make_mbconv(stride, dilation=1):
 
 @torch.no_grad()
 @pytest.mark.parametrize('dilation', [1, 2])
-def test_block_without_its_stride_keeps_the_values(dilation):
+def test_block_without_its_stride_keeps_the_values(dilation) -> None:
     x = torch.randn(1, 8, 8, 6)
     expected = make_mbconv(stride=2)(x)
     # A map that was kept at a resolution too high, by the dilation.
@@ -227,7 +229,7 @@ def test_block_without_its_stride_keeps_the_values(dilation):
 
 
 @torch.no_grad()
-def test_shortcut_of_an_odd_side_starts_before_the_map():
+def test_shortcut_of_an_odd_side_starts_before_the_map() -> None:
     block = make_mbconv(stride=2)
     block.project.norm.weight.zero_()
     block.shortcut.weight.zero_()
@@ -238,7 +240,7 @@ def test_shortcut_of_an_odd_side_starts_before_the_map():
     torch.testing.assert_close(block(x)[0, 0], expected)
 
 
-def test_blocks_start_as_their_shortcuts():
+def test_blocks_start_as_their_shortcuts() -> None:
     net = NASViT('min')
     net.init_weights()
     x = torch.randn(1, 16, 12, 12)
@@ -250,7 +252,7 @@ def test_blocks_start_as_their_shortcuts():
 
 
 @torch.no_grad()
-def test_windows_leave_maps_of_the_published_sizes_whole():
+def test_windows_leave_maps_of_the_published_sizes_whole() -> None:
     torch.manual_seed(0)
     x = torch.randn(1, 3, 288, 288)
     net = NASViT('min').eval()
@@ -269,7 +271,7 @@ def test_windows_leave_maps_of_the_published_sizes_whole():
         (dict(width=(16, 16, 24, 32, 60, 112, 160, 208, 8)), '60.*of 8'),
     ],
 )
-def test_wrong_arguments_are_named(kwargs, message):
+def test_wrong_arguments_are_named(kwargs, message) -> None:
     settings = NASViT.arch_settings['min']
     subnet = {k: kwargs.pop(k, v) for k, v in settings.items()}
     with pytest.raises(ValueError, match=message):

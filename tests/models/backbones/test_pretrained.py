@@ -270,7 +270,7 @@ def test_official_weights(server: Server, source: PyramidBackbone) -> None:
 
 
 def test_other_files_by_name(
-    server: Server, source: PyramidBackbone, monkeypatch
+    server: Server, source: PyramidBackbone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record = next(
         r

@@ -77,7 +77,7 @@ def maps(model, *size, batch=1):
 
 # ------------------------------------------------------- the official code
 @pytest.mark.parametrize('name', FIGURES)
-def test_levels_match_the_official_code(name):
+def test_levels_match_the_official_code(name) -> None:
     keys, fixed = FIGURES[name]['official_keys'], FIGURES[name]['fixed']
     state = official_state({k: v for k, v in keys.items() if k not in fixed})
     _, layout, prefix = identify(state, families().values())
@@ -95,7 +95,7 @@ def test_levels_match_the_official_code(name):
 
 
 @pytest.mark.parametrize('arch', OFFICIAL_SIZES)
-def test_parameters_and_macs_are_the_official_ones(arch):
+def test_parameters_and_macs_are_the_official_ones(arch) -> None:
     millions, billions = OFFICIAL_SIZES[arch]
     with torch.device('meta'):
         model = T2TViT(arch, out_indices=(2,)).eval()
@@ -113,7 +113,7 @@ def test_parameters_and_macs_are_the_official_ones(arch):
     assert macs / 1e9 == pytest.approx(billions, rel=0.002)
 
 
-def test_fixed_tensors_are_saved_and_not_trained():
+def test_fixed_tensors_are_saved_and_not_trained() -> None:
     model = tiny()
     trained = dict(model.named_parameters())
     fixed = {'stages.0.w', 'stages.1.w', 'stages.2.pos_embed'}
@@ -126,7 +126,7 @@ def test_fixed_tensors_are_saved_and_not_trained():
     ('split', 'channels'), [(SoftSplit(7, 4, 2), 3), (SoftSplit(3, 2, 1), 8)]
 )
 @pytest.mark.parametrize('bias', [True, False])
-def test_soft_split_is_unfold_norm_and_linear(split, channels, bias):
+def test_soft_split_is_unfold_norm_and_linear(split, channels, bias) -> None:
     torch.manual_seed(0)
     x = torch.randn(2, channels, 32, 48, requires_grad=True)
     size = channels * split.kernel**2
@@ -150,7 +150,7 @@ def test_soft_split_is_unfold_norm_and_linear(split, channels, bias):
         assert torch.allclose(given, wanted, atol=1e-4, rtol=1e-4)
 
 
-def test_soft_split_of_one_color_is_the_shift_alone():
+def test_soft_split_of_one_color_is_the_shift_alone() -> None:
     """Here the deviation is 0, and rounding errors are scaled up most."""
     torch.manual_seed(0)
     norm, linear = nn.LayerNorm(147), nn.Linear(147, 16)
@@ -180,7 +180,7 @@ def plain_kernel_attention(query, key, value, features, eps=1e-8):
 
 
 @pytest.mark.parametrize('scale', [0.1, 1.0, 2.2, 6.0])
-def test_performer_follows_the_formula(scale):
+def test_performer_follows_the_formula(scale) -> None:
     """From dense attention to tokens that no key is near to."""
     torch.manual_seed(0)
     query, key = (scale * torch.randn(2, 50, 8) for _ in range(2))
@@ -201,7 +201,7 @@ def test_performer_follows_the_formula(scale):
 
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize('scale', [1.0, 50.0, 1000.0])
-def test_performer_is_finite_at_large_activations(dtype, scale):
+def test_performer_is_finite_at_large_activations(dtype, scale) -> None:
     torch.manual_seed(0)
     layer = TokenPerformer(8, SoftSplit(3, 2, 1))
     with torch.no_grad():
@@ -217,7 +217,7 @@ def test_performer_is_finite_at_large_activations(dtype, scale):
     assert x.grad.any()
 
 
-def test_token_attention_adds_the_values():
+def test_token_attention_adds_the_values() -> None:
     layer = TokenAttention(27)
     qkv = torch.randn(2, 9, 3 * 64)
     query, key, value = qkv.split(64, -1)
@@ -226,7 +226,7 @@ def test_token_attention_adds_the_values():
     assert torch.allclose(layer(qkv), expected, atol=1e-5)
 
 
-def test_token_windows_are_images_of_their_own():
+def test_token_windows_are_images_of_their_own() -> None:
     layer = TokenTransformer(2, SoftSplit(1, 1, 0), window=4).eval()
     whole = TokenTransformer(2, SoftSplit(1, 1, 0), window=None).eval()
     whole.load_state_dict(layer.state_dict())
@@ -237,7 +237,7 @@ def test_token_windows_are_images_of_their_own():
 
 
 # ------------------------------------------------------------------ blocks
-def test_class_token_goes_with_every_window():
+def test_class_token_goes_with_every_window() -> None:
     attention = TokenMapAttention(8, 2, window=2)
     x = torch.randn(1, 1 + 2 * 4, 8)
     out = attention(x, (2, 4))
@@ -253,7 +253,7 @@ def test_class_token_goes_with_every_window():
     assert torch.allclose(out, torch.cat((cls, tokens), 1), atol=1e-6)
 
 
-def test_squeeze_excite_gates_by_the_mean_of_all_tokens():
+def test_squeeze_excite_gates_by_the_mean_of_all_tokens() -> None:
     layer = SqueezeExciteTokens(32)
     x = torch.randn(1, 5, 32)
     first, second = layer.fc[0].weight, layer.fc[2].weight
@@ -262,7 +262,7 @@ def test_squeeze_excite_gates_by_the_mean_of_all_tokens():
     assert torch.allclose(layer(x), x * gate)
 
 
-def test_ghost_channels_are_scaled_copies():
+def test_ghost_channels_are_scaled_copies() -> None:
     attention, mlp = GhostAttention(8, 2), GhostFeedForward(8)
     qkv = attention.project_qkv(torch.randn(1, 5, 8))
     for part, name in zip(qkv.split(8, -1), 'qkv'):
@@ -279,7 +279,7 @@ def test_ghost_channels_are_scaled_copies():
     assert torch.allclose(mlp(x), expected, atol=1e-6)
 
 
-def test_dense_block_appends():
+def test_dense_block_appends() -> None:
     x = torch.randn(1, 5, 16)
     out = DenseBlock(16, 2, 2, growth=6)(x, (2, 2))
     assert out.shape == (1, 5, 22)
@@ -287,7 +287,7 @@ def test_dense_block_appends():
 
 
 # ------------------------------------------------------------- the pyramid
-def test_position_table():
+def test_position_table() -> None:
     """Sines and cosines by hand, and untouched on the grid it is made for."""
     trunk = tiny(pretrain_size=48).stages[2]
     assert trunk.pos_embed.shape == (1, 10, 32)
@@ -312,7 +312,7 @@ def test_position_table():
     assert torch.allclose(middle, table[:, 1], atol=0.1)
 
 
-def test_padding_does_not_show():
+def test_padding_does_not_show() -> None:
     """A small image, and the same with its padding already there."""
     model = tiny()
     x = torch.randn(1, 3, 41, 50)
@@ -324,7 +324,7 @@ def test_padding_does_not_show():
         assert torch.allclose(level, other[..., :height, :width], atol=1e-5)
 
 
-def test_plain_maps_are_those_of_the_groups():
+def test_plain_maps_are_those_of_the_groups() -> None:
     model, native = tiny(PlainT2TViT), tiny()
     native.load_state_dict(model.state_dict())
     assert model.out_strides == (16,) * 4
@@ -337,7 +337,7 @@ def test_plain_maps_are_those_of_the_groups():
     assert means[3] < 1e-5 < min(means[:3])
 
 
-def test_plain_maps_of_the_dense_variant():
+def test_plain_maps_of_the_dense_variant() -> None:
     model = PlainT2TViT('dense')
     assert model.out_channels == (320, 544, 656, 584)
     shapes = [level.shape[1] for level in maps(model.eval(), 32, 32)]
@@ -345,7 +345,7 @@ def test_plain_maps_of_the_dense_variant():
 
 
 @pytest.mark.parametrize('indices', [(0,), (0, 1), (1, 2)])
-def test_plain_maps_build_no_more_than_it_needs(indices):
+def test_plain_maps_build_no_more_than_it_needs(indices) -> None:
     model = tiny(PlainT2TViT, out_indices=indices)
     assert len(model.stages[2].blocks) == (1, 2, 4)[indices[-1]]
     assert not any('norm.' in key for key in model.stages[2].state_dict())
@@ -354,7 +354,7 @@ def test_plain_maps_build_no_more_than_it_needs(indices):
     assert all(p.grad.any() for p in model.parameters())
 
 
-def test_frozen_stages_are_the_same_in_both_classes():
+def test_frozen_stages_are_the_same_in_both_classes() -> None:
     model = tiny(PlainT2TViT, out_indices=(0,), frozen_stages=2)
     frozen = {n for n, p in model.named_parameters() if not p.requires_grad}
     assert frozen == {
@@ -366,7 +366,7 @@ def test_frozen_stages_are_the_same_in_both_classes():
         tiny(PlainT2TViT, out_indices=(0,), frozen_stages=4)
 
 
-def test_output_strides():
+def test_output_strides() -> None:
     """At 16 nothing is pooled; at 8 tokens lie twice as dense."""
     full, coarse, fine = (tiny(output_stride=s) for s in (32, 16, 8))
     levels = maps(full, 64, 96)
@@ -381,7 +381,7 @@ def test_output_strides():
     assert tiny(PlainT2TViT, output_stride=8).out_strides == (8,) * 4
 
 
-def test_every_second_token_of_the_fine_grid_is_one_of_the_coarse():
+def test_every_second_token_of_the_fine_grid_is_one_of_the_coarse() -> None:
     fine, full = tiny(output_stride=8).stages[2], tiny().stages[2]
     for trunk in (fine, full):
         trunk.pos_embed.zero_()
@@ -392,7 +392,7 @@ def test_every_second_token_of_the_fine_grid_is_one_of_the_coarse():
 
 
 @pytest.mark.parametrize('tokens', ['performer', 'transformer'])
-def test_windows_in_the_pyramid(tokens):
+def test_windows_in_the_pyramid(tokens) -> None:
     whole = tiny(tokens=tokens)
     model = tiny(tokens=tokens, window_size=3)
     model.load_state_dict(whole.state_dict())
@@ -411,7 +411,7 @@ def test_windows_in_the_pyramid(tokens):
     assert changed > 1e-3
 
 
-def test_windows_cut_the_work_on_large_images():
+def test_windows_cut_the_work_on_large_images() -> None:
     def macs(**kwargs):
         with torch.device('meta'):
             model = T2TViT('t_14', out_indices=(2,), **kwargs).eval()
@@ -425,7 +425,7 @@ def test_windows_cut_the_work_on_large_images():
     assert macs(window_size=14) < 240
 
 
-def test_flipped_weights_take_bgr():
+def test_flipped_weights_take_bgr() -> None:
     for tokens in ('performer', 'transformer'):
         model = tiny(tokens=tokens)
         for tensor in (
@@ -441,7 +441,7 @@ def test_flipped_weights_take_bgr():
         assert all(torch.allclose(a, b, atol=1e-5) for a, b in pairs)
 
 
-def test_weights_of_reduced_precision():
+def test_weights_of_reduced_precision() -> None:
     for tokens in ('performer', 'transformer'):
         model = tiny(tokens=tokens)
         x = torch.randn(1, 3, 48, 64)
@@ -464,6 +464,6 @@ def test_weights_of_reduced_precision():
         (dict(depths=(2, 0, 2, 2)), 'depths=.*1 or more'),
     ],
 )
-def test_wrong_arguments_name_the_right_ones(given, message):
+def test_wrong_arguments_name_the_right_ones(given, message) -> None:
     with pytest.raises(ValueError, match=message):
         tiny(**given)

@@ -30,11 +30,11 @@ def detector():
     ('name', 'parameters'),
     [('_xxs', 1_755_050), ('_xs', 2_742_042), ('', 5_738_826)],
 )
-def test_parameters_are_those_of_the_paper(name, parameters):
+def test_parameters_are_those_of_the_paper(name, parameters) -> None:
     assert sum(p.numel() for p in build(name).parameters()) == parameters
 
 
-def test_anchors_at_320():
+def test_anchors_at_320() -> None:
     generator = RelativeAnchorGenerator(RATIOS)
     generator.input_shape = (320, 320)
     levels = generator.grid_priors(MAPS_320, device='cpu')
@@ -55,7 +55,7 @@ def test_anchors_at_320():
     assert widest == 320
 
 
-def test_anchors_follow_a_wide_input():
+def test_anchors_follow_a_wide_input() -> None:
     generator = RelativeAnchorGenerator(RATIOS)
     generator.input_shape = (100, 200)
     boxes = generator.single_level_grid_priors((2, 4), 0)
@@ -84,7 +84,7 @@ def sample(height, width, boxes):
 
 
 @pytest.mark.parametrize('size', [(64, 64), (97, 150)])
-def test_trains_and_predicts_at_any_size(detector, size):
+def test_trains_and_predicts_at_any_size(detector, size) -> None:
     inputs = torch.rand(2, 3, *size) * 255
     samples = [
         sample(*size, [[5, 5, 45, 40], [20, 10, 60, 60]]),
@@ -106,7 +106,7 @@ def test_trains_and_predicts_at_any_size(detector, size):
     assert (found.bboxes[:, 3] <= height).all()
 
 
-def test_batch_without_objects_has_a_finite_loss(detector):
+def test_batch_without_objects_has_a_finite_loss(detector) -> None:
     detector.train()
     losses = detector.loss(torch.rand(2, 3, 64, 64), [sample(64, 64, [])] * 2)
     total, _ = detector.parse_losses(losses)
@@ -117,7 +117,7 @@ def test_batch_without_objects_has_a_finite_loss(detector):
     detector.zero_grad()
 
 
-def test_perfect_deltas_give_the_box_back(detector):
+def test_perfect_deltas_give_the_box_back(detector) -> None:
     head = detector.bbox_head
     meta = sample(320, 320, []).metainfo
     head.prior_generator.input_shape = (320, 320)

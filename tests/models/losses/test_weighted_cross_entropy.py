@@ -13,7 +13,7 @@ from lvt_dense.models.losses import WeightedCrossEntropy
 WEIGHTS = [0.5, 2.0, 3.0]
 
 
-def test_equals_pytorch_and_ignores_pixels():
+def test_equals_pytorch_and_ignores_pixels() -> None:
     torch.manual_seed(0)
     logits = torch.randn(2, 3, 4, 5)
     labels = torch.randint(0, 3, (2, 4, 5))
@@ -25,7 +25,7 @@ def test_equals_pytorch_and_ignores_pixels():
     torch.testing.assert_close(loss, 0.4 * expected)
 
 
-def test_nothing_to_learn_is_zero_and_finite():
+def test_nothing_to_learn_is_zero_and_finite() -> None:
     logits = torch.randn(1, 3, 2, 2, requires_grad=True)
     labels = torch.full((1, 2, 2), 255)
     loss = WeightedCrossEntropy(WEIGHTS)(logits, labels)

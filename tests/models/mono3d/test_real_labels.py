@@ -1,6 +1,7 @@
 """Encoding and decoding of KITTI's own labels."""
 
 import math
+from pathlib import Path
 
 import torch
 from mmengine.registry import init_default_scope
@@ -29,7 +30,7 @@ def _samples(root):
 
 
 def test_monocon_gives_real_boxes_back(
-    real_data, perfect_monocon_maps
+    real_data: Path, perfect_monocon_maps
 ) -> None:
     head = MonoConHead(8, test_cfg=dict(score_thr=0.9))
     count = 0

@@ -14,13 +14,13 @@ from lvt_dense.models.necks import DLAUp
         ((24, 48, 96, 192), 0.57),
     ],
 )
-def test_size_is_the_published_one(channels, millions):
+def test_size_is_the_published_one(channels, millions) -> None:
     parameters = sum(p.numel() for p in DLAUp(channels).parameters())
     assert parameters / 1e6 == pytest.approx(millions, abs=0.006)
 
 
 @pytest.mark.parametrize('size', [(64, 96), (75, 101), (33, 130)])
-def test_any_size_comes_out_at_stride_4(size):
+def test_any_size_comes_out_at_stride_4(size) -> None:
     shapes = [tuple(-(-side // s) for side in size) for s in (4, 8, 16, 32)]
     channels = (8, 12, 16, 20)
     levels = [torch.randn(2, c, *s) for c, s in zip(channels, shapes)]
@@ -28,7 +28,7 @@ def test_any_size_comes_out_at_stride_4(size):
     assert out.shape == (2, 8, *shapes[0])
 
 
-def test_every_level_and_every_weight_takes_part():
+def test_every_level_and_every_weight_takes_part() -> None:
     channels = (4, 6, 8, 10)
     levels = [
         torch.randn(2, c, 16 >> i, 24 >> i, requires_grad=True)
@@ -40,14 +40,14 @@ def test_every_level_and_every_weight_takes_part():
         assert tensor.grad.abs().sum() > 0
 
 
-def test_inputs_are_left_alone():
+def test_inputs_are_left_alone() -> None:
     levels = [torch.randn(2, 4, 16 >> i, 16 >> i) for i in range(4)]
     copies = [level.clone() for level in levels]
     DLAUp((4, 4, 4, 4)).eval()(levels)
     assert all(torch.equal(a, b) for a, b in zip(levels, copies))
 
 
-def test_upsampling_starts_out_bilinear():
+def test_upsampling_starts_out_bilinear() -> None:
     up = DLAUp((3, 5)).rounds[0][0].up
     x = torch.randn(1, 3, 6, 7)
     expected = F.interpolate(
