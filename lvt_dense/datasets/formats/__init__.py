@@ -6,6 +6,7 @@ from lvt_dense.errors import UserError
 
 from . import coco, kitti, labelme, masks, voc, yolo
 from .description import ALL, Findings, LabeledData, Object, Sample
+from .reading import no_collection
 from .tree import Tree
 
 # In the order in which they are looked for.
@@ -36,7 +37,12 @@ def read_data(root: str | Path, task: str) -> LabeledData:
     Raises:
         UserError: No layout is recognized, or the labels cannot be used.
     """
-    tree = Tree(root)
+    with no_collection():
+        return _read(Tree(root), task)
+
+
+def _read(tree: Tree, task: str) -> LabeledData:
+    root = tree.root
     layouts = _LAYOUTS[task]
     found = {layout: layout.find(tree) for layout in layouts}
     there = [layout for layout in layouts if found[layout] is not None]
