@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageOps
+from PIL.PngImagePlugin import PngInfo
 
 KEY = 'lvt_dense'
 SUFFIXES = {'.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff'}
@@ -505,7 +506,9 @@ def list_images(source: str | Path) -> list[Path]:
     found = sorted(
         p
         for p in source.rglob('*')
-        if p.suffix.lower() in SUFFIXES and not p.name.startswith('.')
+        if p.suffix.lower() in SUFFIXES
+        and not p.name.startswith('.')
+        and not is_own_picture(p)
     )
     if not found:
         raise ValueError(f'{source} holds no image')
@@ -558,22 +561,49 @@ def run(args: argparse.Namespace) -> int:
         return 2
     records, failures = [], 0
     for path in paths:
+        name = path.relative_to(base) if base.is_dir() else Path(path.name)
+        target = out / name.with_name(f'{name.name}.png')
         try:
             found = model.predict(path, camera, args.score_thr)
-            picture = model.draw(path, found, camera)
+            _save(model.draw(path, found, camera), target)
         except (OSError, ValueError) as error:
             print(f'error: {path}: {error}', file=sys.stderr)
             failures += 1
             continue
-        name = path.relative_to(base) if base.is_dir() else Path(path.name)
-        target = out / name.with_name(f'{name.name}.png')
-        target.parent.mkdir(parents=True, exist_ok=True)
-        picture.save(target)
         records.append(_record(path, target, found, model.classes))
-    text = json.dumps(records, indent=1)
-    (out / 'predictions.json').write_text(text + '\n')
+    partial = out / 'predictions.json.partial'
+    partial.write_text(json.dumps(records, indent=1) + '\n')
+    partial.replace(out / 'predictions.json')
     print(f'{len(records)} of {len(paths)} images: pictures in {out}')
     return 2 if failures else 0
+
+
+def _save(picture: Image.Image, target: Path) -> None:
+    """Write a picture whole, and over no file but an earlier picture.
+
+    Raises:
+        ValueError: Another file is in the way.
+    """
+    if target.exists() and not is_own_picture(target):
+        raise ValueError(
+            f'{target} is in the way, and no picture of an earlier run: '
+            'choose another --out'
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    mark = PngInfo()
+    mark.add_text('Software', KEY)
+    partial = target.with_name(f'{target.name}.partial')
+    picture.save(partial, format='png', pnginfo=mark)
+    partial.replace(target)
+
+
+def is_own_picture(path: Path) -> bool:
+    """Whether a file is a picture of an earlier run."""
+    try:
+        with Image.open(path) as image:
+            return image.info.get('Software') == KEY
+    except OSError:
+        return False
 
 
 def _record(

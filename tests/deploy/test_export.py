@@ -138,3 +138,23 @@ def test_predictions_as_json(folder: Path, tmp_path: Path) -> None:
     (record,) = json.loads((target / 'predictions.json').read_text())
     assert sum(record['pixels'].values()) == 50 * 40
     assert Image.open(record['picture']).size == (50, 40)
+
+
+def test_pictures_replace_nothing(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from helpers.commands import run_command
+    from PIL import Image
+
+    model = folder / 'deeplabv3_mobilevit_xxs_360_camvid.onnx'
+    if not model.exists():
+        pytest.skip('the export failed')
+    Image.new('RGB', (50, 40), 'gray').save(tmp_path / 'a.png')
+    for _ in range(2):  # the second run replaces the first one's picture
+        assert run_command('predict', model, tmp_path, '--out', tmp_path) == 0
+    (record,) = json.loads((tmp_path / 'predictions.json').read_text())
+    assert record['image'] == str(tmp_path / 'a.png')
+    (tmp_path / 'a.png.png').write_bytes(b'of the user')
+    assert run_command('predict', model, tmp_path, '--out', tmp_path) == 2
+    assert 'is in the way' in capsys.readouterr().err
+    assert (tmp_path / 'a.png.png').read_bytes() == b'of the user'
