@@ -71,7 +71,9 @@ def _shrink_config(cfg: Config) -> None:
         if loader:
             loader.update(num_workers=0, persistent_workers=False)
             loader.pop('prefetch_factor', None)
-            loader.batch_size = min(loader.get('batch_size', 2), 2)
+            # batches of a drawn size are smaller where the images are larger
+            most = 8 if 'lvt_dense' in str(loader.get('batch_sampler')) else 2
+            loader.batch_size = min(loader.get('batch_size', 2), most)
             _shrink_part(loader.get('dataset'))
 
 
