@@ -274,13 +274,11 @@ def check_pycocotools(system: System) -> Iterator[Finding]:
     try:
         system.load('pycocotools.mask')
     except Exception as error:
-        yield Finding(
-            'pycocotools',
-            FAULT,
-            _reason(error),
-            'pip install --force-reinstall --no-deps --no-cache-dir '
-            'pycocotools',
-        )
+        remedy = 'pip install pycocotools'
+        if not isinstance(error, ModuleNotFoundError):
+            options = '--force-reinstall --no-deps --no-cache-dir'
+            remedy = f'pip install {options} pycocotools'
+        yield Finding('pycocotools', FAULT, _reason(error), remedy)
 
 
 def check_operators(system: System) -> Iterator[Finding]:
@@ -289,6 +287,8 @@ def check_operators(system: System) -> Iterator[Finding]:
         ops = system.load('lvt_dense.ops')
         is_compiled = ops.using_compiled()
     except Exception as error:
+        if _is_missing(error):
+            return
         yield Finding(
             'operators', FAULT, _reason(error), 'pip install onedl-mmcv'
         )
@@ -327,6 +327,8 @@ def check_imports(system: System) -> Iterator[Finding]:
         try:
             system.load(module)
         except Exception as error:
+            if _is_missing(error):
+                return
             reason = _reason(error)
             remedy = f'pip install --upgrade {remedies[module]}'
             if "No module named 'pkg_resources'" in reason:
@@ -345,6 +347,8 @@ def check_registry(system: System) -> Iterator[Finding]:
         models = system.load('mmengine.registry').MODELS
         models.build(dict(type='lvt_dense.MobileViT', arch='xxs'))
     except Exception as error:
+        if _is_missing(error):
+            return
         yield Finding(
             'registry',
             FAULT,
@@ -367,6 +371,8 @@ def check_checkpoints(system: System) -> Iterator[Finding]:
             torch.save(dict(loss=history), path)
             torch.load(path, weights_only=True)
     except Exception as error:
+        if _is_missing(error):
+            return
         yield Finding(
             'checkpoints',
             FAULT,
@@ -440,6 +446,8 @@ def check_cache(system: System) -> Iterator[Finding]:
         entries = weights.published_files().values()
         count = sum(cache.path_of(e.file).is_file() for e in entries)
     except Exception as error:
+        if _is_missing(error):
+            return
         yield Finding(
             'weights',
             FAULT,
@@ -554,6 +562,13 @@ def report(findings: Iterator[Finding]) -> int:
     word = 'fault' if faults == 1 else 'faults'
     print(f'{faults} {word}' if faults else 'No fault found.')
     return int(faults > 0)
+
+
+def _is_missing(error: Exception) -> bool:
+    """Whether a package is missing that a check of its own reports."""
+    if not isinstance(error, ModuleNotFoundError) or not error.name:
+        return False
+    return error.name in (*MODULES, 'torch', 'numpy', 'cv2')
 
 
 def _reason(error: BaseException) -> str:

@@ -82,7 +82,8 @@ def command(main: Callable[..., None]) -> Callable[..., None]:
     """Decorate the ``main`` of a script.
 
     A :class:`UserError` becomes one line on stderr and exit status 2, also
-    when it was raised in a data loader's worker process.
+    when it was raised in a data loader's worker process; so does a package
+    that is not installed.
     """
 
     @functools.wraps(main)
@@ -93,6 +94,15 @@ def command(main: Callable[..., None]) -> Callable[..., None]:
             main(*args, **kwargs)
         except UserError as error:
             print(f'error: {one_line(error)}', file=sys.stderr)
+            sys.exit(2)
+        except ModuleNotFoundError as error:
+            if not error.name or error.name.startswith('lvt_dense'):
+                raise
+            print(
+                f'error: the package {error.name} is missing; `lvt-dense '
+                'doctor` tells what to install',
+                file=sys.stderr,
+            )
             sys.exit(2)
         except KeyboardInterrupt:
             print('error: interrupted', file=sys.stderr)

@@ -217,6 +217,20 @@ def test_missing_part_of_a_package_is_named() -> None:
     assert fault(doctor.check_imports(machine)).remedy == 'pip install ftfy'
 
 
+def test_a_missing_package_is_reported_once() -> None:
+    names = ('torch', 'numpy', 'cv2', 'mmengine', 'mmcv', 'mmdet', 'mmseg')
+    broken = {
+        name: ModuleNotFoundError(f'No module named {name!r}', name=name)
+        for name in names
+    }
+    for module in ('mmengine.registry', 'lvt_dense.ops', 'lvt_dense.compat'):
+        broken[module] = broken['mmengine']
+    broken['lvt_dense.apis.weights'] = broken['torch']
+    machine = Machine({'setuptools': '84'}, broken)
+    faults = [f for f in doctor.examine(system=machine) if f.status == FAULT]
+    assert [f.topic for f in faults] == ['torch', 'stack', 'OpenCV']
+
+
 def test_versions_that_refuse_each_other() -> None:
     error = AssertionError('MMCV==2.3.6 is used but incompatible')
     machine = Machine(broken={'mmdet': error})

@@ -132,6 +132,18 @@ def test_module_is_the_command() -> None:
     assert done.stdout.strip() == lvt_dense.__version__
 
 
+def test_missing_package_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, 'lvt_dense.apis.zoo', None)
+    with pytest.raises(ModuleNotFoundError):
+        main('zoo', [])  # ours: a fault of the package
+    monkeypatch.setitem(sys.modules, 'mmengine.config', None)
+    monkeypatch.delitem(sys.modules, 'lvt_dense.config', raising=False)
+    assert run('train', 'x.py') == 2
+    assert 'mmengine.config is missing' in error_of(capsys)
+
+
 def test_every_script_is_a_command() -> None:
     names = {command.name for command in COMMANDS}
     for path in TOOLS.glob('*.py'):
