@@ -1,4 +1,4 @@
-"""What differs between the versions of the stack."""
+"""Differences between the versions of the stack."""
 
 import io
 from contextlib import redirect_stdout
@@ -36,7 +36,7 @@ def allow_own_checkpoints() -> None:
 
 
 def import_stack() -> None:
-    """Import MMDetection and MMSegmentation without their chatter.
+    """Import MMDetection and MMSegmentation without their messages.
 
     The onedl distributions print that an optional package is missing.
     """

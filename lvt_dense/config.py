@@ -82,7 +82,7 @@ def _resolve(name: str) -> Path:
 
 
 def dataset_cfgs(cfg: Config, split: str) -> Iterator[ConfigDict]:
-    """The data sets of a split, from inside all wrappers."""
+    """Return the data sets of a split, from inside all wrappers."""
     loader = cfg.get(f'{split}_dataloader') or {}
     stack: list[Any] = [loader.get('dataset')]
     while stack:
@@ -98,7 +98,7 @@ def dataset_cfgs(cfg: Config, split: str) -> Iterator[ConfigDict]:
 
 
 def evaluators(cfg: Config, split: str) -> list[ConfigDict]:
-    """The metrics of a split, as a list."""
+    """Return the metrics of a split as a list."""
     found = cfg.get(f'{split}_evaluator') or []
     return [found] if isinstance(found, dict) else list(found)
 

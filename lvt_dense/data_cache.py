@@ -16,7 +16,7 @@ def cache_dir() -> Path:
 
 
 def write_quietly(path: Path, content: str) -> None:
-    """Write a file that is only remembered, or do without it."""
+    """Write a cache file; ignore errors, as it can be computed again."""
     with contextlib.suppress(OSError):
         write_atomically(path, content)
 

@@ -1,4 +1,4 @@
-"""The one error that a user of the tools is meant to read."""
+"""The error for bad input, which the commands print in one line."""
 
 
 class UserError(ValueError):

@@ -103,7 +103,7 @@ def write_atomically(
 
 
 def newest_checkpoint(work_dir: str | Path) -> Path | None:
-    """The complete ``epoch_N.pth`` or ``iter_N.pth`` with the largest N."""
+    """Find the complete ``epoch_N.pth`` or ``iter_N.pth`` of the largest N."""
     numbered = []
     for path in Path(work_dir).glob('*.pth'):
         match = re.fullmatch(r'(?:epoch|iter)_(\d+)\.pth', path.name)
@@ -116,7 +116,7 @@ def newest_checkpoint(work_dir: str | Path) -> Path | None:
 
 
 def is_complete(path: Path) -> bool:
-    """Whether a file of ``torch.save`` has all its bytes.
+    """Check whether a file of ``torch.save`` is complete.
 
     The format is a zip file, whose directory is written last.
     """

@@ -1,4 +1,4 @@
-"""Names and colors of the classes, from whatever knows them best."""
+"""Names and colors of the classes, from checkpoint, config or data set."""
 
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,8 @@ Metainfo = dict[str, Any]
 def find_metainfo(cfg: Config, checkpoint: str | Path) -> Metainfo:
     """Find the classes of a trained model.
 
-    The checkpoint knows best what its labels mean; then the config, then the
-    class of the config's data set.
+    The checkpoint takes precedence over the config, and the config over the
+    class of its data set.
 
     Args:
         cfg: Config; its ``default_scope`` must be set up.

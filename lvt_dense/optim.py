@@ -14,7 +14,7 @@ NORMS = (_BatchNorm, _InstanceNorm, GroupNorm, LayerNorm)
 
 
 def is_norm(module: nn.Module) -> bool:
-    """Whether the parameters of a module itself are those of a norm.
+    """Check whether a module is a normalization layer.
 
     Norms that PyTorch does not have say so by an attribute ``is_norm``.
     """
@@ -23,14 +23,13 @@ def is_norm(module: nn.Module) -> bool:
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class RoleOptimWrapperConstructor(DefaultOptimWrapperConstructor):
-    """MMEngine's constructor, in which rules by role hold everywhere.
+    """Apply norm and bias decay also where ``custom_keys`` match.
 
-    ``norm_decay_mult`` and ``bias_decay_mult`` say what a role, norm or bias,
-    decays. MMEngine applies them to parameters that no entry of
-    ``custom_keys`` matches: an entry that slows the backbone down, for
-    instance, lets all its norms decay. Here an entry changes what it names,
-    so that only one with a ``decay_mult`` of its own overrules the roles.
-    The roles also reach norms that PyTorch does not have.
+    MMEngine applies ``norm_decay_mult`` and ``bias_decay_mult`` only to
+    parameters that no entry of ``custom_keys`` matches. An entry that sets
+    the learning rate of the backbone, for instance, turns on the weight decay
+    of its norms. Here, only an entry with a ``decay_mult`` of its own
+    overrides them. They also apply to norms with an attribute ``is_norm``.
     """
 
     def add_params(

@@ -1,7 +1,7 @@
 """Check the names of ``--cfg-options`` before they are merged.
 
-MMEngine takes any name: a misspelt one becomes a new entry, which nothing
-reads or which fails where nobody would look for it.
+MMEngine accepts any name: a misspelled one becomes a new entry, which has no
+effect, or fails much later.
 """
 
 import difflib
@@ -42,7 +42,7 @@ def check_options(cfg: Config, options: dict[str, Any]) -> None:
         options: Values by dotted key.
 
     Raises:
-        UserError: A name is misspelt; the message has the right one.
+        UserError: A name is misspelled; the message suggests the right one.
     """
     for key in options:
         node: Any = cfg
@@ -84,7 +84,7 @@ def _check_name(
 
 
 def nearest(name: str, known: set[str], cutoff: float = CUTOFF) -> list[str]:
-    """Names that a misspelt one may stand for, the likeliest first.
+    """Find names similar to a misspelled one, the most similar first.
 
     Args:
         name: Name as given; also a spelled-out one, as ``learning_rate``

@@ -82,12 +82,12 @@ def _child(name: str, parent: Registry, locations: list[str]) -> Registry:
     )
 
 
-MODELS = _child('model', MMENGINE_MODELS, ['models.catalogue'])
-TASK_UTILS = _child('task util', MMENGINE_TASK_UTILS, ['models.catalogue'])
-DATASETS = _child('dataset', MMENGINE_DATASETS, ['datasets.catalogue'])
-TRANSFORMS = _child('transform', MMENGINE_TRANSFORMS, ['datasets.catalogue'])
+MODELS = _child('model', MMENGINE_MODELS, ['models.catalog'])
+TASK_UTILS = _child('task util', MMENGINE_TASK_UTILS, ['models.catalog'])
+DATASETS = _child('dataset', MMENGINE_DATASETS, ['datasets.catalog'])
+TRANSFORMS = _child('transform', MMENGINE_TRANSFORMS, ['datasets.catalog'])
 DATA_SAMPLERS = _child(
-    'data sampler', MMENGINE_DATA_SAMPLERS, ['datasets.catalogue']
+    'data sampler', MMENGINE_DATA_SAMPLERS, ['datasets.catalog']
 )
 METRICS = _child('metric', MMENGINE_METRICS, ['evaluation'])
 VISUALIZERS = _child('visualizer', MMENGINE_VISUALIZERS, ['visualization'])

@@ -53,7 +53,7 @@ class Length:
 
 
 def count_images(cfg: Config) -> int:
-    """Number of images of an epoch, after the data set's own filters.
+    """Count the images of an epoch, after the data set's own filters.
 
     Args:
         cfg: Config whose ``train_dataloader.dataset`` is built, without its
@@ -132,7 +132,7 @@ def fit_recipe(
 
 
 def base_batch_size(cfg: Config, num_gpus: int = 1) -> int:
-    """Images of a step for which the learning rate of a config is meant."""
+    """Return the total batch size that a learning rate is meant for."""
     scaling = cfg.get('auto_scale_lr') or {}
     own = cfg.train_dataloader.batch_size * num_gpus * _accumulated(cfg)
     return scaling.get('base_batch_size') or own
@@ -179,12 +179,12 @@ def scale_lr(cfg: Config, batch: int) -> list[str]:
 
 
 def first_copy_share(momentum: float, updates: int) -> float:
-    """Share of the first copy in averaged weights after some updates."""
+    """Compute the share of the initial weights in an average."""
     return (1 - momentum) ** updates
 
 
 def averaging_hooks(cfg: Config) -> Iterator[Any]:
-    """The hooks of a config that average weights."""
+    """Return the hooks of a config that average weights."""
     hooks = [*(cfg.get('custom_hooks') or [])]
     hooks += (cfg.get('default_hooks') or {}).values()
     for hook in hooks:

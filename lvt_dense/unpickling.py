@@ -38,7 +38,7 @@ class DataUnpickler(pickle.Unpickler):
     substitute: type | None = None
 
     def is_allowed(self, module: str, name: str) -> bool:
-        """Whether a global is harmless."""
+        """Check whether a global is harmless."""
         return f'{module}.{name}' in self.allowed
 
     def find_class(self, module: str, name: str) -> Any:

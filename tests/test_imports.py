@@ -25,7 +25,7 @@ FLOORS = (
         'models.mono3d',
         'models.necks',
     ),
-    ('evaluation', 'models.catalogue', 'scenes'),
+    ('evaluation', 'models.catalog', 'scenes'),
     ('deploy', 'hooks', 'multi_scale', 'own_data', 'swap'),
     ('apis',),
     ('commands',),

@@ -1,4 +1,4 @@
-"""Misspelt options get the right name."""
+"""Misspelled options get the right name."""
 
 import pytest
 from mmengine.config import Config

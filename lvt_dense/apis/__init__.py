@@ -1,1 +1,1 @@
-"""What the scripts in ``tools/`` do, as functions."""
+"""The functions behind the commands: training, testing, export and others."""

@@ -33,7 +33,7 @@ class ModelFile:
     unknown: tuple[str, ...] = ()
 
     def plain_path(self, folder: str | Path) -> Path:
-        """A file of these tensors that MMEngine can read.
+        """Return a file of these tensors that MMEngine can read.
 
         Args:
             folder: Where one is written, if the file itself is none.

@@ -129,7 +129,7 @@ def scale_lr(cfg: Config) -> list[str]:
 
 
 def num_processes(cfg: Config) -> int:
-    """Processes that train together, as the launcher tells."""
+    """Return the number of processes that the launcher started."""
     launcher = cfg.get('launcher', 'none')
     if launcher == 'none':
         return 1

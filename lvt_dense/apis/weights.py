@@ -1,4 +1,4 @@
-"""Which weights a training starts from, and the published ones there are."""
+"""Published weights, and the weights that a training starts from."""
 
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -57,7 +57,7 @@ def published_files() -> dict[str, Entry]:
 
 
 def find_file(name: str) -> WeightFile:
-    """The published file of a name.
+    """Find the published file with a name.
 
     Args:
         name: Name of a file, or of a backbone for its official one.
@@ -100,7 +100,7 @@ def fetch_files(files: Iterable[WeightFile]) -> Iterator[Path]:
 
 
 def table_of_files() -> str:
-    """Text with one line a published file."""
+    """Format a table of the published files."""
     rows = [('name', 'figure', 'license', 'layout', 'cached')]
     for name, (file, backbones) in published_files().items():
         shared = len(backbones) > 1
@@ -126,7 +126,7 @@ def table_of_files() -> str:
 
 
 def figure_of(file: WeightFile) -> str:
-    """The published figure of a file, such as ``top-1 78.3``."""
+    """Return the published result of a file, such as ``top-1 78.3``."""
     figures = dict(file.metrics or {})
     if file.top1 is not None:
         figures['top-1'] = file.top1
@@ -134,7 +134,7 @@ def figure_of(file: WeightFile) -> str:
 
 
 def describe_file(file: WeightFile) -> str:
-    """Text of several lines with all that is known of a file."""
+    """Describe a file in several lines of text."""
     path = path_of(file)
     norm = file.input_norm
     facts = {
@@ -182,10 +182,10 @@ class Part(NamedTuple):
         """What it is called in messages."""
         if not self.is_ours:
             return f'{self.path} ({self.cls.__name__})'
-        return f'{self.path} ({title_of(self.lightly_built())})'
+        return f'{self.path} ({title_of(self.build_empty())})'
 
-    def lightly_built(self) -> PyramidBackbone:
-        """The backbone without tensors, to ask it what it is."""
+    def build_empty(self) -> PyramidBackbone:
+        """Build the backbone on the meta device, without memory."""
         settings = {
             key: value
             for key, value in self.cfg.items()
@@ -199,7 +199,7 @@ class Part(NamedTuple):
 
 
 def backbones_of(cfg: Config) -> Iterator[Part]:
-    """The backbones of a config that are to be trained.
+    """Find the backbones of a config that are to be trained.
 
     Raises:
         UserError: The type of one is not known.
@@ -261,7 +261,7 @@ def _use_official(part: Part) -> None:
     if init and _record_of(part, init['checkpoint']):
         return
     # raises where there are none
-    resolve(part.lightly_built(), OFFICIAL)
+    resolve(part.build_empty(), OFFICIAL)
     part.cfg['init_cfg'] = dict(type='Pretrained', checkpoint=OFFICIAL)
 
 
@@ -313,7 +313,7 @@ def prepare_weights(cfg: Config) -> list[str]:
 
 def _prepared(part: Part, init: dict[str, Any], cfg: Config) -> list[str]:
     source = resolve(
-        part.lightly_built(), init['checkpoint'], families().values()
+        part.build_empty(), init['checkpoint'], families().values()
     )
     if source is None:
         return [
@@ -342,7 +342,7 @@ def _random_start(part: Part) -> list[str]:
         if part.cfg.get('pretrained'):
             return [f'{part.title} starts from {part.cfg["pretrained"]}']
         return [f'{part.title} starts from random weights']
-    record = official_record(part.lightly_built())
+    record = official_record(part.build_empty())
     hint = (
         f'; --pretrained official would load {record.name}' if record else ''
     )
@@ -388,7 +388,7 @@ def _numbers(value: Any) -> Any:
 
 
 def published_start(part: Part) -> WeightFile | None:
-    """The published file that a backbone starts from, if it is one."""
+    """Return the published file that a backbone starts from, if any."""
     init = _pretrained_of(part.cfg)
     return _record_of(part, init['checkpoint']) if init else None
 
@@ -397,7 +397,7 @@ def _record_of(part: Part, checkpoint: str) -> WeightFile | None:
     """The record that a checkpoint names, unless it is no name of one."""
     if not part.is_ours:
         return None
-    found = resolve(part.lightly_built(), checkpoint, families().values())
+    found = resolve(part.build_empty(), checkpoint, families().values())
     return found if isinstance(found, WeightFile) else None
 
 

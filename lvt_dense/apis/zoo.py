@@ -80,7 +80,7 @@ def macs(backbone: PyramidBackbone, height: int, width: int) -> int:
 
 
 def row(name: str, sizes: Iterable[int] = SIZES) -> list[str]:
-    """Cells of the table for one backbone.
+    """Return the cells of the table for one backbone.
 
     Args:
         name: One of :func:`lvt_dense.list_backbones`.
@@ -129,7 +129,7 @@ def table(
 
 
 def replace_table(text: str, new: str, begin: str = BEGIN) -> str:
-    """Text with what stands between the two markers replaced.
+    """Replace the text between the two markers.
 
     Raises:
         UserError: The markers are not there.

@@ -48,11 +48,11 @@ class DownloadError(UserError):
     """A file that is not in the cache and cannot be fetched."""
 
 
-class _PassingError(Exception):
+class _TransientError(Exception):
     """A fault that may be gone at the next attempt."""
 
 
-class _OverrunError(_PassingError):
+class _OverrunError(_TransientError):
     """More was asked for than the file has: what is there is of no use."""
 
 
@@ -73,7 +73,7 @@ def cache_dir() -> Path:
 
 
 def record_of(url: str) -> WeightFile:
-    """A record for a URL of which nothing else is known."""
+    """Make a record for a URL of which nothing else is known."""
     name = unquote(urlparse(url).path).rsplit('/', 1)[-1]
     stem = name.removesuffix(suffix_of(url)) or 'file'
     digest = hashlib.sha256(url.encode()).hexdigest()[:10]
@@ -81,7 +81,7 @@ def record_of(url: str) -> WeightFile:
 
 
 def path_of(record: WeightFile) -> Path:
-    """Where a file lies, or would lie, in the cache."""
+    """Return the path that a file has, or would have, in the cache."""
     return cache_dir() / record.file_name
 
 
@@ -103,9 +103,9 @@ def fetch(record: WeightFile) -> Path:
             it by hand.
     """
     path = path_of(record)
-    with _locked(path):
+    with _lock(path):
         if path.is_file():
-            return _refreshed(record, path)
+            return _refresh(record, path)
         faults = []
         for url in _sources(record):
             try:
@@ -134,7 +134,7 @@ def _sources(record: WeightFile) -> Iterator[str]:
     yield record.url
 
 
-def _refreshed(record: WeightFile, path: Path) -> Path:
+def _refresh(record: WeightFile, path: Path) -> Path:
     """A cached file, downloaded anew if the server has another one now."""
     note = _note_of(path)
     if note is None or record.sha256:
@@ -149,7 +149,7 @@ def _refreshed(record: WeightFile, path: Path) -> Path:
         _attempt(note['url'], path, record, note)
     except _UnchangedError:
         pass
-    except (DownloadError, _PassingError, OSError) as error:
+    except (DownloadError, _TransientError, OSError) as error:
         _log(f'{path} is used as it is: {note["url"]} does not answer '
              f'({error})')  # fmt: skip
     return path
@@ -164,7 +164,7 @@ def _download(url: str, path: Path, record: WeightFile) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             _attempt(url, path, record)
             return
-        except _PassingError as error:
+        except _TransientError as error:
             if isinstance(error, _OverrunError):
                 partial.unlink(missing_ok=True)
             if pause is None:
@@ -190,7 +190,7 @@ def _attempt(
     done = partial.stat().st_size if partial.is_file() else 0
     headers = _conditions(note) if note else _rest(path, done)
     timeout = CHECK_TIMEOUT if note else TIMEOUT
-    with _explained():
+    with _classify_errors():
         # A new opener reads the proxy variables anew.
         opener = urllib.request.build_opener()
         response = opener.open(_request(url, headers), timeout=timeout)
@@ -203,11 +203,11 @@ def _attempt(
         elif new['length']:
             new['length'] += done
         write_atomically(_note_path(partial), json.dumps(new))
-        with _explained(), open(partial, 'ab' if done else 'wb') as file:
+        with _classify_errors(), open(partial, 'ab' if done else 'wb') as file:
             _copy(response, file, done, record.name)
     expected, size = new['length'], partial.stat().st_size
     if expected and size < expected:
-        raise _PassingError(f'only {size} of {expected} bytes arrived')
+        raise _TransientError(f'only {size} of {expected} bytes arrived')
     _finish(partial, path, record, new)
 
 
@@ -341,11 +341,11 @@ def _seconds_between(earlier: str | None, later: str | None) -> float:
 
 
 @contextlib.contextmanager
-def _explained() -> Iterator[None]:
-    """Sort the faults of a connection into passing and lasting ones.
+def _classify_errors() -> Iterator[None]:
+    """Sort connection errors into transient and permanent ones.
 
     Raises:
-        _PassingError: Another attempt may succeed.
+        _TransientError: Another attempt may succeed.
         DownloadError: It would not.
         _UnchangedError: The server has nothing new.
     """
@@ -359,7 +359,7 @@ def _explained() -> Iterator[None]:
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             raise _OverrunError(text) from error
         if error.code >= 500 or error.code in (408, 429):
-            raise _PassingError(text) from error
+            raise _TransientError(text) from error
         raise DownloadError(text) from error
     except urllib.error.URLError as error:
         reason = error.reason
@@ -367,11 +367,11 @@ def _explained() -> Iterator[None]:
         if isinstance(reason, ConnectionError) and not isinstance(
             reason, ConnectionRefusedError
         ):
-            raise _PassingError(text) from error
+            raise _TransientError(text) from error
         raise DownloadError(text) from error
     except (TimeoutError, ConnectionError, http.client.HTTPException) as error:
         text = str(error) or type(error).__name__
-        raise _PassingError(text) from error
+        raise _TransientError(text) from error
 
 
 # ---------------------------------------------------------------------- files
@@ -399,7 +399,7 @@ def _sha256(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _lock(path: Path) -> Iterator[None]:
     """Let one process at a time fetch a file; the others wait, and find it."""
     with contextlib.ExitStack() as stack:
         # There are no such locks on Windows and on some file systems; each

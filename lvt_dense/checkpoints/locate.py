@@ -25,7 +25,7 @@ _FILE_SUFFIXES = ('.pth', '.pt', '.tar', '.bin', '.ckpt', '.safetensors')
 
 
 def locate(source: str | Path | WeightFile) -> Path:
-    """Bring a checkpoint onto this machine.
+    """Find the file of a checkpoint, and download it if needed.
 
     Args:
         source: One of: a file; a folder that holds one of `HUB_FILES`; a URL
@@ -93,7 +93,7 @@ def _is_hub_name(text: str) -> bool:
 
 
 def hub_records(name: str) -> Iterator[WeightFile]:
-    """Records of the files that a repository of the hub may hold.
+    """Return records of the files that a hub repository may hold.
 
     Args:
         name: ``owner/repository``, with ``@revision`` where it is not main.

@@ -36,7 +36,7 @@ class _Names(NamedTuple):
 
 
 def backbone_rules(names: _Names) -> Iterator[Rule]:
-    """Rules of one code base, see :class:`Layout`."""
+    """Return the rules of one code base, see :class:`Layout`."""
     yield from _conv_norm(names, names.stem, 'stem.0')
     first, second, *others = names.layers
     # Layer 1 has one inverted residual, number 0.

@@ -66,7 +66,7 @@ class Checkpoint:
     prefix: str = ''
 
     def under(self, prefix: str) -> dict[str, Tensor]:
-        """Tensors whose key in the file begins with ``prefix``, without it.
+        """Return tensors whose key begins with ``prefix``, without it.
 
         The prefix may also be what is left of it once the one that all keys
         share is gone.

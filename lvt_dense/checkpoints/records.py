@@ -58,7 +58,7 @@ class WeightFile:
 
 
 def suffix_of(url: str) -> str:
-    """The suffix of a weight file, such as ``.pth`` or ``.pth.tar``."""
+    """Return the suffix of a weight file, such as ``.pth`` or ``.pth.tar``."""
     path = PurePosixPath(unquote(urlparse(url).path))
     known = ('.tar', '.pth', '.pt', '.bin', '.ckpt', '.safetensors')
     suffixes: list[str] = []

@@ -51,10 +51,12 @@ class _SSDLite(Layout):
     ) -> tuple[StateDict, list[str]]:
         """Rename, and reorder the rows of the predictions."""
         own, unknown = super().to_own(state, target)
-        return {k: _reordered(k, v) for k, v in own.items()}, unknown
+        return {
+            k: _move_background_last(k, v) for k, v in own.items()
+        }, unknown
 
 
-def _reordered(key: str, value: Tensor) -> Tensor:
+def _move_background_last(key: str, value: Tensor) -> Tensor:
     """Move the first class row of every anchor to the end."""
     if not key.startswith(PREDICTION) or '.depthwise.' in key:
         return value

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def add_config(
     parser: argparse.ArgumentParser, optional: bool = False
 ) -> None:
-    """Add the config and what changes it; see :func:`read_config`.
+    """Add the config and options that change it; see :func:`read_config`.
 
     Args:
         parser: Parser of a command.
@@ -23,18 +23,18 @@ def add_config(
     parser.add_argument(
         'config',
         nargs='?' if optional else None,
-        help='path, or package::name',
+        help='path or package::name',
     )
-    parser.add_argument('--data-root', help='another copy of the data set')
+    parser.add_argument('--data-root', help='folder of the data set')
     parser.add_argument(
         '--data',
         metavar='DIR',
-        help='data of your own: COCO JSON, YOLO, ... in a folder',
+        help='folder of your own data in COCO, YOLO, VOC, ... format',
     )
     parser.add_argument(
         '--classes',
         metavar='A,B',
-        help='a part of the classes of --data, separated by commas',
+        help='classes of --data to use, separated by commas',
     )
     parser.add_argument(
         '--cfg-options',
@@ -71,7 +71,7 @@ def _parse_size(text: str) -> tuple[int, int]:
 
 
 def add_launcher(parser: argparse.ArgumentParser) -> None:
-    """Add what starts several processes; see :func:`set_local_rank`."""
+    """Add the options of distributed runs; see :func:`set_local_rank`."""
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
@@ -139,5 +139,5 @@ def _use_data(
 
 
 def set_local_rank(args: argparse.Namespace) -> None:
-    """Hand the launcher's rank on in the way that MMEngine reads it."""
+    """Set the environment variable from which MMEngine reads the rank."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))

@@ -14,13 +14,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         'subjects',
         nargs='+',
-        help='backbones, timm:NAME, configs, or exported files',
+        help='backbones, timm:NAME, configs or exported files',
     )
     parser.add_argument(
-        '--against', help='subject that the others are compared with'
+        '--against', help='model that the others are compared with'
     )
     add_size(parser, 'size of the images; 320x320 by default')
-    parser.add_argument('--batch', type=int, default=1, help='images a call')
+    parser.add_argument('--batch', type=int, default=1, help='images per call')
     parser.add_argument(
         '--modes',
         nargs='+',
@@ -29,19 +29,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'openvino, openvino_bf16',
     )
     parser.add_argument(
-        '--threads', type=int, default=1, help='threads of each subject'
+        '--threads', type=int, default=1, help='threads of each model'
     )
     parser.add_argument(
-        '--rounds', type=int, default=20, help='calls of each subject'
+        '--rounds', type=int, default=20, help='calls of each model'
     )
     parser.add_argument(
         '--device',
         default='cpu',
         choices=['cpu', 'cuda'],
-        help='to measure on',
+        help='device to measure on',
     )
     parser.add_argument(
-        '--out', help='.json file to write, with a picture beside it'
+        '--out', help='.json file to write, with a chart beside it'
     )
 
 

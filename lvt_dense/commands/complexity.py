@@ -11,12 +11,12 @@ from lvt_dense.commands.arguments import add_size
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument('config', help='path, or package::name')
-    add_size(parser, 'size of the image; by default as the config tests')
+    parser.add_argument('config', help='path or package::name')
+    add_size(parser, 'size of the image; by default that of the test pipeline')
     parser.add_argument(
-        '--depth', type=int, default=1, help='levels of modules to list'
+        '--depth', type=int, default=1, help='depth of the modules to list'
     )
-    parser.add_argument('--backbone', help='swap this backbone in first')
+    parser.add_argument('--backbone', help='backbone to swap in')
 
 
 def run(args: argparse.Namespace) -> None:

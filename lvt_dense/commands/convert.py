@@ -1,6 +1,7 @@
-"""Convert an official checkpoint, of a backbone or a whole model, to ours.
+"""Convert an official checkpoint to the layout of lvt_dense.
 
-Family and layout are told from the names of the tensors alone.
+The checkpoint may be of a backbone or of a whole model. Family and layout are
+detected from the names of the tensors.
 
 Example:
     lvt-dense convert mobilevit_s.pt ours.pth --backbone mobilevit_s
@@ -11,22 +12,22 @@ import argparse
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument('source', help='official file, path or URL')
+    parser.add_argument('source', help='path or URL of the official file')
     parser.add_argument('target', help='file to write')
     parser.add_argument(
         '--backbone',
-        help='backbone that the file must fill, such as emo_5m; a supernet '
-        'needs it, and of a whole model only the backbone is then taken',
+        help='backbone that the file has to fill, such as emo_5m; needed '
+        'for a supernet; of a whole model, only the backbone is converted',
     )
     parser.add_argument(
         '--flip-stem',
         action='store_true',
-        help='swap BGR and RGB in the first layer; needs --backbone',
+        help='swap RGB and BGR in the first layer; needs --backbone',
     )
 
 
 def run(args: argparse.Namespace) -> None:
-    """Convert, and say what was done."""
+    """Convert, and print a report."""
     from lvt_dense.apis.convert import convert_checkpoint
 
     report = convert_checkpoint(

@@ -1,7 +1,7 @@
-"""Look over the installation, and a config with its data and weights.
+"""Check the installation, and a config with its data and weights.
 
-For each fault it prints the command that fixes it. The exit status is 1 if
-there is one.
+For each problem, it prints the command that fixes it. The exit status is 1 if
+there are problems.
 
 Example:
     lvt-dense doctor
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Examine, and print what is found."""
+    """Check, and print the findings."""
     from lvt_dense.apis.doctor import examine, hush, report
 
     hush()

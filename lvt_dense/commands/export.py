@@ -27,11 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--precision',
         choices=['fp32', 'fp16', 'bf16', 'int8'],
         default='fp32',
-        help='all but fp32 are for --format openvino',
+        help='all but fp32 need --format openvino',
     )
     add_size(
         parser,
-        'size of the input, or dynamic; by default as the config tests',
+        'size of the input, or dynamic; by default that of the test pipeline',
         dynamic=True,
     )
     parser.add_argument(
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--raw',
         action='store_true',
-        help="stop at the heads' maps, before decoding and suppression",
+        help='export the outputs of the heads, without decoding and NMS',
     )
     parser.add_argument(
         '--images',
@@ -53,7 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='images to compare with PyTorch on; by default rendered ones',
     )
     parser.add_argument(
-        '--calibration', metavar='DIR', help='images that int8 is fitted to'
+        '--calibration',
+        metavar='DIR',
+        help='folder of calibration images for int8',
     )
     parser.add_argument(
         '--tolerance',

@@ -12,10 +12,14 @@ from pathlib import Path
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument('results', help='folder of 16-field result files')
-    parser.add_argument('labels', help='folder of label files, label_2')
-    parser.add_argument('--out', type=Path, help='write all figures as JSON')
     parser.add_argument(
-        '--ids', help='list of the frames to score, such as val.txt'
+        'labels', help='folder of label files, such as label_2'
+    )
+    parser.add_argument(
+        '--out', type=Path, help='.json file to write all metrics to'
+    )
+    parser.add_argument(
+        '--ids', help='file with the frames to score, such as val.txt'
     )
     parser.add_argument(
         '--classes',
@@ -27,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--missing-as-empty',
         action='store_true',
-        help='count frames without result file as without detections',
+        help='treat frames without a result file as frames without detections',
     )
     parser.add_argument(
         '--overlaps',

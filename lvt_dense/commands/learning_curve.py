@@ -1,4 +1,4 @@
-r"""Draw loss and validation metric of a training from its logs.
+r"""Plot the loss and a validation metric of a training.
 
 Example:
     lvt-dense learning-curve work_dirs/demo --metric coco/bbox_mAP_50 \
@@ -10,13 +10,15 @@ import argparse
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument('work_dir', help='folder of the training')
-    parser.add_argument('--metric', default='mIoU', help='as the log names it')
+    parser.add_argument('work_dir', help='work directory of the training')
+    parser.add_argument(
+        '--metric', default='mIoU', help='name of the metric in the log'
+    )
     parser.add_argument('--out', required=True, help='.png or .svg file')
 
 
 def run(args: argparse.Namespace) -> None:
-    """Draw."""
+    """Plot."""
     from lvt_dense.visualization.curves import draw_curves
 
     draw_curves(args.work_dir, args.metric, args.out)

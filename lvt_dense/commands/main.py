@@ -20,18 +20,20 @@ COMMANDS = (
     Command('train', 'train a model', 'train'),
     Command('test', 'evaluate a checkpoint', 'test'),
     Command('visualize', 'draw predictions on images', 'visualize'),
-    Command('swap', 'put a backbone into an existing config', 'swap'),
-    Command('weights', 'list and fetch the published weights', 'weights'),
+    Command('swap', 'swap a backbone into an existing config', 'swap'),
+    Command('weights', 'list and download published weights', 'weights'),
     Command('convert', 'convert an official checkpoint', 'convert'),
     Command('kitti-eval', 'score a folder of KITTI results', 'kitti_eval'),
     Command('make-demo-data', 'render a small data set', 'make_demo_data'),
-    Command('learning-curve', 'draw a training log', 'learning_curve'),
-    Command('export', 'export a model to ONNX', 'export'),
+    Command('learning-curve', 'plot a training log', 'learning_curve'),
+    Command('export', 'export a model to ONNX or OpenVINO', 'export'),
     Command('predict', 'predict with an exported model', 'predict'),
     Command('benchmark', 'measure latency and memory', 'benchmark'),
     Command('complexity', 'count parameters and operations', 'complexity'),
     Command('zoo', 'list the backbones with size and cost', 'zoo'),
-    Command('doctor', 'look for faults of the installation', 'doctor'),
+    Command(
+        'doctor', 'check the installation, a config and its data', 'doctor'
+    ),
 )
 
 
@@ -64,7 +66,9 @@ def _split(words: list[str]) -> list[str]:
         description='Light vision transformers for dense prediction.',
         epilog=_overview(),
     )
-    parser.add_argument('--version', action='store_true', help='print it')
+    parser.add_argument(
+        '--version', action='store_true', help='print the version'
+    )
     if words and words[0] in names:
         return words
     if words and not words[0].startswith('-'):

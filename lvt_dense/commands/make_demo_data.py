@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--format', required=True, choices=FORMATS, help='layout to write'
     )
     parser.add_argument(
-        '--out', required=True, help='folder of the data set, new or empty'
+        '--out', required=True, help='new or empty folder for the data set'
     )
     parser.add_argument(
         '--images', type=int, required=True, help='number of images'
@@ -25,14 +25,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--seed',
         type=int,
         default=0,
-        help='selects the series of scenes; image i of a series is the same '
-        'whatever the number of images (default: 0)',
+        help='seed of the scenes; image i does not depend on the number of '
+        'images (default: 0)',
     )
     parser.add_argument(
         '--size',
         type=parse_size,
         metavar='WxH',
-        help='such as 320x240 (default: by format)',
+        help='image size, such as 320x240 (default: depends on the format)',
     )
     parser.add_argument(
         '--val-fraction',
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--overwrite',
         action='store_true',
-        help='replace a data set that this tool wrote',
+        help='replace a data set written by this command',
     )
 
 

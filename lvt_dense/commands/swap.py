@@ -10,16 +10,21 @@ import argparse
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument('config', help='path, or package::name')
-    parser.add_argument('--backbone', required=True, help='such as emo_5m')
+    parser.add_argument('config', help='path or package::name')
+    parser.add_argument(
+        '--backbone',
+        required=True,
+        help='name of the backbone, such as emo_5m',
+    )
     parser.add_argument(
         '--pretrained',
         metavar='WEIGHTS',
-        help='what the backbone starts from: "official" for the published '
-        'weights, a file or a URL; without, or with "none", random weights',
+        help='weights of the backbone: "official" for the published ones, a '
+        'file or a URL; "none" (default) for random weights',
     )
     parser.add_argument(
-        '--out', help='write a short config; by default it is printed in full'
+        '--out',
+        help='config file to write; by default, the full config is printed',
     )
 
 

@@ -19,17 +19,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add_config(parser)
     parser.add_argument('checkpoint', help='file written by lvt-dense train')
-    parser.add_argument('--work-dir', help='folder of log and metrics.json')
     parser.add_argument(
-        '--out', metavar='FILE', help='predictions: COCO .json, or .pkl'
+        '--work-dir', help='folder for the log and metrics.json'
     )
-    parser.add_argument('--show-dir', help='folder of pictures')
     parser.add_argument(
-        '--score-thr', type=float, default=0.3, help='of drawn objects'
+        '--out', metavar='FILE', help='predictions as COCO .json or .pkl'
     )
-    parser.add_argument('--opacity', type=float, help='of overlays, 0 to 1')
+    parser.add_argument('--show-dir', help='folder for pictures')
     parser.add_argument(
-        '--tta', action='store_true', help='several sizes and both sides'
+        '--score-thr', type=float, default=0.3, help='lowest score to draw'
+    )
+    parser.add_argument(
+        '--opacity', type=float, help='opacity of overlays, 0 to 1'
+    )
+    parser.add_argument(
+        '--tta',
+        action='store_true',
+        help='test-time augmentation: several sizes and flips',
     )
     add_launcher(parser)
 

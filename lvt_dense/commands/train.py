@@ -18,23 +18,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add_config(parser)
     _add_size(parser)
-    parser.add_argument('--work-dir', help='folder of logs and checkpoints')
+    parser.add_argument('--work-dir', help='folder for logs and checkpoints')
     parser.add_argument(
         '--resume',
         nargs='?',
         const=True,
         default=False,
         metavar='CKPT',
-        help='continue from CKPT, or from the newest one in the work dir',
+        help='continue from CKPT, by default the newest one in the work dir',
     )
-    parser.add_argument('--amp', action='store_true', help='mixed precision')
-    parser.add_argument('--device', help='cpu, cuda or cuda:N')
-    parser.add_argument('--seed', type=int, help='of all random numbers')
+    parser.add_argument(
+        '--amp', action='store_true', help='train in mixed precision'
+    )
+    parser.add_argument('--device', help='device: cpu, cuda or cuda:N')
+    parser.add_argument('--seed', type=int, help='random seed')
     parser.add_argument(
         '--multi-scale',
         action='store_true',
-        help='batches of varying image size, from a half to one and a half '
-        "of the recipe's, with about equally many pixels (MobileViT)",
+        help='vary the image size between batches, from 0.5 to 1.5 times that '
+        'of the recipe, with a constant number of pixels (MobileViT)',
     )
     _add_figures(parser)
     parser.add_argument(
@@ -45,17 +47,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--on-nan',
         metavar='stop|skip:N',
-        help='on a loss that is not finite, stop (the default) or leave out '
-        'the batch, up to N times',
+        help='on a loss that is not finite, stop (default) or skip the batch, '
+        'up to N times',
     )
-    parser.add_argument('--backbone', help='swap this backbone in first')
+    parser.add_argument('--backbone', help='backbone to swap in')
     parser.add_argument(
         '--pretrained',
         metavar='WEIGHTS',
-        help='what the backbone starts from: "official" for the published '
-        'weights, "none" for random ones (then nothing is frozen), a file, a '
-        'URL, or a name of "lvt-dense weights list"; by default what the '
-        'config says',
+        help='weights of the backbone: "official" for the published ones, '
+        '"none" for random ones (then nothing is frozen), a file, a URL, or '
+        'a name of "lvt-dense weights list"; by default as configured',
     )
     add_launcher(parser)
 
@@ -64,16 +65,16 @@ def _add_size(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--epochs',
         type=int,
-        help='passes through the data; schedule, warm-up and averaged weights '
-        'follow',
+        help='number of epochs; schedule, warm-up and averaged weights are '
+        'adapted',
     )
     parser.add_argument(
         '--batch-size',
         type=int,
-        help='images a GPU and iteration; the learning rate follows',
+        help='images per GPU; the learning rate is adapted',
     )
     parser.add_argument(
-        '--workers', type=int, help='processes a GPU that load data'
+        '--workers', type=int, help='data loading processes per GPU'
     )
 
 
@@ -81,17 +82,17 @@ def _add_figures(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--log',
         choices=['tensorboard', 'wandb'],
-        help='send figures there as well',
+        help='also log losses and metrics there',
     )
     parser.add_argument(
         '--per-class',
         action='store_true',
-        help='log the figures of every class',
+        help='log the metrics of every class',
     )
     parser.add_argument(
         '--patience',
         type=int,
-        help='stop after so many validations without a better figure',
+        help='stop after this many validations without an improvement',
     )
 
 

@@ -17,18 +17,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         'source', help='image, folder or glob pattern; or train, val, test'
     )
-    parser.add_argument('--out', required=True, help='folder of the results')
+    parser.add_argument('--out', required=True, help='folder for the results')
     parser.add_argument(
-        '--annotations', help='COCO .json, or a folder of label maps'
+        '--annotations',
+        help='ground truth: COCO .json or a folder of label maps',
     )
     parser.add_argument(
-        '--batch-size', type=int, default=4, help='images at once'
+        '--batch-size', type=int, default=4, help='images per batch'
     )
     parser.add_argument(
-        '--score-thr', type=float, default=0.3, help='of drawn objects'
+        '--score-thr', type=float, default=0.3, help='lowest score to draw'
     )
-    parser.add_argument('--opacity', type=float, help='of overlays, 0 to 1')
-    parser.add_argument('--limit', type=int, help='number of images at most')
+    parser.add_argument(
+        '--opacity', type=float, help='opacity of overlays, 0 to 1'
+    )
+    parser.add_argument('--limit', type=int, help='largest number of images')
     parser.add_argument('--device', help='cpu, cuda, cuda:1, ...')
 
 

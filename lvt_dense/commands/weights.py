@@ -1,4 +1,4 @@
-"""List the published weights, download them, or tell where they lie.
+"""List or download published weights, or show where they are stored.
 
 Example:
     lvt-dense weights list
@@ -16,14 +16,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=['list', 'fetch', 'where'],
         nargs='?',
         default='list',
-        help='list what there is; fetch files into the cache; or tell all '
-        'that is known of a file, and where it lies or has to be put',
+        help='list all files, fetch files into the cache, or show where one '
+        'is stored and its details',
     )
     parser.add_argument(
         'names',
         nargs='*',
         metavar='NAME',
-        help='a file of the list, or a backbone for its official one',
+        help='name of a file in the list, or a backbone',
     )
 
 

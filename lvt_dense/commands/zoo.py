@@ -22,8 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--metafiles',
         type=Path,
         metavar='CONFIGS',
-        help='folder of configs whose READMEs, metafiles and model-index.yml '
-        'are to be written',
+        help='folder of configs to write READMEs, metafiles and '
+        'model-index.yml for',
     )
 
 

@@ -1,4 +1,4 @@
-"""COCO's twelve figures."""
+"""COCO's twelve metrics."""
 
 import json
 from collections import Counter, OrderedDict
@@ -25,17 +25,17 @@ _COUNTED = 100
 
 @METRICS.register_module()
 class CocoMetric(MMDetCocoMetric):
-    """MMDetection's metric with the settings and figures of COCO itself.
+    """MMDetection's metric with the settings and metrics of COCO itself.
 
-    At most 1, 10 and 100 boxes an image count, as in pycocotools, and all
-    twelve figures of its summary are reported: ``bbox_mAP``, ``bbox_mAP_50``
-    and so on, and the recalls ``bbox_AR@1`` to ``bbox_AR_l@100``, named
-    after the numbers of boxes. For ``proposal`` the six recalls are. Without
-    any detection they are 0.
+    As in pycocotools, at most 1, 10 and 100 boxes per image are evaluated, and
+    all twelve metrics of its summary are reported: ``bbox_mAP``,
+    ``bbox_mAP_50`` and so on, and the recalls ``bbox_AR@1`` to
+    ``bbox_AR_l@100``, named after the numbers of boxes; for ``proposal``, only
+    the six recalls. Without any detection, they are 0.
 
-    Annotations may have any ids, 0 or equal ones too, or none: pycocotools
-    takes an object of id 0 for none. Without ``iscrowd`` they are no crowds,
-    and without ``area`` that of the box counts.
+    Annotations may have any ids, including 0, which pycocotools ignores, and
+    duplicates, or no ids. A missing ``iscrowd`` means 0, and a missing
+    ``area`` is that of the box.
 
     Args:
         ann_file: Annotation file in COCO's format; by default the ground

@@ -1,4 +1,4 @@
-"""A loss that is not finite: stop before it spoils the weights, or skip."""
+"""Stop on a loss that is not finite, or skip the batch."""
 
 import functools
 import json

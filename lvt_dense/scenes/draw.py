@@ -115,7 +115,7 @@ def _draw_surfaces(canvas: Canvas, scene: Scene) -> None:
     depth = np.array([s.corners[:, 2].mean() for s in surfaces])
     colors = np.stack([s.color for s in surfaces])
     first = canvas.add(
-        scene.light.hazed(scene.light.lit(colors, up), depth),
+        scene.light.add_haze(scene.light.illuminate(colors, up), depth),
         np.array([s.label for s in surfaces]),
         np.array([s.texture for s in surfaces]),
         ground=True,
@@ -131,7 +131,7 @@ def _draw_skyline(canvas: Canvas, scene: Scene) -> None:
     camera, light = scene.camera, scene.light
     color = np.array([[70.0, 100.0, 78.0]])
     number = canvas.add(
-        light.hazed(color, np.array([0.6 * light.haze])),
+        light.add_haze(color, np.array([0.6 * light.haze])),
         np.array([Label.TREE]),
         np.array([0.5]),
     )
@@ -180,8 +180,8 @@ def _draw_solids(
     numbers[[s.kind is None for s in solids]] = 0
     faces = visible_faces(solids, camera.center)
     first = canvas.add(
-        scene.light.hazed(
-            scene.light.lit(faces.colors, faces.normals), faces.depth
+        scene.light.add_haze(
+            scene.light.illuminate(faces.colors, faces.normals), faces.depth
         ),
         faces.labels,
         faces.texture,

@@ -44,7 +44,7 @@ def visible_faces(solids: list[Solid], eye: np.ndarray) -> Faces:
     """
     templates = [s.look.template for s in solids]
 
-    def joined(name: str) -> np.ndarray:
+    def concat(name: str) -> np.ndarray:
         return np.concatenate([getattr(t, name) for t in templates])
 
     def starts(sizes: list[int]) -> np.ndarray:
@@ -55,22 +55,22 @@ def visible_faces(solids: list[Solid], eye: np.ndarray) -> Faces:
     axes = np.stack([s.axes for s in solids])
     origin = np.stack([s.position for s in solids]) - eye
     normal_axes = np.stack([s.normal_axes for s in solids])
-    normals = np.einsum('fij,fj->fi', normal_axes[owner], joined('normals'))
-    sight = np.einsum('fij,fj->fi', axes[owner], joined('middles'))
+    normals = np.einsum('fij,fj->fi', normal_axes[owner], concat('normals'))
+    sight = np.einsum('fij,fj->fi', axes[owner], concat('middles'))
     sight += origin[owner]
     facing = np.einsum('fi,fi->f', normals, sight) < 0
 
     parts = [len(t.centers) for t in templates]
     part_owner = np.repeat(np.arange(len(solids)), parts)
-    centers = np.einsum('pij,pj->pi', axes[part_owner], joined('centers'))
+    centers = np.einsum('pij,pj->pi', axes[part_owner], concat('centers'))
     distance = np.linalg.norm(centers + origin[part_owner], axis=1)
-    part = joined('parts') + starts(parts)[owner]
+    part = concat('parts') + starts(parts)[owner]
     # lexsort is stable: faces keep their order within a part.
-    order = np.lexsort((-distance[part], joined('layers'), owner))
+    order = np.lexsort((-distance[part], concat('layers'), owner))
     order = order[facing[order]]
 
     owner = owner[order]
-    points = np.einsum('fij,fkj->fki', axes[owner], joined('points')[order])
+    points = np.einsum('fij,fkj->fki', axes[owner], concat('points')[order])
     points += (origin + eye)[owner][:, None]
     normals = normals[order]
     palette = np.concatenate([s.look.palette for s in solids])
@@ -78,11 +78,11 @@ def visible_faces(solids: list[Solid], eye: np.ndarray) -> Faces:
     return Faces(
         owner=owner,
         points=points,
-        counts=joined('counts')[order],
+        counts=concat('counts')[order],
         normals=normals / np.linalg.norm(normals, axis=1, keepdims=True),
         depth=sight[order, 2] + eye[2],
-        colors=palette[slot + joined('slots')[order]],
-        labels=joined('labels')[order],
-        texture=joined('texture')[order],
-        detail=joined('detail')[order],
+        colors=palette[slot + concat('slots')[order]],
+        labels=concat('labels')[order],
+        texture=concat('texture')[order],
+        detail=concat('detail')[order],
     )

@@ -33,12 +33,14 @@ class Light:
     grain: float
     shift: np.ndarray
 
-    def lit(self, colors: np.ndarray, normals: np.ndarray) -> np.ndarray:
+    def illuminate(
+        self, colors: np.ndarray, normals: np.ndarray
+    ) -> np.ndarray:
         """Light colors (F, 3) of faces with unit normals (F, 3): Lambert."""
         direct = np.maximum(normals @ self.sun, 0.0)
         return colors * (self.ambient + (1 - self.ambient) * direct)[:, None]
 
-    def hazed(self, colors: np.ndarray, distance: np.ndarray) -> np.ndarray:
+    def add_haze(self, colors: np.ndarray, distance: np.ndarray) -> np.ndarray:
         """Return colors (F, 3) as seen from distances (F,) in meters."""
         kept = np.exp(-np.maximum(distance, 0.0) / self.haze)[:, None]
         return colors * kept + self.sky[1] * (1 - kept)

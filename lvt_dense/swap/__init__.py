@@ -1,4 +1,4 @@
-"""Our backbones in the configs that people have."""
+"""Put a backbone into an existing config."""
 
 from .api import swap_backbone
 from .write import write_config

@@ -114,7 +114,7 @@ def position(levels: Sequence[Level], channels: int) -> int | None:
     return found[0] if len(found) == 1 else None
 
 
-def assumed_levels(part: dict[str, Any]) -> list[Level] | None:
+def guess_levels(part: dict[str, Any]) -> list[Level] | None:
     """Guess the levels of a backbone that cannot be built from their readers.
 
     It is taken for a pyramid that ends at stride 32, as the classification

@@ -11,10 +11,10 @@ from lvt_dense.models.backbones.base import OUTPUT_STRIDES
 from .readers import (
     IMAGE_SIDE,
     Level,
-    assumed_levels,
     backbone_levels,
     brief,
     build_part,
+    guess_levels,
     rewire,
 )
 
@@ -117,7 +117,7 @@ class Slot:
             backbone = build_part(self.part['backbone'], self.scope)
         except Exception as error:
             # A package that is not installed, above all.
-            levels = assumed_levels(self.part)
+            levels = guess_levels(self.part)
             if levels is not None:
                 return levels, None
             raise UserError(

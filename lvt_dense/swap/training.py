@@ -49,7 +49,7 @@ def set_input_norm(node: Any, norm: Mapping[str, Any]) -> None:
 def _set_norm(preprocessor: dict[str, Any], norm: Mapping[str, Any]) -> None:
     fill = preprocessor.get('pad_value')
     if fill:
-        # Padding is done on normalized images: keep its grey.
+        # Padding is done on normalized images: keep its gray.
         pixel = fill * _mean(preprocessor.get('std') or [1.0])
         pixel += _mean(preprocessor.get('mean') or [0.0])
         fill = (pixel - _mean(norm['mean'])) / _mean(norm['std'])

@@ -1,4 +1,4 @@
-"""3D boxes on the image and, beside it, from above."""
+"""Draw 3D boxes on the image and in a bird's eye view."""
 
 import math
 from collections.abc import Sequence
@@ -45,8 +45,9 @@ class Mono3DVisualizer(Visualizer):
 
     On the left is the image with the 3D boxes, their front face tinted; on
     the right the same boxes from above, the front as a thick line, with a
-    ring for every 10 m of distance. Ground truth and predictions have a
-    colour each; predictions carry class and score, ground truths the class.
+    ring for every 10 m of distance. Ground truth and predictions differ in
+    color. Predictions are labeled with class and score, ground truth with
+    the class.
 
     Args:
         name: Name under which MMEngine keeps the instance.

@@ -32,7 +32,7 @@ def mark_png(content: bytes) -> bytes:
 
 
 def is_own_picture(path: str | Path) -> bool:
-    """Whether a file is a picture that this package has written."""
+    """Check whether a file is a picture written by this package."""
     try:
         with open(path, 'rb') as file:
             return _CHUNK in file.read(256)

@@ -1,4 +1,4 @@
-"""Pictures of label maps: colours, overlays, error maps, legends.
+"""Pictures of label maps: colors, overlays, error maps, legends.
 
 Every picture is (H, W, 3), RGB, uint8; every label map (H, W) of integers.
 Label 255 means that a pixel does not count, unless a class has that number.

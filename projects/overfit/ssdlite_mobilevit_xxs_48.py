@@ -1,5 +1,5 @@
 # SSDLite with MobileViT-XXS, from scratch, on 48 COCO images by heart: no crop
-# and no change of colour, a small batch, a fast average of the weights.
+# and no change of color, a small batch, a fast average of the weights.
 _base_ = '../../configs/ssdlite_mobilevit_xxs_320_coco.py'
 model = dict(backbone=dict(init_cfg=None))
 train_pipeline = [

@@ -43,7 +43,7 @@ class StartModel(BaseModel):
 
 @DATASETS.register_module(force=True)
 class StartDataset(torch.utils.data.Dataset):
-    """Two grey images."""
+    """Two gray images."""
 
     def __len__(self) -> int:
         return 2

@@ -26,10 +26,10 @@ def camvid(root, split, **kwargs):
     )
 
 
-def test_classes_and_colours() -> None:
+def test_classes_and_colors() -> None:
     info = CamVidDataset.METAINFO
     assert len(info['classes']) == len(set(info['classes'])) == 11
-    assert len({tuple(colour) for colour in info['palette']}) == 11
+    assert len({tuple(color) for color in info['palette']}) == 11
 
 
 def test_rendered_images_and_masks_belong_together(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def label_line(item: Sequence[Any]) -> str:
 
 
 def write_kitti(root: Path) -> Path:
-    """Write four labelled frames; train and val have two of them each."""
+    """Write four labeled frames; train and val have two of them each."""
     training = root / 'training'
     for folder in ('image_2', 'calib', 'label_2'):
         (training / folder).mkdir(parents=True)

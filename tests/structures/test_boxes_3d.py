@@ -21,7 +21,7 @@ from lvt_dense.structures import (
     yaw_to_alpha,
 )
 
-# Focal length 700, centre (600, 180), camera shifted as KITTI's P2 is.
+# Focal length 700, center (600, 180), camera shifted as KITTI's P2 is.
 P2 = np.array(
     [
         [700.0, 0.0, 600.0, 45.0],
@@ -202,8 +202,8 @@ def test_bev_rectangles_have_the_sign_that_mmcv_expects() -> None:
     # A probe just inside a corner of a turned box lies in it as a whole,
     # unless the rectangle turns the other way.
     box = torch.tensor([[0.0, 0.0, 10.0, 6.0, 1.5, 1.0, 0.6]])
-    centre = torch.tensor([0.0, 0.0, 10.0])
-    corner = boxes_to_corners(box)[0, 0].lerp(centre, 0.1)
+    center = torch.tensor([0.0, 0.0, 10.0])
+    corner = boxes_to_corners(box)[0, 0].lerp(center, 0.1)
     probe = torch.tensor([[corner[0], corner[2], 0.02, 0.02, 0.0]])
     inside = ops.box_iou_rotated(probe, boxes_to_bev(box), mode='iof')
     assert inside.item() > 0.99
@@ -232,7 +232,7 @@ def test_real_labels(real_data: Path) -> None:
     edge_errors = torch.cat(edge_errors)
     assert len(angle_errors) > 400
     assert (angle_errors < 0.03).float().mean() >= 0.95
-    # Projected boxes enclose the labelled ones: 95 % of all edges to 2 px.
+    # Projected boxes enclose the labeled ones: 95 % of all edges to 2 px.
     outward = edge_errors * torch.tensor([1.0, 1.0, -1.0, -1.0])
     assert (outward < 2).float().mean() >= 0.95
     assert edge_errors.abs().median() < 1

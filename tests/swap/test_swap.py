@@ -202,7 +202,7 @@ def test_tracker_swaps_the_detector_inside() -> None:
     assert model.data_preprocessor.std == [255.0] * 3
 
 
-def test_optimiser_keys_of_the_old_backbone_are_dropped() -> None:
+def test_optimizer_keys_of_the_old_backbone_are_dropped() -> None:
     name = 'mmdet::mask2former/mask2former_swin-t-p4-w7-224_8xb2-lsj-50e_coco'
     cfg = swap_backbone(name, 'mobilevit_xxs')
     assert set(cfg.optim_wrapper.paramwise_cfg.custom_keys) == {
@@ -262,7 +262,7 @@ def test_refusals_name_the_part_in_one_line(name, part) -> None:
     assert '\n' not in message
 
 
-def test_misspelt_backbone_gets_a_hint() -> None:
+def test_misspelled_backbone_gets_a_hint() -> None:
     with pytest.raises(UserError, match='emo_5m'):
         swap_backbone(MASK_RCNN, 'emo_5')
 

@@ -64,7 +64,7 @@ def draw(visualizer, sample, tmp_path: Path, image=None, **kwargs):
 
 
 def pixels(part, color, tolerance=60):
-    """Columns and rows near a colour."""
+    """Columns and rows near a color."""
     gap = np.abs(part.astype(int) - color).max(-1)
     rows, columns = np.nonzero(gap < tolerance)
     return columns, rows
@@ -103,7 +103,7 @@ def test_front_face_is_tinted(visualizer, tmp_path: Path) -> None:
     assert values[0][0] > 80
 
 
-def test_two_colours_and_which_of_them_is_drawn(
+def test_two_colors_and_which_of_them_is_drawn(
     visualizer, tmp_path: Path
 ) -> None:
     other = [-4.0, 1.5, 12.0, 4.0, 3.0, 2.0, 0.0]

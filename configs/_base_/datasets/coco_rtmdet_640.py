@@ -3,7 +3,7 @@
 dataset_type = 'CocoDataset'
 data_root = 'data/coco/'
 input_size = (640, 640)
-grey = (114, 114, 114)
+gray = (114, 114, 114)
 load = [
     dict(type='lvt_dense.LoadImageFromFile', skip_unreadable=True),
     dict(type='LoadAnnotations', with_bbox=True),
@@ -12,7 +12,7 @@ distort = [
     dict(type='RandomCrop', crop_size=input_size),
     dict(type='YOLOXHSVRandomAug'),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='Pad', size=input_size, pad_val=dict(img=grey)),
+    dict(type='Pad', size=input_size, pad_val=dict(img=gray)),
 ]
 train_pipeline = [
     *load,
@@ -36,7 +36,7 @@ train_pipeline = [
         ratio_range=(1.0, 1.0),
         max_cached_images=10,
         random_pop=False,
-        pad_val=grey,
+        pad_val=gray,
         prob=0.5,
     ),
     dict(type='PackDetInputs'),
@@ -55,7 +55,7 @@ plain_pipeline = [
 test_pipeline = [
     dict(type='lvt_dense.LoadImageFromFile'),
     dict(type='Resize', scale=input_size, keep_ratio=True),
-    dict(type='Pad', size=input_size, pad_val=dict(img=grey)),
+    dict(type='Pad', size=input_size, pad_val=dict(img=gray)),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(
         type='PackDetInputs',

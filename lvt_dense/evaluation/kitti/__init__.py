@@ -1,1 +1,1 @@
-"""KITTI evaluation: matching, average precision, results files, metric."""
+"""KITTI evaluation: matching, average precision, result files, metric."""

@@ -1,4 +1,4 @@
-"""Which detections overlap which ground truths, and the matching of both.
+"""Overlaps of detections and ground truths, and their matching.
 
 Pairs of all frames lie in flat arrays, so that no step loops over frames.
 """

@@ -17,7 +17,7 @@ def list_backbones() -> list[str]:
 
 
 def parse_backbone(name: str) -> tuple[type[PyramidBackbone], str]:
-    """Class and ``arch`` of a name.
+    """Return the class and ``arch`` of a name.
 
     Raises:
         ValueError: There is no such backbone; the message offers near names.

@@ -158,7 +158,7 @@ def convert(
 
 
 def target_of(backbone: Backbone) -> Target:
-    """What a layout has to know of a backbone."""
+    """Describe a backbone to a layout."""
     shapes = {key: value.shape for key, value in backbone.state_dict().items()}
     return Target(backbone.settings, shapes)
 
@@ -262,13 +262,13 @@ def resolve(
 
 
 def official_record(backbone: Backbone) -> WeightFile | None:
-    """The first published file of the variant of a backbone, if any."""
+    """Return the official weights of a backbone's variant, if any."""
     records = backbone.weights.get(variant_of(backbone) or '', ())
     return records[0] if records else None
 
 
 def variant_of(backbone: Backbone) -> str | None:
-    """Name of the variant in the family's table; None for a custom one."""
+    """Return the name of the variant, or None for a custom one."""
     for name, settings in backbone.arch_settings.items():
         if settings == backbone.settings:
             return name
@@ -304,7 +304,7 @@ def adapt_backbones(
 
 
 def title_of(backbone: Backbone) -> str:
-    """What a backbone is called in messages."""
+    """Return the name of a backbone for messages."""
     variant = variant_of(backbone) or 'of custom architecture'
     return f'{type(backbone).__name__} {variant}'
 

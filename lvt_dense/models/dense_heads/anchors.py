@@ -66,14 +66,14 @@ class RelativeAnchorGenerator(AnchorGenerator):
         dtype: torch.dtype = torch.float32,
         device: str | torch.device = 'cpu',
     ) -> Tensor:
-        """Anchors of a level in pixels, row by row, (H * W * A, 4) xyxy."""
+        """Return the anchors of a level, (H * W * A, 4) xyxy in pixels."""
         height, width = featmap_size
         y = (torch.arange(height, device=device) + 0.5) / height
         x = (torch.arange(width, device=device) + 0.5) / width
-        centre_y, centre_x = torch.meshgrid(y, x, indexing='ij')
-        centres = torch.stack([centre_x, centre_y], -1).reshape(-1, 1, 2)
+        center_y, center_x = torch.meshgrid(y, x, indexing='ij')
+        centers = torch.stack([center_x, center_y], -1).reshape(-1, 1, 2)
         sizes = self.base_sizes(level_idx).to(device).clamp(max=1)
-        boxes = torch.cat([centres - sizes / 2, centres + sizes / 2], -1)
+        boxes = torch.cat([centers - sizes / 2, centers + sizes / 2], -1)
         rows, columns = self.input_shape
         scale = boxes.new_tensor([columns, rows, columns, rows])
         return (boxes.reshape(-1, 4) * scale).to(dtype)

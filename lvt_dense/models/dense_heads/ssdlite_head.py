@@ -29,7 +29,7 @@ class SSDLiteHead(SSDHead):
         batch_img_metas: list[dict],
         device: object = 'cuda',
     ) -> tuple[list[list[Tensor]], list[list[Tensor]]]:
-        """Anchors and valid flags of every image, see ``AnchorHead``."""
+        """Return anchors and valid flags, see ``AnchorHead``."""
         self._tell_input_shape(batch_img_metas)
         return super().get_anchors(featmap_sizes, batch_img_metas, device)
 
@@ -41,7 +41,7 @@ class SSDLiteHead(SSDHead):
         batch_img_metas: list[dict] | None = None,
         **kwargs: Any,
     ) -> list:
-        """Boxes of every image, see ``BaseDenseHead``."""
+        """Return the boxes of every image, see ``BaseDenseHead``."""
         self._tell_input_shape(batch_img_metas)
         return super().predict_by_feat(
             cls_scores,

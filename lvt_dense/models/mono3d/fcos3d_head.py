@@ -307,7 +307,7 @@ class FCOS3DHead(Mono3DHead):
             cameras,
         )
         projected = box2d_from_boxes3d(boxes, cameras)
-        # Labelled 2D boxes end at the image, predicted ones learn to.
+        # Labeled 2D boxes end at the image, predicted ones learn to.
         limit = image_shape.flip(1).repeat(1, 2) - 1
         projected = torch.minimum(projected.clamp(min=0), limit)
         boxes_2d = decode_boxes_2d(points, pred['box2d'])

@@ -1,4 +1,4 @@
-"""What a MonoCon head should predict for a batch of labelled images."""
+"""What a MonoCon head should predict for a batch of labeled images."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..frame import Frame, RoadUser
 from ..layout import NEAR_PROFILE
-from .common import Series, save_image, staged
+from .common import Series, save_image, stage_folder
 
 # All of COCO's categories, so that its configs fit without a change.
 _CATEGORIES = (
@@ -121,7 +121,7 @@ def write_coco(
         UserError: An argument or the folder cannot be used.
     """
     series = Series(num_images, seed, size, val_fraction)
-    with staged(out_dir, 'coco', series, overwrite) as work:
+    with stage_folder(out_dir, 'coco', series, overwrite) as work:
         images: dict[str, list[dict]] = {'train': [], 'val': []}
         annotations: dict[str, list[dict]] = {'train': [], 'val': []}
         for part in images:

@@ -85,7 +85,7 @@ class Series:
 
 
 @contextmanager
-def staged(
+def stage_folder(
     out_dir: str | os.PathLike, form: str, series: Series, overwrite: bool
 ) -> Iterator[Path]:
     """Make a folder that takes the name ``out_dir`` once it is complete.

@@ -14,7 +14,7 @@ from lvt_dense.datasets.kitti.labels import (
 from ..camera import KITTI_P2, KITTI_SIZE, Camera
 from ..frame import Frame, RoadUser
 from ..layout import KITTI_PROFILE
-from .common import Series, save_image, staged
+from .common import Series, save_image, stage_folder
 
 _TYPES = {'car': 'Car', 'pedestrian': 'Pedestrian', 'cyclist': 'Cyclist'}
 # Visible share below which a road user counts as partly, largely occluded,
@@ -119,7 +119,7 @@ def write_kitti(
         UserError: An argument or the folder cannot be used.
     """
     series = Series(num_images, seed, size, val_fraction)
-    with staged(out_dir, 'kitti', series, overwrite) as work:
+    with stage_folder(out_dir, 'kitti', series, overwrite) as work:
         for folder in ('label_2', 'calib'):
             (work / 'training' / folder).mkdir(parents=True)
         for folder in ('image_2', 'calib'):

@@ -16,7 +16,7 @@ from lvt_dense.errors import UserError
 from ..frame import Frame
 from ..layout import NEAR_PROFILE
 from ..solids import Label
-from .common import Series, save_image, staged
+from .common import Series, save_image, stage_folder
 
 IGNORE = 255
 
@@ -218,7 +218,7 @@ def write_semantic(
         )
     chosen = _LAYOUTS[layout]
     series = Series(num_images, seed, size or chosen.size, val_fraction)
-    with staged(out_dir, layout, series, overwrite) as work:
+    with stage_folder(out_dir, layout, series, overwrite) as work:
         for folder in chosen.folders:
             (work / folder).mkdir(parents=True)
         for name in chosen.lists:

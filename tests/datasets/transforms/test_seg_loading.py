@@ -102,9 +102,9 @@ def test_unreadable_masks(info, content) -> None:
         LoadSegAnnotations(num_classes=4)(given)
 
 
-def test_missing_and_coloured_masks(info) -> None:
-    colours = info(np.zeros((4, 6, 3), np.uint8))
+def test_missing_and_colored_masks(info) -> None:
+    colors = info(np.zeros((4, 6, 3), np.uint8))
     with pytest.raises(UserError, match='has 3 channels'):
-        LoadSegAnnotations(num_classes=4)(colours)
+        LoadSegAnnotations(num_classes=4)(colors)
     with pytest.raises(UserError, match='nowhere.png is not there'):
-        LoadSegAnnotations(4)(dict(colours, seg_map_path='nowhere.png'))
+        LoadSegAnnotations(4)(dict(colors, seg_map_path='nowhere.png'))

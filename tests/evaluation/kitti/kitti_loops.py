@@ -10,7 +10,7 @@ import numpy as np
 SIZES = {'easy': 40, 'moderate': 25, 'hard': 25}
 OCCLUSIONS = {'easy': 0, 'moderate': 1, 'hard': 2}
 TRUNCATIONS = {'easy': 0.15, 'moderate': 0.3, 'hard': 0.5}
-NEIGHBOURS = {'Car': 'van', 'Pedestrian': 'person_sitting', 'Cyclist': ''}
+NEIGHBORS = {'Car': 'van', 'Pedestrian': 'person_sitting', 'Cyclist': ''}
 
 
 def interval(a1, a2, b1, b2):
@@ -64,7 +64,7 @@ def one_frame(truth, found, name, metric, level, minimum, threshold):
     scores, similarity, false = [], 0.0, 0
     for i in range(len(truth)):
         kind = truth.types[i].lower()
-        if kind not in (name.lower(), NEIGHBOURS[name]):
+        if kind not in (name.lower(), NEIGHBORS[name]):
             continue
         height = abs(truth.bboxes[i, 3] - truth.bboxes[i, 1])
         ignored = (

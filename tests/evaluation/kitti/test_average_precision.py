@@ -145,7 +145,7 @@ def test_yaw_turns_the_right_way() -> None:
     assert moderate(evaluate_kitti(labels, results)) == 0
 
 
-def test_neighbour_classes_are_neither_right_nor_wrong() -> None:
+def test_neighbor_classes_are_neither_right_nor_wrong() -> None:
     labels = [frame(car(), car(x=5, name='Van')) for _ in range(50)]
     results = [frame(car(score=0.5), car(x=5, score=0.9))] * 50
     assert moderate(evaluate_kitti(labels, results)) == 100

@@ -39,7 +39,7 @@ def test_anchors_at_320() -> None:
     generator.input_shape = (320, 320)
     levels = generator.grid_priors(MAPS_320, device='cpu')
     assert sum(len(level) for level in levels) == 3232
-    # first cell of stride 16: centre (8, 8), sides 32 and sqrt(32 * 82.67)
+    # first cell of stride 16: center (8, 8), sides 32 and sqrt(32 * 82.67)
     middle = math.sqrt(0.1 * (0.1 + 0.95 / 6)) * 320
     wide = 32 * math.sqrt(2)
     expected = [
@@ -62,8 +62,8 @@ def test_anchors_follow_a_wide_input() -> None:
     assert boxes.shape == (2 * 4 * 6, 4)
     sides = boxes[0, 2:] - boxes[0, :2]
     torch.testing.assert_close(sides, torch.tensor([20.0, 10.0]))
-    centre = (boxes[-6, 2:] + boxes[-6, :2]) / 2
-    torch.testing.assert_close(centre, torch.tensor([175.0, 75.0]))
+    center = (boxes[-6, 2:] + boxes[-6, :2]) / 2
+    torch.testing.assert_close(center, torch.tensor([175.0, 75.0]))
 
 
 def sample(height, width, boxes):

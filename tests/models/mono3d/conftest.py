@@ -1,4 +1,4 @@
-"""Labelled scenes and a tiny pyramid for the monocular 3D tests."""
+"""Labeled scenes and a tiny pyramid for the monocular 3D tests."""
 
 from collections.abc import Sequence
 

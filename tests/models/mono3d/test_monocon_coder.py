@@ -55,13 +55,13 @@ def test_one_car_by_hand(scene) -> None:
     gt.bboxes_3d = torch.tensor([[2.0, 1.5, 20.0, 4.0, 1.5, 1.6, 0.0]])
     gt.bboxes = torch.tensor([[300.0, 99.0, 383.0, 131.0]])
     target = encode_objects(gt, camera, stride=4)
-    # Centre of the 2D box at (341.5, 115) px.
+    # Center of the 2D box at (341.5, 115) px.
     assert target.cell.tolist() == [[85, 28]]
     assert target.offset[0].tolist() == pytest.approx([0.375, 0.75])
     assert target.wh[0].tolist() == pytest.approx([83 / 4, 8.0])
     assert target.dim[0].tolist() == pytest.approx([4.0, 1.5, 1.6])
     assert target.depth.item() == pytest.approx(20.0)
-    # Centre of the volume at (2, 0.75, 20): (340, 115) px, (85, 28.75) cells.
+    # Center of the volume at (2, 0.75, 20): (340, 115) px, (85, 28.75) cells.
     center = target.keypoints[0, 8].tolist()
     assert center == pytest.approx([0.0, 0.75], abs=1e-5)
     # The nearest corners are 19.2 m away and 2 m to either side of it.
