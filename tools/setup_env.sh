@@ -38,5 +38,5 @@ echo "Environment $venv: the mm packages"
 pip install -q --no-cache-dir --no-deps -r "$packages"
 pip install -q --no-deps -e .
 (cd / && "$venv/bin/python" -c \
-    'import cv2, mmdet, mmseg, pycocotools.mask, lvt_dense' >/dev/null)
+    'import cv2, mmdet.datasets, mmseg.datasets, pycocotools.mask, lvt_dense' >/dev/null)
 echo "$wanted" > "$stamp"
