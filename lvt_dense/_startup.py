@@ -20,7 +20,7 @@ class ImportHooks:
     def __init__(self, before, after) -> None:
         self._before = before
         self._after = after
-        self._searched = set()
+        self._searched: set[str] = set()
 
     def catch_up(self) -> None:
         """Act on what has been imported already."""

@@ -117,7 +117,8 @@ def ms_deform_attn_backward(
         ]
         with torch.enable_grad():
             rows, weights = _entries(
-                *leaves,
+                leaves[0],
+                leaves[1],
                 value_spatial_shapes,
                 value_level_start_index,
                 image * pixels,

@@ -47,9 +47,11 @@ class LoadImageFromFile(MMCVLoadImageFromFile):
         except FileNotFoundError as error:
             raise UserError(f'image {path} is not there') from error
         except Exception as error:  # each decoder has its own
-            return self._unreadable(path, error)
+            self._unreadable(path, error)
+            return None
         if loaded is None or loaded.get('img') is None:
-            return self._unreadable(path, None)
+            self._unreadable(path, None)
+            return None
         self._check_size(loaded)
         return loaded
 
