@@ -8,6 +8,8 @@ cd "$(dirname "$0")/.."
 python=${PYTHON:-python}
 config=configs/ssdlite_mobilevit_xxs_192_demo.py
 data=data/demo out=work_dirs/demo
+# Sums of floating-point numbers, and so the figures, depend on the threads.
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-2}
 
 if [ ! -d "$data" ]; then
     "$python" tools/make_demo_data.py --format coco --out "$data" --images 480
