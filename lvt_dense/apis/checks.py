@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS
@@ -14,11 +15,13 @@ from lvt_dense.compat import import_stack
 from lvt_dense.config import dataset_cfgs, evaluators
 from lvt_dense.datasets.coco_check import CocoReport, check_coco
 from lvt_dense.datasets.formats.description import shorten
+from lvt_dense.datasets.transforms.seg_loading import IGNORED, read_mask
 from lvt_dense.errors import UserError
 from lvt_dense.own_data.adapt import find_dicts
 from lvt_dense.own_data.heads import find_heads, resolve
 from lvt_dense.own_data.task import scope_of
 
+_MASKS_LOOKED_AT = 50
 _REMEDY = 'or let --data DIR set all that depends on the data'
 
 
@@ -325,6 +328,33 @@ def _check_segmentation(split: str, dataset: dict, cls: type) -> None:
             path = info.get(key)
             if path and '://' not in path and not os.path.exists(path):
                 raise UserError(_missing(split, built, number, what, path))
+    if split == 'train':
+        _check_binary_masks(built, infos)
+
+
+def _check_binary_masks(built: Any, infos: Sequence[dict]) -> None:
+    """Refuse masks that say 255 where they mean a class."""
+    if len(built.metainfo.get('classes') or ()) < 2 or built.label_map:
+        return
+    step = max(len(infos) // _MASKS_LOOKED_AT, 1)
+    paths = [info.get('seg_map_path') for info in infos[::step]]
+    values: set[int] = set()
+    for path in paths:
+        if not path or '://' in path:
+            return
+        try:
+            values |= set(np.unique(read_mask(path)).tolist())
+        except UserError:  # named when it is loaded
+            continue
+        if values - {0, IGNORED}:
+            return
+    if values == {0, IGNORED}:
+        raise UserError(
+            f'the training masks hold 0 and {IGNORED} alone, as {paths[0]} '
+            f'({len(paths)} looked at), and {IGNORED} marks pixels that do '
+            'not count: nothing but the first class would be learned; write '
+            'the second class as 1, or let --data DIR read the masks'
+        )
 
 
 def _missing(split: str, built: Any, number: int, what: str, path: str) -> str:

@@ -311,6 +311,32 @@ def seg_config(root: Path, **settings: Any) -> Config:
     return Config(dict(train_dataloader=dict(dataset=dataset)))
 
 
+@pytest.mark.parametrize(
+    ('masks', 'fails'),
+    [
+        (([0, 255], [0]), True),
+        (([0, 255], [0, 1]), False),
+        (([0], [0]), False),
+        (([255], [255]), False),
+    ],
+)
+def test_masks_of_0_and_255(
+    tmp_path: Path, masks: tuple[list[int], ...], fails: bool
+) -> None:
+    for kind in ('images', 'masks'):
+        (tmp_path / kind).mkdir()
+    for name, labels in zip('ab', masks):
+        picture = Image.new('L', (4, 4))
+        picture.save(tmp_path / 'images' / f'{name}.jpg')
+        mask = np.resize(np.array(labels, np.uint8), (4, 4))
+        Image.fromarray(mask).save(tmp_path / 'masks' / f'{name}.png')
+    if fails:
+        with pytest.raises(UserError, match='hold 0 and 255 alone, .*--data'):
+            check_data(seg_config(tmp_path), ['train'])
+    else:
+        check_data(seg_config(tmp_path), ['train'])
+
+
 def test_segmentation_folders(tmp_path: Path) -> None:
     for kind, suffix in (('images', 'jpg'), ('masks', 'png')):
         (tmp_path / kind).mkdir()

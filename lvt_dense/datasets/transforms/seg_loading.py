@@ -66,7 +66,7 @@ class LoadSegAnnotations(BaseTransform):
         path = results.get('seg_map_path')
         if path is None:
             return results
-        raw = _read(path)
+        raw = read_mask(path)
         expected = tuple(results.get('ori_shape', raw.shape)[:2])
         if raw.shape != expected:
             raise UserError(
@@ -112,8 +112,15 @@ class LoadSegAnnotations(BaseTransform):
         return f'{type(self).__name__}(num_classes={self.num_classes})'
 
 
-def _read(path: str) -> np.ndarray:
-    """Labels of a picture, (H, W); of one with a palette, its indices."""
+def read_mask(path: str) -> np.ndarray:
+    """Read the labels of a picture; of one with a palette, its indices.
+
+    Returns:
+        Labels, (H, W).
+
+    Raises:
+        UserError: The picture is missing, corrupt, or has several channels.
+    """
     try:
         with Image.open(io.BytesIO(fileio.get(path))) as picture:
             raw = np.array(picture)
