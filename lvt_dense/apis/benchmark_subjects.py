@@ -194,6 +194,7 @@ def _runtime_call(
 
 
 def _exported_subject(path: str, image: Tensor, threads: int) -> Subject:
+    from lvt_dense.deploy.exported_model import make_feed
     from lvt_dense.deploy.predictor import Predictor
 
     try:
@@ -207,6 +208,6 @@ def _exported_subject(path: str, image: Tensor, threads: int) -> Subject:
             f'{path} takes images of {size[0]}x{size[1]}: give --size '
             f'{size[0]}x{size[1]}'
         )
-    feed = model.make_feed(pixels)
+    feed = make_feed(model, pixels)
     kind = 'openvino' if path.endswith('.xml') else 'onnxruntime'
     return Subject(Path(path).name, kind, lambda: model.run(feed))

@@ -24,6 +24,24 @@ def is_exported(path: str | Path) -> bool:
     return Path(path).suffix in SUFFIXES
 
 
+def make_feed(model: Predictor, pixels: np.ndarray) -> dict[str, np.ndarray]:
+    """Return inputs of a model for images that fill its input.
+
+    Args:
+        model: The model.
+        pixels: Images, (N, H, W, 3) uint8 in the model's channel order.
+    """
+    count, height, width = pixels.shape[:3]
+    camera = np.eye(4, dtype=np.float32)
+    camera[0, 0] = camera[1, 1] = width / 2
+    known = dict(
+        image=pixels,
+        size=np.array([[height, width]] * count, np.int64),
+        camera=np.stack([camera] * count),
+    )
+    return {name: known[name] for name in model.info['inputs']}
+
+
 @MODELS.register_module()
 class ExportedModel(BaseModel):
     """Run an exported model in MMEngine's test loop.

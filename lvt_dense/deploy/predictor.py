@@ -1,15 +1,7 @@
 """Predict with an exported model, without PyTorch and OpenMMLab.
 
 This file stands alone: copied beside a model it needs numpy, Pillow, and
-onnxruntime or openvino. ::
-
-    from predictor import Predictor
-
-    model = Predictor('ssdlite.onnx')
-    for found in model.predict('street.jpg'):
-        print(found.label, found.score, found.box)
-
-or, from a shell: ``python predictor.py ssdlite.onnx street.jpg --out DIR``.
+onnxruntime or openvino. ``python predictor.py MODEL IMAGES`` runs it.
 """
 
 import argparse
@@ -108,22 +100,6 @@ class Predictor:
                 for i in range(count)
             ]
         return np.array(colors, np.uint8)
-
-    def make_feed(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
-        """Return inputs for images that fill the network's input.
-
-        Args:
-            pixels: Images, (N, H, W, 3) uint8 in the model's channel order.
-        """
-        count, height, width = pixels.shape[:3]
-        camera = np.eye(4, dtype=np.float32)
-        camera[0, 0] = camera[1, 1] = width / 2
-        known = dict(
-            image=pixels,
-            size=np.array([[height, width]] * count, np.int64),
-            camera=np.stack([camera] * count),
-        )
-        return {name: known[name] for name in self.info['inputs']}
 
     def predict(
         self,
@@ -225,7 +201,6 @@ class Scale:
     Attributes:
         original: Height and width of the image.
         size: Height and width of the image's content in the network's input.
-        factor: Ratio of the widths and of the heights.
     """
 
     original: tuple[int, int]
@@ -357,14 +332,12 @@ def _sample(values: np.ndarray, position: np.ndarray) -> np.ndarray:
 def _label_map(labels: np.ndarray, scale: Scale) -> np.ndarray:
     """Cut the padding off, and give each pixel its nearest label."""
     labels = labels[: scale.size[0], : scale.size[1]]
-    rows = _nearest(scale.size[0], scale.original[0])
-    columns = _nearest(scale.size[1], scale.original[1])
+    rows, columns = (
+        ((np.arange(new) + 0.5) * old / new).astype(np.int64)
+        for old, new in zip(scale.size, scale.original)
+    )
     out = labels[rows][:, columns]
     return out.astype(np.uint8) if out.max(initial=0) < 256 else out
-
-
-def _nearest(old: int, new: int) -> np.ndarray:
-    return ((np.arange(new) + 0.5) * old / new).astype(np.int64)
 
 
 def _camera(camera: np.ndarray | None, scale: Scale) -> np.ndarray:
@@ -621,12 +594,7 @@ def _record(
     return record
 
 
-def main() -> int:
-    """Run the command line of this file."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    add_arguments(parser)
-    return run(parser.parse_args())
-
-
 if __name__ == '__main__':
-    sys.exit(main())
+    main_parser = argparse.ArgumentParser(description=__doc__)
+    add_arguments(main_parser)
+    sys.exit(run(main_parser.parse_args()))

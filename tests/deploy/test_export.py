@@ -12,6 +12,7 @@ from mmengine.registry import MODELS, init_default_scope
 from lvt_dense.apis.export import export
 from lvt_dense.compat import import_stack
 from lvt_dense.config import load_config
+from lvt_dense.deploy.exported_model import make_feed
 from lvt_dense.deploy.predictor import Detection, Predictor
 from lvt_dense.errors import UserError
 
@@ -83,7 +84,7 @@ def test_any_size_and_raw_maps(folder: Path) -> None:
     model = Predictor(out)
     assert model.info['size'] is None and model.info['batch'] is None
     for shape in ((1, 64, 96, 3), (3, 128, 64, 3)):
-        feed = model.make_feed(np.zeros(shape, np.uint8))
+        feed = make_feed(model, np.zeros(shape, np.uint8))
         (found,) = model.run(feed).values()
         count, height, width, _ = shape
         assert found.shape == (count, 11, height // 16, width // 16)
