@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import json
 import os
 from pathlib import Path
 
@@ -19,6 +20,40 @@ def write_quietly(path: Path, content: str) -> None:
     """Write a cache file; ignore errors, as it can be computed again."""
     with contextlib.suppress(OSError):
         write_atomically(path, content)
+
+
+def read_records(kind: str, root: Path, version: int) -> dict[str, list]:
+    """Read what was recorded of the files of a data set.
+
+    Args:
+        kind: What is recorded, such as ``headers``.
+        root: Folder of the data set.
+        version: Version of the records; those of another one are ignored.
+
+    Returns:
+        A record for each path; empty if there is no valid file.
+    """
+    try:
+        text = _records_path(kind, root).read_text(encoding='utf-8')
+        content = json.loads(text)
+        if content['version'] == version:
+            return content['entries']
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return {}
+
+
+def write_records(
+    kind: str, root: Path, version: int, entries: dict[str, list]
+) -> None:
+    """Write the records that :func:`read_records` reads."""
+    text = json.dumps(dict(version=version, entries=entries))
+    write_quietly(_records_path(kind, root), text)
+
+
+def _records_path(kind: str, root: Path) -> Path:
+    name = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
+    return cache_dir() / f'{kind}_{name}.json'
 
 
 def store(kind: str, name: str, content: bytes) -> Path:

@@ -129,8 +129,11 @@ class CocoMetric(MMDetCocoMetric):
         }
         if self.metrics == ['proposal']:
             renamed = wanted
+        # save_best='auto' takes the first one, which is not to be a class's
+        first = renamed.values()
+        named = {renamed.get(key, key): figures[key] for key in figures}
         return OrderedDict(
-            (renamed.get(name, name), value) for name, value in figures.items()
+            sorted(named.items(), key=lambda i: i[0] not in first)
         )
 
     def _check_classes(self) -> None:

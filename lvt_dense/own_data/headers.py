@@ -1,7 +1,5 @@
 """Sizes of images, read from their headers and remembered."""
 
-import hashlib
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +7,7 @@ from pathlib import Path
 from PIL import Image
 from tqdm import tqdm
 
-from lvt_dense.data_cache import cache_dir, write_quietly
+from lvt_dense.data_cache import read_records, write_records
 
 _ORIENTATION = 0x0112  # EXIF's tag
 _TURNED = (5, 6, 7, 8)  # width and height change places
@@ -66,9 +64,7 @@ def read_headers(root: Path, paths: Iterable[Path]) -> dict[Path, Header]:
         root: Folder of the data set, which names the cache file.
         paths: Images.
     """
-    name = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
-    store = cache_dir() / f'headers_{name}.json'
-    known = _load(store)
+    known = read_records('headers', root, _VERSION)
     headers, entries = {}, {}
     paths = list(dict.fromkeys(paths))
     changed = len(known) != len(paths)
@@ -89,16 +85,5 @@ def read_headers(root: Path, paths: Iterable[Path]) -> dict[Path, Header]:
         entries[str(path)] = entry
         headers[path] = Header(*entry[2:])
     if changed:
-        text = json.dumps(dict(version=_VERSION, entries=entries))
-        write_quietly(store, text)
+        write_records('headers', root, _VERSION, entries)
     return headers
-
-
-def _load(store: Path) -> dict[str, list]:
-    try:
-        content = json.loads(store.read_text(encoding='utf-8'))
-        if content['version'] == _VERSION:
-            return content['entries']
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    return {}

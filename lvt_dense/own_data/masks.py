@@ -1,18 +1,15 @@
 """Semantic masks: what values they hold, and label maps made of them."""
 
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from lvt_dense.data_cache import cache_dir, write_quietly
+from lvt_dense.data_cache import read_records, write_records
 from lvt_dense.datasets.formats.description import (
     LabeledData,
     MaskClass,
@@ -116,9 +113,7 @@ def scan_masks(data: LabeledData) -> dict[Path, Scan]:
     """Look at all masks; what was seen before is remembered."""
     paths = [s.mask for samples in data.splits.values() for s in samples]
     paths = list(dict.fromkeys(p for p in paths if p is not None))
-    name = hashlib.sha256(str(data.root.resolve()).encode()).hexdigest()[:16]
-    store = cache_dir() / f'masks_{name}.json'
-    known = _load(store)
+    known = read_records('masks', data.root, _VERSION)
     scans, entries, changed = {}, {}, False
     for path in tqdm(paths, 'masks', leave=False, delay=1):
         stamp = _stamp(path)
@@ -143,24 +138,13 @@ def scan_masks(data: LabeledData) -> dict[Path, Scan]:
             entry[5],
         )
     if changed:
-        text = json.dumps(dict(version=_VERSION, entries=entries))
-        write_quietly(store, text)
+        write_records('masks', data.root, _VERSION, entries)
     return scans
 
 
 def _stamp(path: Path) -> list[int]:
     stat = path.stat()
     return [stat.st_mtime_ns, stat.st_size]
-
-
-def _load(store: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(store.read_text(encoding='utf-8'))
-        if content['version'] == _VERSION:
-            return content['entries']
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    return {}
 
 
 @dataclass

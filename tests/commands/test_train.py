@@ -6,6 +6,7 @@ import pytest
 from helpers.commands import run_tool
 from mmengine.config import Config
 
+from lvt_dense.config import load_config
 from lvt_dense.scenes import write_coco
 
 CONFIG = 'lvt_dense::ssdlite_mobilevit_xxs_192_demo.py'
@@ -42,14 +43,17 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
 def test_log_says_what_changed(run: tuple[str, Path]) -> None:
     log, _ = run
     assert 'run: 3 epochs of 6 images, 9 iterations of 2' in log
-    assert 'learning rate: 0.0015 for a batch of 8 -> ' in log
+    rate = load_config(CONFIG).optim_wrapper.optimizer.lr
+    assert f'learning rate: {rate} for a batch of 8 -> ' in log
     assert 'of the first copy is left' in log
 
 
 def test_figures_of_every_class(run: tuple[str, Path]) -> None:
-    log, _ = run
+    log, folder = run
     for name in ('person', 'bicycle', 'car'):
         assert f'| {name} ' in log
+    # that of all classes, not that of the first one
+    assert list(folder.glob('best_coco_bbox_mAP_epoch_*.pth'))
 
 
 def test_dumped_config_is_that_of_the_run(run: tuple[str, Path]) -> None:

@@ -17,7 +17,7 @@ from .coco import polygon_box
 from .description import ALL, LabeledData, Object, Sample
 from .reading import read_json
 from .tree import Tree, files_by_split
-from .voc import note_unlabeled, report_missing
+from .voc import note_unlabeled, report_missing, sort_classes
 
 LAYOUT = 'LabelMe JSON'
 LOOKED_FOR = 'LabelMe JSON (a .json file with shapes for every image)'
@@ -81,12 +81,7 @@ def read(tree: Tree, files: list[Path]) -> LabeledData:
         report_missing(tree, data, split, missing, len(paths))
         data.splits[split] = sorted(samples, key=lambda s: s.path.as_posix())
     note_unlabeled(tree, data)
-    data.classes = sorted(names)
-    order = {names[name]: i for i, name in enumerate(data.classes)}
-    for samples in data.splits.values():
-        for sample in samples:
-            for item in sample.objects:
-                item.label = order[item.label]
+    sort_classes(data, names)
     return data
 
 

@@ -73,12 +73,7 @@ def read(tree: Tree, found: VocFiles) -> LabeledData:
         report_missing(tree, data, split, missing, len(xmls))
         data.splits[split] = sorted(samples, key=lambda s: s.path.as_posix())
     note_unlabeled(tree, data)
-    data.classes = sorted(names)
-    order = {names[name]: i for i, name in enumerate(data.classes)}
-    for samples in data.splits.values():
-        for sample in samples:
-            for item in sample.objects:
-                item.label = order[item.label]
+    sort_classes(data, names)
     return data
 
 
@@ -220,6 +215,21 @@ def report_missing(
         )
     for name in missing:
         data.findings.add('label files have no image and are left out', name)
+
+
+def sort_classes(data: LabeledData, names: dict[str, int]) -> None:
+    """Order the classes by name, and renumber the labels accordingly.
+
+    Args:
+        data: Data without classes; changed in place.
+        names: Labels of the objects, by class name.
+    """
+    data.classes = sorted(names)
+    order = {names[name]: i for i, name in enumerate(data.classes)}
+    for samples in data.splits.values():
+        for sample in samples:
+            for item in sample.objects:
+                item.label = order[item.label]
 
 
 def note_unlabeled(tree: Tree, data: LabeledData) -> None:
