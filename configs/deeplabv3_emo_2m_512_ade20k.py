@@ -4,9 +4,9 @@
 #   python tools/test.py configs/deeplabv3_emo_2m_512_ade20k.py CHECKPOINT
 #
 # Expected mIoU on val: 35.3 (official log, last value, best 35.5); not
-# reproduced here. Batch 32 in all (4 x 8; there 8 x 4). 6,967,156 parameters
-# with the auxiliary head; 3.49 GMACs at 512 x 512 without it. Starts from
-# EMO's ImageNet weights.
+# reproduced here. Batch size 32 (4 x 8; officially 8 x 4). 6,967,156
+# parameters with the auxiliary head; 3.49 GMACs at 512 x 512 without it.
+# Starts from EMO's ImageNet weights.
 _base_ = [
     './_base_/models/deeplabv3.py',
     './_base_/datasets/ade20k_512.py',

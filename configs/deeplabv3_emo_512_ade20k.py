@@ -4,7 +4,7 @@
 #   python tools/test.py configs/deeplabv3_emo_512_ade20k.py CHECKPOINT
 #
 # Expected mIoU on val: 37.8 (official log, last value); not reproduced here.
-# Batch 32 in all (4 x 8; there 8 x 4). 10,355,828 parameters with the
+# Batch size 32 (4 x 8; officially 8 x 4). 10,355,828 parameters with the
 # auxiliary head; 6.56 GMACs at 512 x 512 without it. Starts from EMO's
 # ImageNet weights.
 _base_ = [

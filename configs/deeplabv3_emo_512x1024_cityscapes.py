@@ -4,10 +4,10 @@
 #   python tools/test.py configs/deeplabv3_emo_512x1024_cityscapes.py \
 #       CHECKPOINT
 #
-# There is no published figure, and none of ours: the recipe is EMO's of
-# ADE20K. Batch 16 in all (4 x 4). 10,288,494 parameters with the auxiliary
-# head; 13.10 GMACs at 512 x 1024 without it. Starts from EMO's ImageNet
-# weights.
+# There is no published figure, and we have not measured one: the recipe is
+# EMO's of ADE20K. Batch size 16 (4 x 4). 10,288,494 parameters with the
+# auxiliary head; 13.10 GMACs at 512 x 1024 without it. Starts from EMO's
+# ImageNet weights.
 _base_ = [
     './_base_/models/deeplabv3.py',
     './_base_/datasets/cityscapes_512x1024.py',

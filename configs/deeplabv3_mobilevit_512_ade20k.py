@@ -4,7 +4,7 @@
 #   python tools/test.py configs/deeplabv3_mobilevit_512_ade20k.py CHECKPOINT
 #
 # Expected mIoU on val: 38.5 (RangeAugment, arXiv 2212.10553; last or best is
-# not stated); not reproduced here. Batch 16 in all (4 x 4). The authors learn
+# not stated); not reproduced here. Batch size 16 (4 x 4). The authors learn
 # brightness, contrast and noise; here photometric distortion stands in for
 # them. 8,770,508 parameters with the auxiliary head; 51.33 GMACs at 512 x 512
 # without it. Starts from RangeAugment's ImageNet weights, which take RGB

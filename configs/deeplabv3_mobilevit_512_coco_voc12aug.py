@@ -5,9 +5,9 @@
 #   python tools/test.py configs/deeplabv3_mobilevit_512_coco_voc12aug.py \
 #       CHECKPOINT
 #
-# Expected mIoU on val: 79.1 (paper), 79.3 (official repository; last or
-# best is not stated); not reproduced here. About 40,000 iterations. 6,357,941
-# parameters; 13.69 GMACs at 512 x 512. Batch 128 in all (4 x 32). Starts from
+# Expected mIoU on val: 79.1 (paper), 79.3 (official repository; last or best
+# is not stated); not reproduced here. About 40,000 iterations. 6,357,941
+# parameters; 13.69 GMACs at 512 x 512. Batch size 128 (4 x 32). Starts from
 # MobileViT's ImageNet weights.
 _base_ = [
     './_base_/models/deeplabv3_light.py',

@@ -3,11 +3,11 @@
 #   tools/dist_train.sh configs/deeplabv3_mobilevit_512_voc12aug.py 4 --amp
 #   python tools/test.py configs/deeplabv3_mobilevit_512_voc12aug.py CHECKPOINT
 #
-# There is no published figure, and none of ours: MobileViT's authors train on
-# images of COCO as well, see deeplabv3_mobilevit_512_coco_voc12aug.py. Here as
-# many iterations, about 41,000, see those of VOC alone. 6,357,941 parameters;
-# 13.69 GMACs at 512 x 512. Batch 128 in all (4 x 32). Starts from MobileViT's
-# ImageNet weights.
+# There is no published figure, and we have not measured one: MobileViT's
+# authors train on images of COCO as well, see
+# deeplabv3_mobilevit_512_coco_voc12aug.py. Here as many iterations, about
+# 41,000, see those of VOC alone. 6,357,941 parameters; 13.69 GMACs at 512 x
+# 512. Batch size 128 (4 x 32). Starts from MobileViT's ImageNet weights.
 _base_ = [
     './_base_/models/deeplabv3_light.py',
     './_base_/datasets/voc12aug_512.py',

@@ -4,11 +4,11 @@
 #   python tools/test.py configs/deeplabv3_mobilevit_xs_512_voc12aug.py \
 #       CHECKPOINT
 #
-# There is no published figure, and none of ours: MobileViT's authors train on
-# images of COCO as well, see deeplabv3_mobilevit_xs_512_coco_voc12aug.py. Here
-# as many iterations, about 41,000, see those of VOC alone. 2,944,069
-# parameters; 7.38 GMACs at 512 x 512. Batch 128 in all (4 x 32). Starts from
-# MobileViT's ImageNet weights.
+# There is no published figure, and we have not measured one: MobileViT's
+# authors train on images of COCO as well, see
+# deeplabv3_mobilevit_xs_512_coco_voc12aug.py. Here as many iterations, about
+# 41,000, see those of VOC alone. 2,944,069 parameters; 7.38 GMACs at 512 x
+# 512. Batch size 128 (4 x 32). Starts from MobileViT's ImageNet weights.
 _base_ = [
     './_base_/models/deeplabv3_light.py',
     './_base_/datasets/voc12aug_512.py',

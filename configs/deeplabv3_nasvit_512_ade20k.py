@@ -4,10 +4,10 @@
 #   python tools/test.py configs/deeplabv3_nasvit_512_ade20k.py CHECKPOINT
 #
 # The NASViT paper has 37.9 mIoU on val for 5 GMACs (Gong et al., ICLR 2022);
-# not reproduced here. Batch 32 in all (4 x 8). 4,035,968 parameters; 2.30
-# GMACs at 512 x 512. The paper's decoder is not public: this one, the
-# sub-network and the windows are our choice, within its budget of 5 GMACs.
-# Starts from NASViT's ImageNet weights.
+# not reproduced here. Batch size 32 (4 x 8). 4,035,968 parameters; 2.30 GMACs
+# at 512 x 512. The paper's decoder is not public: this one, the sub-network
+# and the windows are our choice, within its budget of 5 GMACs. Starts from
+# NASViT's ImageNet weights.
 _base_ = [
     './_base_/models/deeplabv3_light.py',
     './_base_/datasets/ade20k_512.py',

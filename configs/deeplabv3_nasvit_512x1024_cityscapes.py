@@ -5,11 +5,11 @@
 #       CHECKPOINT
 #
 # The NASViT paper has 73.2 mIoU on val for 5 GMACs (Gong et al., ICLR 2022);
-# not reproduced here. Batch 16 in all (4 x 4). 3,099,261 parameters; 4.12
-# GMACs at 512 x 1024. The paper's decoder is not public: this one, the
-# sub-network and the windows are our choice. Images are halved to 1024 x 512,
-# in training before they are scaled by 0.5 to 2, so that testing keeps within
-# the same budget. Starts from NASViT's ImageNet weights.
+# not reproduced here. Batch size 16 (4 x 4). 3,099,261 parameters; 4.12 GMACs
+# at 512 x 1024. The paper's decoder is not public: this one, the sub-network
+# and the windows are our choice. Images are halved to 1024 x 512, in training
+# before they are scaled by 0.5 to 2, so that testing keeps within the same
+# budget. Starts from NASViT's ImageNet weights.
 _base_ = [
     './_base_/models/deeplabv3_light.py',
     './_base_/datasets/cityscapes_512x1024.py',

@@ -6,10 +6,10 @@
 #       --data-root DIR
 #
 # PGD itself with ResNet-101, 54.8 M parameters in all, has AP3D R40 of Car on
-# val, IoU 0.7, easy/moderate/hard 19.27/13.23/10.65 (BEV
-# 26.60/18.23/15.00). For this variant no figure is claimed.
-# In prediction, at 384 x 1248: 4.84 M parameters, 32.1 GMACs. Batch 12.
-# Starts from random weights: PLG-ViT's are not published.
+# val, IoU 0.7, easy/moderate/hard 19.27/13.23/10.65 (BEV 26.60/18.23/15.00).
+# We have not measured this variant. In prediction, at 384 x 1248: 4.84 M
+# parameters, 32.1 GMACs. Batch size 12. Starts from random weights: PLG-ViT's
+# are not published.
 _base_ = [
     './_base_/models/fcos3d.py',
     './_base_/datasets/kitti_mono3d_flip.py',

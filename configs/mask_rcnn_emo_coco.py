@@ -3,8 +3,9 @@
 #   tools/dist_train.sh configs/mask_rcnn_emo_coco.py 8
 #   python tools/test.py configs/mask_rcnn_emo_coco.py CHECKPOINT
 #
-# There is no published box or mask mAP, and none of ours. 24,869,944
-# parameters. Batch 16 in all (8 x 2). Starts from EMO's ImageNet weights.
+# There is no published box or mask mAP, and we have not measured one.
+# 24,869,944 parameters. Batch size 16 (8 x 2). Starts from EMO's ImageNet
+# weights.
 _base_ = [
     './_base_/models/mask_rcnn.py',
     './_base_/datasets/coco_instance.py',

@@ -5,11 +5,12 @@
 #   python tools/test.py configs/mask_rcnn_mobilevit_1024_coco.py CHECKPOINT
 #
 # Expected on val2017: box mAP 42.0, mask mAP 37.7 (official repository; last
-# or best is not stated); not reproduced here. 27,349,648 parameters. Batch 32
-# in all (8 x 4) at 1024 pixels; batches come in ten sizes from 512 to 1280
-# pixels, as there. There, brightness, contrast and noise are learned as well,
-# the mask head's deconvolution has a norm, and regions are not shifted by half
-# a pixel; here the images are flipped.
+# or best is not stated); not reproduced here. 27,349,648 parameters. Batch size
+# 32 (8 x 4) at 1024 pixels; as in the official recipe, the images of a batch
+# have one of ten sizes from 512 to 1280 pixels. Unlike here, the official
+# recipe also learns brightness, contrast and noise, has a norm in the
+# deconvolution of the mask head, does not shift regions by half a pixel, and
+# does not flip images.
 # Starts from RangeAugment's ImageNet weights, which take RGB images:
 # docs-assets.developer.apple.com/ml-research/models/cvnets-v2/examples/
 # range_augment/classification/mobilevit_small.pt

@@ -3,8 +3,9 @@
 #   tools/dist_train.sh configs/mask_rcnn_nasvit_coco.py 8
 #   python tools/test.py configs/mask_rcnn_nasvit_coco.py CHECKPOINT
 #
-# There is no published box or mask mAP, and none of ours. 22,343,130
-# parameters. Batch 16 in all (8 x 2). Starts from NASViT's ImageNet weights.
+# There is no published box or mask mAP, and we have not measured one.
+# 22,343,130 parameters. Batch size 16 (8 x 2). Starts from NASViT's ImageNet
+# weights.
 _base_ = [
     './_base_/models/mask_rcnn.py',
     './_base_/datasets/coco_instance.py',

@@ -3,9 +3,9 @@
 #   tools/dist_train.sh configs/mask_rcnn_plg_vit_coco.py 8
 #   python tools/test.py configs/mask_rcnn_plg_vit_coco.py CHECKPOINT
 #
-# There is no published box or mask mAP, and none of ours. 24,242,040
-# parameters. Batch 16 in all (8 x 2). Starts from random weights: PLG-ViT has
-# no published ones.
+# There is no published box or mask mAP, and we have not measured one.
+# 24,242,040 parameters. Batch size 16 (8 x 2). Starts from random weights:
+# PLG-ViT has no published ones.
 _base_ = [
     './_base_/models/mask_rcnn.py',
     './_base_/datasets/coco_instance.py',

@@ -3,10 +3,11 @@
 #   tools/dist_train.sh configs/mask_rcnn_t2t_vit_coco.py 8
 #   python tools/test.py configs/mask_rcnn_t2t_vit_coco.py CHECKPOINT
 #
-# There is no published box or mask mAP, and none of ours. 41,215,446
-# parameters. Batch 16 in all (8 x 2). The pyramid is the network's own: both
-# token layers, the last block, and its maxima at stride 32. Most blocks attend
-# in windows, as the images are large. Starts from T2T-ViT's ImageNet weights.
+# There is no published box or mask mAP, and we have not measured one.
+# 41,215,446 parameters. Batch size 16 (8 x 2). The pyramid is the network's
+# own: both token layers, the last block, and its maxima at stride 32. Most
+# blocks attend in windows, as the images are large. Starts from T2T-ViT's
+# ImageNet weights.
 _base_ = [
     './_base_/models/mask_rcnn.py',
     './_base_/datasets/coco_instance.py',

@@ -4,10 +4,11 @@
 #   python tools/test.py configs/mask_rcnn_t2t_vit_simple_fpn_coco.py \
 #       CHECKPOINT
 #
-# There is no published box or mask mAP, and none of ours. 41,922,870
-# parameters. Batch 16 in all (8 x 2). As in ViTDet, every level of the pyramid
-# is made from the last block's map of stride 16. Most blocks attend in
-# windows, as the images are large. Starts from T2T-ViT's ImageNet weights.
+# There is no published box or mask mAP, and we have not measured one.
+# 41,922,870 parameters. Batch size 16 (8 x 2). As in ViTDet, every level of
+# the pyramid is made from the last block's map of stride 16. Most blocks
+# attend in windows, as the images are large. Starts from T2T-ViT's ImageNet
+# weights.
 _base_ = [
     './_base_/models/mask_rcnn.py',
     './_base_/datasets/coco_instance.py',

@@ -5,8 +5,8 @@
 #       --images 4200 --val-fraction 0.0476
 #   python tools/train.py configs/monocon_mobilevit_xxs_demo.py
 #
-# Our figure on the 200 scenes that are held out: Car AP40 3D
-# easy/moderate/hard 67.7/53.0/41.6 at IoU 0.5, 10.6/8.7/6.6 at IoU 0.7.
+# Measured on the 200 held-out scenes: Car AP40 3D easy/moderate/hard
+# 67.7/53.0/41.6 at IoU 0.5, 10.6/8.7/6.6 at IoU 0.7.
 _base_ = './monocon_mobilevit_xxs_kitti.py'
 data_root = 'data/demo_kitti/'
 max_epochs, peak = 4, 1

@@ -3,9 +3,9 @@
 #   python tools/train.py configs/pspnet_emo_1m_360_camvid.py
 #   python tools/test.py configs/pspnet_emo_1m_360_camvid.py CHECKPOINT
 #
-# There is no published figure, and none of ours: the recipe is that of the
-# DeepLabv3 config. 4,303,278 parameters with the auxiliary head; 1.45 GMACs at
-# 360 x 480 without it.
+# There is no published figure, and we have not measured one: the recipe is
+# that of the DeepLabv3 config. 4,303,278 parameters with the auxiliary head;
+# 1.45 GMACs at 360 x 480 without it.
 _base_ = [
     './_base_/models/pspnet.py',
     './_base_/datasets/camvid_360.py',

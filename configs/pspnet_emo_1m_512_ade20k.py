@@ -4,8 +4,9 @@
 #   python tools/test.py configs/pspnet_emo_1m_512_ade20k.py CHECKPOINT
 #
 # Expected mIoU on val: 33.2 (official log, last value); not reproduced here.
-# Batch 32 in all (4 x 8; there 8 x 4). 4,374,724 parameters with the auxiliary
-# head; 2.10 GMACs at 512 x 512 without it. Starts from EMO's ImageNet weights.
+# Batch size 32 (4 x 8; officially 8 x 4). 4,374,724 parameters with the
+# auxiliary head; 2.10 GMACs at 512 x 512 without it. Starts from EMO's
+# ImageNet weights.
 _base_ = [
     './_base_/models/pspnet.py',
     './_base_/datasets/ade20k_512.py',

@@ -4,8 +4,9 @@
 #   python tools/test.py configs/pspnet_emo_2m_512_ade20k.py CHECKPOINT
 #
 # Expected mIoU on val: 34.5 (official log, last value); not reproduced here.
-# Batch 32 in all (4 x 8; there 8 x 4). 5,557,620 parameters with the auxiliary
-# head; 3.09 GMACs at 512 x 512 without it. Starts from EMO's ImageNet weights.
+# Batch size 32 (4 x 8; officially 8 x 4). 5,557,620 parameters with the
+# auxiliary head; 3.09 GMACs at 512 x 512 without it. Starts from EMO's
+# ImageNet weights.
 _base_ = [
     './_base_/models/pspnet.py',
     './_base_/datasets/ade20k_512.py',

@@ -4,9 +4,9 @@
 #   python tools/test.py configs/retinanet_emo_coco.py CHECKPOINT
 #
 # Expected mAP on val2017: 38.9 (official log, last epoch); not reproduced
-# here. 14,440,508 parameters, 178.63 GMACs at 800 x 1344. Batch 32 in all (8 x
-# 4). Starts from EMO's ImageNet weights; stem, first stage and all batch
-# statistics stay as they are.
+# here. 14,440,508 parameters, 178.63 GMACs at 800 x 1344. Batch size 32 (8 x
+# 4). Starts from EMO's ImageNet weights; stem, first stage and all batch norm
+# statistics are frozen.
 _base_ = [
     './_base_/models/retinanet.py',
     './_base_/datasets/coco_detection.py',

@@ -3,9 +3,9 @@
 #   tools/dist_train.sh configs/retinanet_mobilevit_coco.py 8
 #   python tools/test.py configs/retinanet_mobilevit_coco.py CHECKPOINT
 #
-# There is no published mAP, and none of ours. 14,125,460 parameters, 236.16
-# GMACs at 800 x 1344. Batch 16 in all (8 x 2). Starts from MobileViT's
-# ImageNet weights.
+# There is no published mAP, and we have not measured one. 14,125,460
+# parameters, 236.16 GMACs at 800 x 1344. Batch size 16 (8 x 2). Starts from
+# MobileViT's ImageNet weights.
 _base_ = [
     './_base_/models/retinanet.py',
     './_base_/datasets/coco_detection.py',

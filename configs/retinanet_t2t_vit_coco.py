@@ -3,11 +3,11 @@
 #   tools/dist_train.sh configs/retinanet_t2t_vit_coco.py 8
 #   python tools/test.py configs/retinanet_t2t_vit_coco.py CHECKPOINT
 #
-# There is no published mAP, and none of ours. 31,003,098 parameters, 320.46
-# GMACs at 800 x 1344. Batch 16 in all (8 x 2). The pyramid is the network's
-# own: both token layers, the last block, and its maxima at stride 32. Most
-# blocks attend in windows, as the images are large. Starts from T2T-ViT's
-# ImageNet weights.
+# There is no published mAP, and we have not measured one. 31,003,098
+# parameters, 320.46 GMACs at 800 x 1344. Batch size 16 (8 x 2). The pyramid is
+# the network's own: both token layers, the last block, and its maxima at
+# stride 32. Most blocks attend in windows, as the images are large. Starts
+# from T2T-ViT's ImageNet weights.
 _base_ = [
     './_base_/models/retinanet.py',
     './_base_/datasets/coco_detection.py',

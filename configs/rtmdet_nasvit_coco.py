@@ -3,9 +3,9 @@
 #   tools/dist_train.sh configs/rtmdet_nasvit_coco.py 8 --amp
 #   python tools/test.py configs/rtmdet_nasvit_coco.py CHECKPOINT
 #
-# There is no published mAP, and none of ours. 3,215,002 parameters, 5.93 GMACs
-# at 640 x 640. Batch 128 in all (8 x 16). Starts from NASViT's ImageNet
-# weights.
+# There is no published mAP, and we have not measured one. 3,215,002
+# parameters, 5.93 GMACs at 640 x 640. Batch size 128 (8 x 16). Starts from
+# NASViT's ImageNet weights.
 _base_ = [
     './_base_/models/rtmdet.py',
     './_base_/datasets/coco_rtmdet_640.py',

@@ -4,8 +4,8 @@
 #   python tools/test.py configs/ssdlite_emo_2m_320_coco.py CHECKPOINT
 #
 # Expected mAP on val2017: 25.2 (official log, last epoch); not reproduced
-# here. 3,342,716 parameters, 0.97 GMACs at 320 x 320. Batch 192 in all (8 x
-# 24). Starts from EMO's ImageNet weights and keeps their batch statistics.
+# here. 3,342,716 parameters, 0.97 GMACs at 320 x 320. Batch size 192 (8 x 24).
+# Starts from EMO's ImageNet weights and keeps their batch statistics.
 _base_ = [
     './_base_/models/ssdlite.py',
     './_base_/datasets/coco_ssd_320_expand.py',

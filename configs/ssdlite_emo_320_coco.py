@@ -4,8 +4,8 @@
 #   python tools/test.py configs/ssdlite_emo_320_coco.py CHECKPOINT
 #
 # Expected mAP on val2017: 27.8 (official log, last epoch, best 27.9); not
-# reproduced here. 6,076,540 parameters, 1.95 GMACs at 320 x 320. Batch 192 in
-# all (8 x 24). Starts from EMO's ImageNet weights and keeps their batch
+# reproduced here. 6,076,540 parameters, 1.95 GMACs at 320 x 320. Batch size
+# 192 (8 x 24). Starts from EMO's ImageNet weights and keeps their batch
 # statistics.
 _base_ = [
     './_base_/models/ssdlite.py',

@@ -5,8 +5,7 @@
 #
 # Expected mAP on val2017: 27.7 (paper), 27.9 (official repository; last or
 # best is not stated); not reproduced here. 5,738,826 parameters, 3.43 GMACs at
-# 320 x 320. Batch 128 in all (4 x 32). Starts from MobileViT's ImageNet
-# weights.
+# 320 x 320. Batch size 128 (4 x 32). Starts from MobileViT's ImageNet weights.
 _base_ = [
     './_base_/models/ssdlite_mobilevit.py',
     './_base_/datasets/coco_ssd_320.py',

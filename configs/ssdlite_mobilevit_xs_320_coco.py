@@ -5,7 +5,7 @@
 #
 # Expected mAP on val2017: 24.8 (paper and official repository; last or best is
 # not stated); not reproduced here. 2,742,042 parameters, 1.85 GMACs at 320 x
-# 320. Batch 128 in all (4 x 32). Starts from MobileViT's ImageNet weights.
+# 320. Batch size 128 (4 x 32). Starts from MobileViT's ImageNet weights.
 _base_ = [
     './_base_/models/ssdlite_mobilevit.py',
     './_base_/datasets/coco_ssd_320.py',

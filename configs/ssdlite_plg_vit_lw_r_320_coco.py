@@ -3,9 +3,9 @@
 #   tools/dist_train.sh configs/ssdlite_plg_vit_lw_r_320_coco.py 8
 #   python tools/test.py configs/ssdlite_plg_vit_lw_r_320_coco.py CHECKPOINT
 #
-# There is no published mAP, and none of ours. 5,149,476 parameters, 1.41 GMACs
-# at 320 x 320. Batch 192 in all (8 x 24). Starts from random weights: PLG-ViT
-# has no published ones.
+# There is no published mAP, and we have not measured one. 5,149,476
+# parameters, 1.41 GMACs at 320 x 320. Batch size 192 (8 x 24). Starts from
+# random weights: PLG-ViT has no published ones.
 _base_ = [
     './_base_/models/ssdlite.py',
     './_base_/datasets/coco_ssd_320_expand.py',

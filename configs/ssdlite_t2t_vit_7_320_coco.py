@@ -3,9 +3,9 @@
 #   tools/dist_train.sh configs/ssdlite_t2t_vit_7_320_coco.py 8
 #   python tools/test.py configs/ssdlite_t2t_vit_7_320_coco.py CHECKPOINT
 #
-# There is no published mAP, and none of ours. 5,281,818 parameters, 2.72 GMACs
-# at 320 x 320. Batch 192 in all (8 x 24). Starts from T2T-ViT's ImageNet
-# weights.
+# There is no published mAP, and we have not measured one. 5,281,818
+# parameters, 2.72 GMACs at 320 x 320. Batch size 192 (8 x 24). Starts from
+# T2T-ViT's ImageNet weights.
 _base_ = [
     './_base_/models/ssdlite.py',
     './_base_/datasets/coco_ssd_320_expand.py',

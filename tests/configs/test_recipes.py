@@ -299,7 +299,7 @@ def test_voc_is_trained_for_40_000_iterations() -> None:
 def test_batch_is_that_of_the_learning_rate(name: str) -> None:
     scaling = config(name).get('auto_scale_lr') or {}
     assert scaling.get('rule', 'linear') in RULES
-    found = re.search(r'Batch (\d+)(?: in all \((\d+) x (\d+))?', header(name))
+    found = re.search(r'Batch size (\d+)(?: \((\d+) x (\d+))?', header(name))
     own = config(name).train_dataloader.batch_size
     if found is None:
         assert scaling.get('base_batch_size', own) == own
