@@ -51,7 +51,7 @@ max_epochs = 28
 train_cfg = dict(max_epochs=max_epochs, val_interval=14)
 randomness = dict(seed=0)  # the same figure at every run
 optim_wrapper = dict(optimizer=dict(lr=0.0012))
-auto_scale_lr = dict(base_batch_size=8)
+auto_scale_lr = dict(base_batch_size=4)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=100),
     dict(

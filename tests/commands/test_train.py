@@ -44,7 +44,7 @@ def test_log_says_what_changed(run: tuple[str, Path]) -> None:
     log, _ = run
     assert 'run: 3 epochs of 6 images, 9 iterations of 2' in log
     rate = load_config(CONFIG).optim_wrapper.optimizer.lr
-    assert f'learning rate: {rate} for a batch of 8 -> ' in log
+    assert f'learning rate: {rate} for a batch of 4 -> ' in log
     assert 'of the first copy is left' in log
 
 
