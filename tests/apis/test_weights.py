@@ -75,7 +75,10 @@ def test_official() -> None:
     assert cfg.model.backbone.frozen_stages == 1
 
 
-def test_official_keeps_the_published_file_of_a_recipe() -> None:
+def test_official_keeps_the_published_file_of_a_recipe(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv('LVT_DENSE_PRETRAINED', raising=False)
     init = dict(
         type='Pretrained',
         checkpoint='mobilevit_s.range_augment',

@@ -9,6 +9,7 @@ import pytest
 from lvt_dense.errors import UserError
 from lvt_dense.ops import stand_in
 
+ROOT = Path(__file__).resolve().parents[2]
 # A package mmcv of the test's own, so that nothing here depends on which
 # mmcv is installed.
 _CODE = """
@@ -25,9 +26,10 @@ print(mmcv._ext.MARK if mmcv._ext.__dict__.get("MARK") else "none")
 def _run(folder: Path) -> list[str]:
     (folder / 'mmcv').mkdir(exist_ok=True)
     (folder / 'mmcv' / '__init__.py').touch()
-    path = f'import sys; sys.path.insert(0, {str(folder)!r})\n'
+    # Without site-packages, whose start-up file installs the finder before.
+    path = f'import sys; sys.path[:0] = [{str(folder)!r}, {str(ROOT)!r}]\n'
     done = subprocess.run(
-        [sys.executable, '-c', path + _CODE],
+        [sys.executable, '-S', '-c', path + _CODE],
         capture_output=True,
         text=True,
         check=True,
