@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 
 import pytest
@@ -32,6 +33,8 @@ _MODULES = (
 def _operators_from(module: ModuleType) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name in _MODULES:
+            if find_spec(f'mmcv.ops.{name}') is None:
+                continue  # MMCV 2.1 has no line_nms
             user = import_module(f'mmcv.ops.{name}')
             patch.setattr(user, 'ext_module', module)
         yield

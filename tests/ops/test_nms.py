@@ -4,7 +4,6 @@ import pytest
 import torch
 from helpers import plain_ops
 from mmcv.ops import bbox_overlaps, nms_match, soft_nms
-from mmcv.ops.line_nms import line_nms
 from torch import Tensor
 
 from lvt_dense.ops import nms as ops
@@ -126,6 +125,7 @@ def test_bbox_overlaps_equals_loop(mode: str, offset: int) -> None:
 @pytest.mark.parametrize('top_k', [3, 20])
 @pytest.mark.usefixtures('pure_ops')
 def test_line_nms_equals_loop(top_k: int) -> None:
+    line_nms = pytest.importorskip('mmcv.ops.line_nms').line_nms
     torch.manual_seed(0)
     lanes = torch.rand(20, 77) * 30
     lanes[:, 2] = torch.rand(20) * 0.8
