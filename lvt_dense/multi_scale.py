@@ -12,10 +12,10 @@ from mmengine.config import Config
 from mmengine.registry import TASK_UTILS, TRANSFORMS
 
 from lvt_dense.config import dataset_cfgs
+from lvt_dense.datasets.samplers import DIVISOR, list_scales
 from lvt_dense.errors import UserError
 from lvt_dense.registry import find_class
 
-DIVISOR = 32
 # The paper's: five sizes from a half to one and a half of the recipe's.
 SIZE_RANGE = (0.5, 1.5)
 NUM_SCALES = 5
@@ -45,8 +45,6 @@ def use_multi_scale(
         UserError: The pipeline sets no size, or the anchors are of a fixed
             size in pixels.
     """
-    from lvt_dense.datasets.samplers import list_scales
-
     _check_anchors(cfg)
     sizes = {_use_drawn_size(part, cfg) for part in _parts(cfg)}
     if len(sizes) != 1:

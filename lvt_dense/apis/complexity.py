@@ -58,31 +58,9 @@ def count_complexity(
     init_default_scope(cfg.get('default_scope') or 'mmengine')
     model = MODELS.build(cfg.model).eval()
     height, width = size or _test_size(cfg)
-    activations: dict[str, int] = {}
-    hooks = [
-        module.register_forward_hook(_counter(name, activations))
-        for name, module in model.named_modules()
-        if isinstance(module, (nn.Conv2d, nn.Linear, nn.ConvTranspose2d))
-    ]
-    # Fused attention is unknown to the counter.
-    with (
-        torch.no_grad(),
-        sdpa_kernel(SDPBackend.MATH),
-        FlopCounterMode(display=False, depth=None) as counter,
-    ):
-        try:
-            model(
-                torch.zeros(1, _channels(cfg), height, width),
-                [_sample(model, height, width)],
-                mode='predict',
-            )
-        except (RuntimeError, ValueError, AssertionError) as error:
-            raise UserError(
-                f'{type(model).__name__} does not predict on an image of '
-                f'{height}x{width} pixels: {error}'
-            ) from error
-    for hook in hooks:
-        hook.remove()
+    counter, activations = _predict_and_count(
+        model, torch.zeros(1, _channels(cfg), height, width)
+    )
     counts = counter.get_flop_counts()
     root = type(model).__name__
     return [
@@ -96,6 +74,31 @@ def count_complexity(
         for name, module in model.named_modules()
         if (name.count('.') < depth or not name) and _counts(module)
     ]
+
+
+def _predict_and_count(
+    model: nn.Module, image: Tensor
+) -> tuple[FlopCounterMode, dict[str, int]]:
+    """Predict once; return the counted operations, and the activations."""
+    height, width = image.shape[-2:]
+    activations: dict[str, int] = {}
+    for name, module in model.named_modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear, nn.ConvTranspose2d)):
+            module.register_forward_hook(_counter(name, activations))
+    # Fused attention is unknown to the counter.
+    with (
+        torch.no_grad(),
+        sdpa_kernel(SDPBackend.MATH),
+        FlopCounterMode(display=False, depth=None) as counter,
+    ):
+        try:
+            model(image, [_sample(model, height, width)], mode='predict')
+        except (RuntimeError, ValueError, AssertionError) as error:
+            raise UserError(
+                f'{type(model).__name__} does not predict on an image of '
+                f'{height}x{width} pixels: {error}'
+            ) from error
+    return counter, activations
 
 
 def _counts(module: nn.Module) -> bool:
