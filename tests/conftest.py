@@ -1,6 +1,7 @@
 """Shared fixtures: threads, and where the optional real data lie."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         reason = 'mmcv has no compiled operators here; `make ops` builds them'
         for item in marked:
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(autouse=True)
+def kept_environment() -> Iterator[None]:
+    """Give the next test the environment variables that this one found."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 def _existing(folder: Path) -> Path:

@@ -7,7 +7,6 @@ that something else cannot be imported.
 from __future__ import annotations
 
 import io
-import os
 import platform
 import shutil
 import sys
@@ -589,4 +588,3 @@ def hush() -> None:
     import warnings
 
     warnings.filterwarnings('ignore')
-    os.environ.setdefault('PYTHONWARNINGS', 'ignore')

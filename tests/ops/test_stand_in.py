@@ -29,7 +29,7 @@ def _run(folder: Path) -> list[str]:
     # Without site-packages, whose start-up file installs the finder before.
     path = f'import sys; sys.path[:0] = [{str(folder)!r}, {str(ROOT)!r}]\n'
     done = subprocess.run(
-        [sys.executable, '-S', '-c', path + _CODE],
+        [sys.executable, '-S', '-W', 'default', '-c', path + _CODE],
         capture_output=True,
         text=True,
         check=True,
