@@ -13,7 +13,7 @@ import argparse
 from collections.abc import Sequence
 
 import torch
-from timing import compare, peak_memory
+from timing import SIZES, print_header, report
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -221,27 +221,12 @@ def main() -> None:
     parser.add_argument('--rounds', type=int, default=15)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    print(f'{"":20}{"eager":>11}  {"ours":>11}  ratio  {"memory":>18}')
+    print_header()
     for name in ('emo_1m', 'emo_2m', 'emo_5m', 'emo_6m'):
         ours = lvt_dense.build_backbone(name).eval()
         reference = eager_twin(ours)
-        for size in ((320, 320), (512, 512), (800, 1344)):
-            x = torch.randn(1, 3, *size)
-            with torch.inference_mode():
-                pairs = zip(reference(x), ours(x))
-                worst = max(((a - b).abs().max() / a.std()) for a, b in pairs)
-                memory = [
-                    peak_memory(lambda m=m, x=x: m(x)) / 2**20
-                    for m in (reference, ours)
-                ]
-                found = compare(
-                    lambda m=reference, x=x: m(x),
-                    lambda m=ours, x=x: m(x),
-                    args.rounds,
-                )
-            side = '{} x {}'.format(*size)
-            mib = '{:6.0f}  {:6.0f} MiB'.format(*memory)
-            print(f'{name:8}{side:>12}{found}  {mib}  {worst:.0e}', flush=True)
+        for size in SIZES:
+            report(name, size, reference, ours, args.rounds)
 
 
 if __name__ == '__main__':

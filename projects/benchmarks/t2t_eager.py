@@ -15,14 +15,13 @@ import math
 from collections.abc import Sequence
 
 import torch
-from timing import compare, peak_memory
+from timing import SIZES, print_header, report
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 import lvt_dense
 
 TOKEN = 64
-SIZES = ((320, 320), (512, 512), (800, 1344))
 
 
 class Performer(nn.Module):
@@ -195,33 +194,14 @@ def main() -> None:
     )
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    print(f'{"":20}{"eager":>11}  {"ours":>11}  ratio  {"memory":>18}')
+    print_header()
     for arch in args.archs:
         ours = lvt_dense.build_backbone(f't2t_vit_{arch}').eval()
         reference = eager_twin(ours)
         # The attention of transformer tokens at 800 x 1344 takes 17 GiB.
         sizes = SIZES if ours.settings['tokens'] == 'performer' else SIZES[:2]
         for size in sizes:
-            measure(arch, size, reference, ours, args.rounds)
-
-
-@torch.inference_mode()
-def measure(
-    arch: str,
-    size: tuple[int, int],
-    reference: nn.Module,
-    ours: nn.Module,
-    rounds: int,
-) -> None:
-    """Print time, memory and difference of one variant at one size."""
-    x = torch.randn(1, 3, *size)
-    pairs = zip(reference(x), ours(x))
-    worst = max(((a - b).abs().max() / a.std()) for a, b in pairs)
-    memory = [peak_memory(lambda m=m: m(x)) for m in (reference, ours)]
-    found = compare(lambda: reference(x), lambda: ours(x), rounds)
-    side = '{} x {}'.format(*size)
-    mib = '{:6.0f}  {:6.0f} MiB'.format(*(n / 2**20 for n in memory))
-    print(f't2t_{arch:5}{side:>11}{found}  {mib}  {worst:.0e}', flush=True)
+            report(f't2t_{arch}', size, reference, ours, args.rounds)
 
 
 if __name__ == '__main__':

@@ -9,6 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
+from torch import nn
+
+SIZES = ((320, 320), (512, 512), (800, 1344))
+TOLERANCE = 1e-3  # of the largest difference, in standard deviations
+
 
 class Comparison(NamedTuple):
     """Median seconds of both, and the median of the ratios of neighbors."""
@@ -72,3 +78,33 @@ def peak_memory(run: Callable[[], object]) -> int:
 def _resident(field: str) -> int:
     status = Path('/proc/self/status').read_text()
     return 1024 * int(re.search(rf'{field}:\s+(\d+) kB', status)[1])
+
+
+def print_header() -> None:
+    """Print what the columns of :func:`report` are."""
+    print(f'{"":24}{"eager":>11}  {"ours":>11}  ratio  {"memory":>18}')
+
+
+@torch.inference_mode()
+def report(
+    name: str,
+    size: tuple[int, int],
+    reference: nn.Module,
+    ours: nn.Module,
+    rounds: int,
+) -> None:
+    """Print time, memory and difference of two pyramids at one size.
+
+    Raises:
+        RuntimeError: Their results differ.
+    """
+    x = torch.randn(1, 3, *size)
+    pairs = zip(reference(x), ours(x))
+    worst = max(((a - b).abs().max() / a.std()) for a, b in pairs)
+    if not worst < TOLERANCE:
+        raise RuntimeError(f'{name} at {size}: results differ by {worst:.1e}')
+    memory = [peak_memory(lambda m=m: m(x)) for m in (reference, ours)]
+    found = compare(lambda: reference(x), lambda: ours(x), rounds)
+    side = '{} x {}'.format(*size)
+    mib = '{:6.0f}  {:6.0f} MiB'.format(*(n / 2**20 for n in memory))
+    print(f'{name:12}{side:>12}{found}  {mib}  {worst:.0e}', flush=True)
