@@ -1,9 +1,11 @@
 """Shared fixtures: threads, and where the optional real data lie."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import matplotlib
 import pytest
 import torch
 
@@ -14,10 +16,16 @@ NEEDS_OPS = 'compiled_ops'
 SHARED = ROOT.parent / 'shared'
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     torch.set_num_threads(1)  # small tensors: more threads only wait
     # Configs ask for official weights, which tests must not download.
     os.environ['LVT_DENSE_PRETRAINED'] = 'none'
+    # What is cached of small data sets must not stay in the user's cache, but
+    # Matplotlib's list of fonts takes seconds to build.
+    os.environ.setdefault('MPLCONFIGDIR', matplotlib.get_cachedir())
+    folder = tempfile.TemporaryDirectory(prefix='lvt_dense_')
+    config.add_cleanup(folder.cleanup)
+    os.environ['XDG_CACHE_HOME'] = folder.name
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
