@@ -60,11 +60,12 @@ def use_launcher(cfg: Config, launcher: str) -> None:
     if launcher == 'pytorch' and get_device() == 'cpu':
         torch.distributed.init_process_group('gloo')
         cfg.sync_bn = None
-        cfg.model_wrapper_cfg = dict(
+        own = cfg.get('model_wrapper_cfg') or dict(
             type='MMDistributedDataParallel',
-            device_ids=None,
-            broadcast_buffers=False,
             find_unused_parameters=cfg.get('find_unused_parameters', False),
+        )
+        cfg.model_wrapper_cfg = dict(
+            own, device_ids=None, broadcast_buffers=False
         )
 
 

@@ -9,7 +9,7 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
-from lvt_dense.apis.runs import explain_errors
+from lvt_dense.apis.runs import explain_errors, use_launcher
 from lvt_dense.errors import UserError
 
 
@@ -46,3 +46,26 @@ def test_layer_that_a_lone_image_stops_is_named(name: str) -> None:
 def test_other_errors_stay(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match='other'), explain_errors(Config()):
         raise RuntimeError('other')
+
+
+@pytest.mark.parametrize(
+    ('given', 'expected'),
+    [
+        (None, 'MMDistributedDataParallel'),
+        (dict(type='Own', detect_anomalous_params=True), 'Own'),
+    ],
+)
+def test_wrapper_of_the_config_stays_on_a_cpu(
+    given: dict | None, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv('RANK', '0')
+    monkeypatch.setattr('lvt_dense.apis.runs.get_device', lambda: 'cpu')
+    started = []
+    monkeypatch.setattr('torch.distributed.init_process_group', started.append)
+    cfg = Config(dict(model_wrapper_cfg=given, sync_bn='torch'))
+    use_launcher(cfg, 'pytorch')
+    wrapper = cfg.model_wrapper_cfg
+    assert (wrapper.type, wrapper.device_ids) == (expected, None)
+    assert wrapper.broadcast_buffers is False
+    assert wrapper.get('detect_anomalous_params') == (given and True)
+    assert (started, cfg.sync_bn) == (['gloo'], None)
