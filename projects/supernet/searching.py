@@ -1,0 +1,134 @@
+"""Search in a trained supernet: evaluation, cost and files."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from lvt_dense.errors import UserError
+from lvt_dense.files import write_atomically
+
+from .evaluate import (
+    LatencyMeter,
+    SubnetEvaluator,
+    count_macs,
+    load_supernet,
+)
+from .search import PICKS, PICTURE, Plan, Search, draw_front
+from .space import Arch
+
+
+def search_supernet(
+    cfg: Config,
+    checkpoint: str,
+    out: str | Path,
+    *,
+    budgets: tuple[float, ...],
+    unit: str,
+    size: Sequence[int] | None = None,
+    metric: str | None = None,
+    batches: int = 16,
+    images: int | None = None,
+    threads: int = 1,
+    **settings: Any,
+) -> list[dict]:
+    """Search the sub-networks of a trained supernet.
+
+    Args:
+        cfg: Config of the supernet.
+        checkpoint: File written by its training.
+        out: Folder for ``search.json`` (the state, from which an interrupted
+            search goes on), ``subnets.json`` (the best sub-network of each
+            budget) and ``pareto.png``.
+        budgets: Largest costs.
+        unit: ``gmacs``, or ``ms`` on this machine.
+        size: Height and width of the image that the cost is for; by default
+            those of the test pipeline.
+        metric: What is to be large; by default that of ``save_best``.
+        batches: Training batches for the batch statistics.
+        images: Validation images; by default all.
+        threads: Threads on a CPU, for the latency.
+        **settings: Others of :class:`~.search.Plan`.
+
+    Returns:
+        The best sub-network of each budget.
+    """
+    supernet = load_supernet(cfg, checkpoint)
+    evaluator = SubnetEvaluator(supernet, cfg, batches, images)
+    size = tuple(size or find_size(cfg))
+    plan = Plan(budgets, unit, metric or find_metric(cfg), **settings)
+
+    def count(arch: Arch) -> float:
+        return count_macs(supernet, arch, size) / 1e9
+
+    def evaluate(arch: Arch) -> dict[str, float]:
+        return evaluator.evaluate(evaluator.prepare(arch))
+
+    meter: LatencyMeter | None = None
+
+    def measure(arch: Arch) -> float:
+        assert meter is not None
+        return 1000 * meter.measure(supernet.extract(arch))
+
+    cost = count if unit == 'gmacs' else measure
+    search = Search(supernet.space, plan, cost, evaluate, out)
+    notes = dict(size=list(size), threads=threads, images=images)
+    kept = {k: v for k, v in search.state.notes.items() if k in notes}
+    if kept and kept != notes:
+        raise UserError(
+            f'{search.path} is of a search with {kept}, and this one has '
+            f'{notes}; give another --out'
+        )
+    if unit == 'ms':
+        meter = LatencyMeter(
+            supernet.extract(supernet.space.smallest),
+            size,
+            threads,
+            seconds=search.state.notes.get('reference'),
+        )
+        notes['reference'] = meter.seconds
+        search.use_sizes(count)
+    search.state.notes = notes
+    picks = search.run()
+    for pick in picks:
+        pick['gmacs'] = count(pick['arch'])
+    folder = Path(out)
+    content = dict(unit=unit, metric=plan.metric, **notes, subnets=picks)
+    write_atomically(folder / PICKS, json.dumps(content, indent=1) + '\n')
+    entries = list(search.state.entries.values())
+    draw_front(entries, picks, plan, folder / PICTURE)
+    return picks
+
+
+def find_metric(cfg: Config) -> str:
+    """Find the metric by which the best checkpoint is kept.
+
+    Raises:
+        UserError: The config does not say.
+    """
+    saving = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+    best = saving.get('save_best')
+    if not isinstance(best, str) or best == 'auto':
+        raise UserError(
+            'search: the config names no metric in '
+            'default_hooks.checkpoint.save_best; give --metric'
+        )
+    return best.split('/', 1)[-1]
+
+
+def find_size(cfg: Config) -> tuple[int, int]:
+    """Find the size of test images, (height, width).
+
+    Raises:
+        UserError: The test pipeline does not resize.
+    """
+    from lvt_dense.deploy.metadata import test_resize
+
+    scale = test_resize(cfg)['scale']
+    if scale is None:
+        raise UserError(
+            'search: the test pipeline does not resize images; give --size HxW'
+        )
+    return scale[1], scale[0]
