@@ -38,10 +38,11 @@ train_pipeline = [
         base_size=image_scale,
     ),
     dict(type='RandomFlip', prob=0.5),
+    _base_.drop_flat,
     dict(type='PackDetInputs'),
 ]
 test_pipeline = [
-    dict(type='lvt_dense.LoadImageFromFile'),
+    dict(type='LoadImageFromFile', _scope_='lvt_dense'),
     dict(type='Resize', scale=image_scale, keep_ratio=False),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
     dict(

@@ -27,6 +27,7 @@ train_pipeline = [
     ),
     dict(type='RandomFlip', prob=0.5),
     dict(type='Resize', scale=input_size, keep_ratio=False),
+    _base_.drop_flat,
     dict(type='PackDetInputs'),
 ]
 test_pipeline = _base_.test_pipeline

@@ -6,13 +6,25 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.registry import TRANSFORMS
 
 from lvt_dense.data_cache import store
 from lvt_dense.datasets.formats.description import LabeledData, Object, Sample
 from lvt_dense.errors import UserError
 
-from .adapt import replace_datasets, replace_evaluators, set_variables
-from .heads import set_num_classes
+from .adapt import (
+    find_dicts,
+    replace_datasets,
+    replace_evaluators,
+    set_variables,
+)
+from .heads import resolve, set_num_classes
+
+DROP_FLAT = dict(
+    type='mmdet.FilterAnnotations',
+    min_gt_bbox_wh=(0.01, 0.01),
+    keep_empty=False,
+)
 
 
 def check_masks(data: LabeledData) -> None:
@@ -113,7 +125,7 @@ def _name(path: Path, root: Path) -> str:
 
 
 def area_of(item: Object) -> float:
-    """Area of an object in pixels."""
+    """Return the area of an object in pixels."""
     if item.area is not None and item.area > 0:
         return item.area
     if isinstance(item.segmentation, list):
@@ -130,7 +142,7 @@ def _polygon_area(points: list[float]) -> float:
 
 
 def _segmentation(item: Object, sample: Sample) -> list | dict:
-    """Masks as mmdet and pycocotools take them.
+    """Return a mask in the form that mmdet and pycocotools take.
 
     Crowds have run lengths there, and a polygon would be taken apart.
     """
@@ -184,6 +196,7 @@ def adapt_detection(cfg: Config, data: LabeledData, task: str) -> None:
         )
 
     replace_datasets(cfg, dataset)
+    drop_flat_boxes(cfg)
     replace_evaluators(cfg, evaluator)
     set_num_classes(cfg.model, len(data.classes), scope or 'mmdet')
     set_variables(
@@ -194,3 +207,36 @@ def adapt_detection(cfg: Config, data: LabeledData, task: str) -> None:
         num_classes=len(data.classes),
         dataset_type=kind,
     )
+
+
+def drop_flat_boxes(cfg: Config) -> None:
+    """Drop boxes that lose their area in a training pipeline.
+
+    A crop or rounding can leave such a box, and it makes the loss of many
+    heads infinite.
+
+    Args:
+        cfg: Config; changed in place. A step goes before the one that packs
+            the labels, where there is none that filters them already.
+    """
+    scope = cfg.get('default_scope') or 'mmdet'
+    parts = [cfg.get('train_dataloader'), cfg.get('custom_hooks')]
+    for node in list(find_dicts(parts)):
+        for key in ('pipeline', 'switch_pipeline'):
+            if isinstance(node.get(key), (list, tuple)):
+                node[key] = _without_flat_boxes(list(node[key]), scope)
+
+
+def _without_flat_boxes(pipeline: list, scope: str) -> list:
+    from mmdet.datasets.transforms import FilterAnnotations, PackDetInputs
+
+    kinds = [resolve(TRANSFORMS, step['type'], scope) for step in pipeline]
+    packs = [i for i, kind in enumerate(kinds) if _is_a(kind, PackDetInputs)]
+    if not packs or any(_is_a(kind, FilterAnnotations) for kind in kinds):
+        return pipeline
+    pipeline.insert(packs[0], dict(DROP_FLAT))
+    return pipeline
+
+
+def _is_a(kind: Any, base: type) -> bool:
+    return isinstance(kind, type) and issubclass(kind, base)

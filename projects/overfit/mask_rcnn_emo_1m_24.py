@@ -3,13 +3,14 @@
 _base_ = '../../configs/mask_rcnn_emo_coco.py'
 scale = (256, 256)
 train_pipeline = [
-    dict(type='lvt_dense.LoadImageFromFile'),
+    dict(type='lvt_dense.LoadImageFromFile', skip_unreadable=True),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
     dict(type='Resize', scale=scale, keep_ratio=True),
+    _base_.drop_flat,
     dict(type='PackDetInputs'),
 ]
 test_pipeline = [
-    dict(type='lvt_dense.LoadImageFromFile'),
+    dict(type='LoadImageFromFile', _scope_='lvt_dense'),
     dict(type='Resize', scale=scale, keep_ratio=True),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
     dict(

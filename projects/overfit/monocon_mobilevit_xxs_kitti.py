@@ -2,7 +2,7 @@
 # ImageSets/train.txt by heart: no augmentation, and validated on them.
 _base_ = '../../configs/monocon_mobilevit_xxs_kitti.py'
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='lvt_dense.LoadImageFromFile', skip_unreadable=True),
     dict(type='lvt_dense.LoadAnnotations3D'),
     _base_.resize,
     dict(type='lvt_dense.Pack3DInputs'),

@@ -7,6 +7,7 @@ train_pipeline = [
     dict(type='LoadAnnotations', with_bbox=True),
     dict(type='RandomFlip', prob=0.5),
     dict(type='Resize', scale=(320, 320), keep_ratio=False),
+    _base_.drop_flat,
     dict(type='PackDetInputs'),
 ]
 train_dataloader = dict(

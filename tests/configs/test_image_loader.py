@@ -10,8 +10,12 @@ from mmengine.registry import TRANSFORMS, init_default_scope
 from lvt_dense.config import dataset_cfgs
 from lvt_dense.datasets.transforms import LoadImageFromFile
 
-CONFIGS = Path(__file__).parents[2] / 'configs'
-NAMES = sorted(path.stem for path in CONFIGS.glob('*.py'))
+ROOT = Path(__file__).parents[2]
+PATHS = [
+    *sorted((ROOT / 'configs').glob('*.py')),
+    *sorted((ROOT / 'projects' / 'overfit').glob('*_*.py')),
+]
+in_every_config = pytest.mark.parametrize('path', PATHS, ids=lambda p: p.stem)
 
 
 def _steps(pipeline: list) -> Iterator[dict]:
@@ -28,11 +32,11 @@ def _is_loader(step: dict) -> bool:
     return str(step['type']).rpartition('.')[2] == 'LoadImageFromFile'
 
 
-@pytest.mark.parametrize('name', NAMES)
+@in_every_config
 def test_broken_images_are_skipped_in_training_and_named_elsewhere(
-    name: str,
+    path: Path,
 ) -> None:
-    cfg = Config.fromfile(CONFIGS / f'{name}.py')
+    cfg = Config.fromfile(path)
     init_default_scope(cfg.default_scope)
     pipelines = [
         (split, dataset.pipeline)
@@ -49,3 +53,15 @@ def test_broken_images_are_skipped_in_training_and_named_elsewhere(
             loader = TRANSFORMS.build(step)
             assert isinstance(loader, LoadImageFromFile), step
             assert loader.skip_unreadable is (split == 'train'), step
+
+
+@in_every_config
+def test_inferencers_find_the_loader_by_its_plain_name(path: Path) -> None:
+    cfg = Config.fromfile(path)
+    for split in ('val', 'test'):
+        (dataset,) = dataset_cfgs(cfg, split)
+        kinds = [step['type'] for step in dataset.pipeline]
+        assert kinds[0] == 'LoadImageFromFile'
+        if cfg.default_scope == 'mmseg':
+            assert kinds.count('LoadAnnotations') == 1
+    assert cfg.test_pipeline == cfg.test_dataloader.dataset.pipeline

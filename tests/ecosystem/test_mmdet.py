@@ -6,8 +6,7 @@ import cv2
 import mmdet
 import mmengine.hub
 import pytest
-from helpers.commands import run_script
-from helpers.segmentation import skip_beautifier
+from helpers.commands import run_script, skip_beautifier
 from mmdet.apis import DetInferencer, inference_detector, init_detector
 from mmdet.models import SingleStageDetector
 
@@ -23,7 +22,7 @@ data_root = {root!r}
 work_dir = {work_dir!r}
 small = dict(type='Resize', scale=(64, 64), keep_ratio=False)
 test_pipeline = [
-    dict(type='lvt_dense.LoadImageFromFile'),
+    dict(type='LoadImageFromFile', _scope_='lvt_dense'),
     small,
     dict(type='LoadAnnotations', with_bbox=True),
     dict(type='PackDetInputs'),

@@ -3,15 +3,20 @@
 dataset_type = 'CocoDataset'
 data_root = 'data/coco/'
 image_scale = (1333, 800)
+# A box without area, as a crop can leave it, makes the loss infinite.
+drop_flat = dict(
+    type='FilterAnnotations', min_gt_bbox_wh=(0.01, 0.01), keep_empty=False
+)
 train_pipeline = [
     dict(type='lvt_dense.LoadImageFromFile', skip_unreadable=True),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
     dict(type='Resize', scale=image_scale, keep_ratio=True),
     dict(type='RandomFlip', prob=0.5),
+    drop_flat,
     dict(type='PackDetInputs'),
 ]
 test_pipeline = [
-    dict(type='lvt_dense.LoadImageFromFile'),
+    dict(type='LoadImageFromFile', _scope_='lvt_dense'),
     dict(type='Resize', scale=image_scale, keep_ratio=True),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
     dict(

@@ -4,6 +4,10 @@ dataset_type = 'CocoDataset'
 data_root = 'data/coco/'
 input_size = (640, 640)
 gray = (114, 114, 114)
+# A box without area, as a crop can leave it, makes the loss infinite.
+drop_flat = dict(
+    type='FilterAnnotations', min_gt_bbox_wh=(0.01, 0.01), keep_empty=False
+)
 load = [
     dict(type='lvt_dense.LoadImageFromFile', skip_unreadable=True),
     dict(type='LoadAnnotations', with_bbox=True),
@@ -39,6 +43,7 @@ train_pipeline = [
         pad_val=gray,
         prob=0.5,
     ),
+    drop_flat,
     dict(type='PackDetInputs'),
 ]
 plain_pipeline = [
@@ -50,10 +55,11 @@ plain_pipeline = [
         keep_ratio=True,
     ),
     *distort,
+    drop_flat,
     dict(type='PackDetInputs'),
 ]
 test_pipeline = [
-    dict(type='lvt_dense.LoadImageFromFile'),
+    dict(type='LoadImageFromFile', _scope_='lvt_dense'),
     dict(type='Resize', scale=input_size, keep_ratio=True),
     dict(type='Pad', size=input_size, pad_val=dict(img=gray)),
     dict(type='LoadAnnotations', with_bbox=True),

@@ -3,6 +3,10 @@
 dataset_type = 'CocoDataset'
 data_root = 'data/coco/'
 input_size = (320, 320)
+# A box without area, as a crop can leave it, makes the loss infinite.
+drop_flat = dict(
+    type='FilterAnnotations', min_gt_bbox_wh=(0.01, 0.01), keep_empty=False
+)
 train_pipeline = [
     dict(type='lvt_dense.LoadImageFromFile', skip_unreadable=True),
     dict(type='LoadAnnotations', with_bbox=True),
@@ -10,10 +14,11 @@ train_pipeline = [
     dict(type='lvt_dense.SSDColorJitter'),
     dict(type='RandomFlip', prob=0.5),
     dict(type='Resize', scale=input_size, keep_ratio=False),
+    drop_flat,
     dict(type='PackDetInputs'),
 ]
 test_pipeline = [
-    dict(type='lvt_dense.LoadImageFromFile'),
+    dict(type='LoadImageFromFile', _scope_='lvt_dense'),
     dict(type='Resize', scale=input_size, keep_ratio=False),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(

@@ -7,6 +7,7 @@ import torch
 from mmdet.structures import DetDataSample
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.structures import InstanceData
+from torch import nn
 
 from lvt_dense.config import load_config
 from lvt_dense.models.dense_heads.anchors import RelativeAnchorGenerator
@@ -15,14 +16,14 @@ RATIOS = ((2, 3), (2, 3), (2, 3), (2, 3), (2, 3), (2,))
 MAPS_320 = [(20, 20), (10, 10), (5, 5), (3, 3), (2, 2), (1, 1)]
 
 
-def build(name):
+def build(name: str) -> nn.Module:
     init_default_scope('mmdet')
     config = load_config(f'lvt_dense::ssdlite_mobilevit{name}_320_coco.py')
     return MODELS.build(config.model)
 
 
 @pytest.fixture(scope='module')
-def detector():
+def detector() -> nn.Module:
     return build('_xxs')
 
 
@@ -30,7 +31,7 @@ def detector():
     ('name', 'parameters'),
     [('_xxs', 1_755_050), ('_xs', 2_742_042), ('', 5_738_826)],
 )
-def test_parameters_are_those_of_the_paper(name, parameters) -> None:
+def test_parameters_are_those_of_the_paper(name: str, parameters: int) -> None:
     assert sum(p.numel() for p in build(name).parameters()) == parameters
 
 
@@ -66,7 +67,7 @@ def test_anchors_follow_a_wide_input() -> None:
     torch.testing.assert_close(center, torch.tensor([175.0, 75.0]))
 
 
-def sample(height, width, boxes):
+def sample(height: int, width: int, boxes: list) -> DetDataSample:
     shape = (height, width)
     found = DetDataSample(
         metainfo=dict(
@@ -84,7 +85,9 @@ def sample(height, width, boxes):
 
 
 @pytest.mark.parametrize('size', [(64, 64), (97, 150)])
-def test_trains_and_predicts_at_any_size(detector, size) -> None:
+def test_trains_and_predicts_at_any_size(
+    detector: nn.Module, size: tuple[int, int]
+) -> None:
     inputs = torch.rand(2, 3, *size) * 255
     samples = [
         sample(*size, [[5, 5, 45, 40], [20, 10, 60, 60]]),
@@ -106,7 +109,7 @@ def test_trains_and_predicts_at_any_size(detector, size) -> None:
     assert (found.bboxes[:, 3] <= height).all()
 
 
-def test_batch_without_objects_has_a_finite_loss(detector) -> None:
+def test_batch_without_objects_has_a_finite_loss(detector: nn.Module) -> None:
     detector.train()
     losses = detector.loss(torch.rand(2, 3, 64, 64), [sample(64, 64, [])] * 2)
     total, _ = detector.parse_losses(losses)
@@ -117,7 +120,17 @@ def test_batch_without_objects_has_a_finite_loss(detector) -> None:
     detector.zero_grad()
 
 
-def test_perfect_deltas_give_the_box_back(detector) -> None:
+def test_box_without_area_makes_the_loss_infinite(detector: nn.Module) -> None:
+    """Why the recipes drop such boxes: they overlap no anchor and get one."""
+    detector.train()
+    for flat in ([20, 10, 20, 60], [20, 10, 50, 10]):
+        truth = sample(64, 64, [[5, 5, 45, 40], flat])
+        losses = detector.loss(torch.rand(2, 3, 64, 64), [truth] * 2)
+        total, _ = detector.parse_losses(losses)
+        assert not torch.isfinite(total)
+
+
+def test_perfect_deltas_give_the_box_back(detector: nn.Module) -> None:
     head = detector.bbox_head
     meta = sample(320, 320, []).metainfo
     head.prior_generator.input_shape = (320, 320)
