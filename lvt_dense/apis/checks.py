@@ -215,6 +215,9 @@ def _check_coco(
                 f'data set reads {path}'
             )
         if Path(own).resolve() != path.resolve():
+            fault = coco_fault(Path(own))
+            if fault:
+                raise UserError(f'annotation file {own}: {fault}')
             _warn(
                 f'{split}_evaluator reads {own}, but the {split} data set '
                 f'{path}: metrics are wrong unless they hold the same images'

@@ -15,7 +15,7 @@ from lvt_dense.datasets.formats.description import shorten
 from lvt_dense.datasets.formats.reading import no_collection, read_json
 from lvt_dense.errors import UserError
 
-_VERSION = 1
+_VERSION = 2
 _NUMBERS = {int, float}
 _STEP = 20_000  # annotations between two steps of the progress bar
 
@@ -108,9 +108,13 @@ def _check_head(content: Any, report: CocoReport) -> str | None:
             lacking = _lacking(item, keys)
             if lacking:
                 return f'{part}[{index}] lacks {lacking}'
-        double = _double(item['id'] for item in content[part])
-        if double is not None:
-            return f'{part}: the id {double!r} is there twice'
+        twins = _twins(content[part])
+        if twins is not None:
+            first, second = (item[keys[1]] for item in twins)
+            return (
+                f'{part}: the id {twins[0]["id"]!r} is there twice, for '
+                f'{first} and for {second}; number the {part}'
+            )
     report.categories = [str(c['name']) for c in content['categories']]
     report.num_images = len(content['images'])
     sides = [(i['width'], i['height']) for i in content['images']]
@@ -130,12 +134,12 @@ def _lacking(item: Any, keys: tuple[str, ...]) -> str:
     return ', '.join(key for key in keys if key not in item)
 
 
-def _double(ids: Any) -> Any:
-    seen = set()
-    for number in ids:
-        if number in seen:
-            return number
-        seen.add(number)
+def _twins(items: list[dict]) -> tuple[dict, dict] | None:
+    """Find two items of one id."""
+    seen: dict[Any, dict] = {}
+    for item in items:
+        if seen.setdefault(item['id'], item) is not item:
+            return seen[item['id']], item
     return None
 
 

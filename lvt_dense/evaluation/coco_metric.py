@@ -47,8 +47,8 @@ class CocoMetric(MMDetCocoMetric):
         **kwargs: Other arguments of MMDetection's ``CocoMetric``.
 
     Raises:
-        UserError: There is no such figure, or the annotation file has two
-            images of one id.
+        UserError: There is no such figure, the annotation file has two
+            images of one id, or ``format_only`` has no ``outfile_prefix``.
     """
 
     metrics: list[str]
@@ -69,6 +69,12 @@ class CocoMetric(MMDetCocoMetric):
                     f'proposal_nums={tuple(proposal_nums)}; choose from '
                     f'{", ".join(names)}'
                 )
+        if kwargs.get('format_only') and not kwargs.get('outfile_prefix'):
+            raise UserError(
+                'format_only=True of CocoMetric writes predictions alone: '
+                'set outfile_prefix=FILE, or give "lvt-dense test" an '
+                '--out FILE.json'
+            )
         super().__init__(proposal_nums=proposal_nums, **kwargs)
         if _COUNTED not in proposal_nums and set(self.metrics) & {
             'bbox',

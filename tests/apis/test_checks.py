@@ -95,7 +95,19 @@ def test_missing_root_file_and_folder_are_named(tmp_path: Path) -> None:
             dict(annotations=[ANNOTATION, dict(ANNOTATION)]),
             'annotations: the id 1 is there twice',
         ),
-        (dict(images=GOOD['images'] * 2), 'images: the id 1 is there twice'),
+        (
+            dict(
+                images=[
+                    *GOOD['images'],
+                    dict(id=1, file_name='b.jpg', width=4, height=3),
+                ]
+            ),
+            'images: the id 1 is there twice, for a.jpg and for b.jpg',
+        ),
+        (
+            dict(categories=[dict(id=1, name='car'), dict(id=1, name='bus')]),
+            'categories: the id 1 is there twice, for car and for bus',
+        ),
         (
             dict(annotations=[dict(ANNOTATION, image_id=9)]),
             'annotation 1 has image_id 9, which no image has',
@@ -116,6 +128,28 @@ def test_faults_of_a_coco_file(
     path = write(tmp_path, {**GOOD, **change})
     with pytest.raises(UserError, match=f'annotation file {path}: .*{words}'):
         check(tmp_path, {**GOOD, **change})
+
+
+@pytest.mark.parametrize('split', ['train', 'val', 'test'])
+def test_images_of_one_id_are_refused_in_every_split(
+    tmp_path: Path, split: str
+) -> None:
+    write(tmp_path, dict(GOOD, images=GOOD['images'] * 2))
+    cfg = config(tmp_path, metainfo=dict(classes=('car', 'bus')))
+    cfg[f'{split}_dataloader'] = cfg.train_dataloader
+    with pytest.raises(UserError, match='ann.json: images: the id 1 is'):
+        check_data(cfg, [split])
+
+
+def test_annotation_file_of_the_evaluator_is_checked(tmp_path: Path) -> None:
+    write(tmp_path, GOOD)
+    other = tmp_path / 'other.json'
+    other.write_text(json.dumps(dict(GOOD, images=GOOD['images'] * 2)))
+    cfg = config(tmp_path, metainfo=dict(classes=('car', 'bus')))
+    cfg.val_dataloader = cfg.train_dataloader
+    cfg.val_evaluator = dict(type='lvt_dense.CocoMetric', ann_file=str(other))
+    with pytest.raises(UserError, match='other.json: images: the id 1 is'):
+        check_data(cfg, ['val'])
 
 
 @pytest.mark.parametrize(
