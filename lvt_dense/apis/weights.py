@@ -14,11 +14,12 @@ from lvt_dense.checkpoints.locate import locate
 from lvt_dense.checkpoints.published import WHOLE_MODELS
 from lvt_dense.checkpoints.records import WeightFile
 from lvt_dense.errors import UserError
-from lvt_dense.models.backbones import PyramidBackbone, families
+from lvt_dense.models.backbones import PyramidBackbone, T2TViT, families
 from lvt_dense.models.backbones.pretrained import (
     OFFICIAL,
     SWITCH,
     official_record,
+    read_tensors,
     resolve,
     title_of,
 )
@@ -38,7 +39,7 @@ class Entry(NamedTuple):
 
 
 def published_files() -> dict[str, Entry]:
-    """Every published file by name, those of backbones first."""
+    """Return every published file by name, those of backbones first."""
     entries: dict[str, Entry] = {}
     for family, cls in families().items():
         for arch, files in cls.weights.items():
@@ -326,15 +327,43 @@ def _prepared(part: Part, init: dict[str, Any], cfg: Config) -> list[str]:
         raise UserError(
             f'{error}; --pretrained none starts from random weights'
         ) from error
+    grid = _take_grid(part, init, source)
     if not isinstance(source, WeightFile):
-        return [f'{part.title} starts from {source} ({path})']
+        return [f'{part.title} starts from {source} ({path})', *grid]
     line = (
         f'{part.title} starts from {source.name} of {source.source} '
         f'({figure_of(source)} as published; license: '
         f'{source.license or "none stated"}), {path}, published at '
         f'{source.url}'
     )
-    return [line, *_other_images(part, init, source, cfg)]
+    return [line, *grid, *_other_images(part, init, source, cfg)]
+
+
+def _take_grid(
+    part: Part, init: Mapping[str, Any], source: str | WeightFile
+) -> list[str]:
+    """Set the image size of T2T-ViT's table of positions to that of a file.
+
+    ``EMAHook`` copies the model before its weights are loaded, so the table
+    must have its final shape from the beginning.
+
+    Returns:
+        A line for the log if the size changes.
+    """
+    if not issubclass(part.cls, T2TViT):
+        return []
+    backbone = part.build_empty()
+    size = backbone.pretrain_size
+    backbone.adapt_state(
+        read_tensors(backbone, source, init.get('prefix'), families().values())
+    )
+    if backbone.pretrain_size == size:
+        return []
+    part.cfg['pretrain_size'] = backbone.pretrain_size
+    return [
+        f'{part.path}: pretrain_size={backbone.pretrain_size}, the size of '
+        'the images that these weights were trained on'
+    ]
 
 
 def _random_start(part: Part) -> list[str]:
@@ -365,7 +394,7 @@ def _frozen_at_random(part: Part) -> list[str]:
 def _other_images(
     part: Part, init: dict[str, Any], record: WeightFile, cfg: Config
 ) -> list[str]:
-    """A warning if the weights were trained on images of another kind."""
+    """Warn if the weights were trained on images of another kind."""
     given = cfg.model.get('data_preprocessor') or {}
     if not record.input_norm or any(key not in given for key in NORM_KEYS):
         return []
@@ -394,7 +423,7 @@ def published_start(part: Part) -> WeightFile | None:
 
 
 def _record_of(part: Part, checkpoint: str) -> WeightFile | None:
-    """The record that a checkpoint names, unless it is no name of one."""
+    """Return the record that a checkpoint names; None for a file or URL."""
     if not part.is_ours:
         return None
     found = resolve(part.build_empty(), checkpoint, families().values())
@@ -402,7 +431,7 @@ def _record_of(part: Part, checkpoint: str) -> WeightFile | None:
 
 
 def _pretrained_of(node: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The entry of ``init_cfg`` that loads a checkpoint, if there is one."""
+    """Return the entry of ``init_cfg`` that loads a checkpoint, if any."""
     init = node.get('init_cfg') or []
     for item in [init] if isinstance(init, dict) else init:
         if item.get('type') == 'Pretrained':

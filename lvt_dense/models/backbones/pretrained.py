@@ -208,7 +208,7 @@ def load_backbone(
         )
         return None
     found = _read(source, prefix)
-    own, unknown, layout = _own_tensors(backbone, found, source, families)
+    own, unknown, layout = _own_tensors(backbone, found, families)
     own = backbone.adapt_state(own)
     report = LoadReport(_name_of(source, found), title_of(backbone), layout)
     report.unexpected = list(unknown)
@@ -220,6 +220,27 @@ def load_backbone(
         backbone.flip_input_channels()
     print_log(str(report), logger='current')
     return report
+
+
+def read_tensors(
+    backbone: Backbone,
+    source: str | WeightFile,
+    prefix: str | None = None,
+    families: Iterable[Family] = (),
+) -> dict[str, Tensor]:
+    """Read the tensors of a file under our keys, without loading them.
+
+    Args:
+        backbone: The backbone that is to be filled.
+        source: Result of :func:`resolve`.
+        prefix: See :func:`load_backbone`.
+        families: See :func:`load_backbone`.
+
+    Raises:
+        UserError: The file cannot be had, is of another family or of no known
+            layout.
+    """
+    return _own_tensors(backbone, _read(source, prefix), families)[0]
 
 
 def resolve(
@@ -338,10 +359,9 @@ def _name_of(source: str | WeightFile, found: Checkpoint) -> str:
 def _own_tensors(
     backbone: Backbone,
     found: Checkpoint,
-    source: str | WeightFile,
     families: Iterable[Family],
 ) -> tuple[dict[str, Tensor], list[str], str]:
-    """Tensors under our keys, unknown official keys, and the layout."""
+    """Return tensors under our keys, unknown official keys, and the layout."""
     state, path = found.state, found.path
     own = _without_own_prefix(state, backbone.state_dict())
     if own is not None:
@@ -367,7 +387,7 @@ def _own_tensors(
 def _without_own_prefix(
     state: Mapping[str, Tensor], expected: Mapping[str, Tensor]
 ) -> dict[str, Tensor] | None:
-    """Tensors of a file in our own layout, or None if it is in another.
+    """Return the tensors of a file in our own layout; None for another one.
 
     Half of the keys have to be there, so that an own file of another variant
     is still reported on.

@@ -55,7 +55,7 @@ def _arch(
 
 
 def sinusoid_table(length: int, channels: int) -> Tensor:
-    """Sine and cosine of every position at falling frequencies.
+    """Compute sine and cosine of every position at falling frequencies.
 
     Source: A. Vaswani et al., "Attention Is All You Need", Section 3.5.
 
@@ -139,7 +139,7 @@ class Trunk(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def embed(self, x: Tensor) -> tuple[Tensor, Grid]:
-        """Tokens with their positions, and the grid that they come from.
+        """Return tokens with their positions, and the grid they come from.
 
         Args:
             x: Map of the second token layer, (N, 64, H, W).
@@ -165,7 +165,7 @@ def _make_block(
     window: int | None,
     drop_path: float,
 ) -> nn.Module:
-    """Block ``number`` of a group that starts with ``width`` channels."""
+    """Make block ``number`` of a group that starts with ``width`` channels."""
     heads, ratio = settings['heads'], settings['mlp_ratio']
     variant = settings['block']
     if variant == 'dense':
@@ -333,7 +333,7 @@ class T2TViT(PyramidBackbone):
         """Add the table of positions, which some files leave out.
 
         A table of another grid, as in a file that was trained on larger
-        images, is taken as it is.
+        images, is taken as it is, and ``pretrain_size`` follows.
         """
         adapted = super().adapt_state(state)
         name = f'stages.{TRUNK}.pos_embed'
@@ -341,6 +341,7 @@ class T2TViT(PyramidBackbone):
             trunk = self.stages[TRUNK]
             if name in adapted:
                 trunk.take_grid(adapted[name])
+                self.pretrain_size = trunk.grid_side * PATCH
             else:
                 table = sinusoid_table(*trunk.pos_embed.shape[1:])
                 adapted[name] = table
@@ -383,7 +384,7 @@ class T2TViT(PyramidBackbone):
         return min(PATCH, self.output_stride)
 
     def _run_trunk(self, x: Tensor) -> list[Tensor]:
-        """Maps after each group of blocks, the last one normalized."""
+        """Compute a map after each group of blocks; normalize the last one."""
         trunk = self.stages[TRUNK]
         tokens, grid = trunk.embed(x)
         maps = []
@@ -436,7 +437,7 @@ class PlainT2TViT(T2TViT):
         return TRUNK + 1
 
     def level_stride(self, index: int) -> int:
-        """Stride of every map."""
+        """Return the stride, which is that of every map."""
         return self._token_stride
 
     def make_stage(self, index: int) -> nn.Module:
