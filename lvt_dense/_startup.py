@@ -6,6 +6,13 @@ every process of an environment that lvt_dense is installed in.
 
 import sys
 
+TYPE_CHECKING = False  # as typing's own, which type checkers take for True
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from importlib.abc import Loader
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+
 
 class ImportHooks:
     """Meta-path finder that acts on certain imports.
@@ -17,21 +24,30 @@ class ImportHooks:
             run; they are given the module.
     """
 
-    def __init__(self, before, after) -> None:
+    def __init__(
+        self,
+        before: 'Mapping[str, Callable[[], None]]',
+        after: 'Mapping[str, Callable[[ModuleType], None]]',
+    ) -> None:
         self._before = before
         self._after = after
         self._searched: set[str] = set()
 
     def catch_up(self) -> None:
         """Act on what has been imported already."""
-        for name, action in self._before.items():
+        for name, prepare in self._before.items():
             if name in sys.modules:
-                action()
-        for name, action in self._after.items():
+                prepare()
+        for name, adapt in self._after.items():
             if name in sys.modules:
-                action(sys.modules[name])
+                adapt(sys.modules[name])
 
-    def find_spec(self, name, path=None, target=None):
+    def find_spec(
+        self,
+        name: str,
+        path: 'Sequence[str] | None' = None,
+        target: 'ModuleType | None' = None,
+    ) -> 'ModuleSpec | None':
         """Find a module as the other finders do, and act on it."""
         if name in self._before:
             self._before[name]()
@@ -42,25 +58,32 @@ class ImportHooks:
             spec = self._search(name, path, target)
         finally:
             self._searched.discard(name)
-        if spec is not None:
+        if spec is not None and spec.loader is not None:
             self._extend(spec.loader, self._after[name])
         return spec
 
-    def _search(self, name, path, target):
+    def _search(
+        self,
+        name: str,
+        path: 'Sequence[str] | None',
+        target: 'ModuleType | None',
+    ) -> 'ModuleSpec | None':
         for finder in sys.meta_path:
             spec = finder.find_spec(name, path, target)
             if spec is not None:
                 return spec
         return None
 
-    def _extend(self, loader, action) -> None:
+    def _extend(
+        self, loader: 'Loader', action: 'Callable[[ModuleType], None]'
+    ) -> None:
         execute = loader.exec_module
 
-        def exec_module(module) -> None:
+        def exec_module(module: 'ModuleType') -> None:
             execute(module)
             action(module)
 
-        loader.exec_module = exec_module
+        vars(loader)['exec_module'] = exec_module
 
 
 def _install_operators() -> None:
@@ -69,7 +92,7 @@ def _install_operators() -> None:
     install()
 
 
-def _adapt_names(module) -> None:
+def _adapt_names(module: 'ModuleType') -> None:
     from lvt_dense._names import adapt
 
     adapt(module)

@@ -9,6 +9,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.dist import is_main_process
 from mmengine.hooks import EMAHook
 from mmengine.registry import HOOKS, METRICS, init_default_scope
+from torch import Tensor
 
 from lvt_dense.compat import allow_own_checkpoints, import_stack
 from lvt_dense.config import dataset_cfgs, evaluators
@@ -68,13 +69,7 @@ def test(
     cfg.work_dir = str(find_work_dir(cfg, work_dir))
     cfg.resume = False
     check_data(cfg, ['test'])
-    model_file = None
-    if is_exported(checkpoint):
-        cfg.load_from = None
-        cfg.model = dict(type='lvt_dense.ExportedModel', path=str(checkpoint))
-    else:
-        model_file = read_model_file(checkpoint)
-        cfg.load_from = str(model_file.plain_path(cfg.work_dir))
+    state = _use_checkpoint(cfg, checkpoint)
     if show_dir:
         _draw(cfg, show_dir=show_dir, score_thr=score_thr, opacity=opacity)
     if tta:
@@ -84,17 +79,28 @@ def test(
         if out:
             _write_predictions(cfg, Path(out), Path(folder))
         runner = build_runner(cfg)
-        if model_file is not None:
-            check_fit(runner.model, model_file.state, checkpoint)
-        del model_file
+        if state is not None:
+            check_fit(runner.model, state, checkpoint)
+        del state
         metrics = runner.test()
         if out:
             _collect(Path(out), Path(folder))
-    metrics = {name: float(value) for name, value in metrics.items()}
-    if is_main_process():
-        target = Path(cfg.work_dir, 'metrics.json')
-        write_atomically(target, json.dumps(metrics, indent=2) + '\n')
-    return metrics
+    return _write_metrics(metrics, Path(cfg.work_dir, 'metrics.json'))
+
+
+def _use_checkpoint(cfg: Config, checkpoint: str) -> dict[str, Tensor] | None:
+    """Load a checkpoint, or put an exported model in the model's place.
+
+    Returns:
+        The tensors of the checkpoint; None for an exported model.
+    """
+    if is_exported(checkpoint):
+        cfg.load_from = None
+        cfg.model = dict(type='lvt_dense.ExportedModel', path=str(checkpoint))
+        return None
+    model_file = read_model_file(checkpoint)
+    cfg.load_from = str(model_file.plain_path(cfg.work_dir))
+    return model_file.state
 
 
 def _draw(cfg: Config, **options: Any) -> None:
@@ -147,6 +153,13 @@ def _writes_coco_results(evaluator: ConfigDict) -> bool:
     except ImportError:
         return False
     return issubclass(find_class(METRICS, evaluator), CocoMetric)
+
+
+def _write_metrics(metrics: dict[str, Any], path: Path) -> dict[str, float]:
+    numbers = {name: float(value) for name, value in metrics.items()}
+    if is_main_process():
+        write_atomically(path, json.dumps(numbers, indent=2) + '\n')
+    return numbers
 
 
 def _collect(out: Path, folder: Path) -> None:

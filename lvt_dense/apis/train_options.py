@@ -48,27 +48,20 @@ def apply_options(
 ) -> list[str]:
     """Change a config as the options of the command ask for.
 
-    With ``epochs`` or ``batch_size`` the whole recipe follows, see
-    :mod:`lvt_dense.schedules`.
-
     Args:
         cfg: Config; changed in place. Its data are there.
-        epochs: Passes through the training set.
-        batch_size: Images a process and iteration; the learning rate follows.
-        multi_scale: Let the batches vary in image size, see
-            :mod:`lvt_dense.multi_scale`.
-        auto_scale_lr: Scale the learning rate from the batch that the config
-            is meant for to that of all processes together.
+        epochs: Passes through the training set; the whole recipe follows.
+        batch_size: Images a process and iteration; the whole recipe follows.
+        multi_scale: Vary the image size, see :mod:`lvt_dense.multi_scale`.
+        auto_scale_lr: Scale the learning rate, see :func:`scale_lr`.
         amp: Mixed precision; needs a GPU.
-        workers: Processes that load data for a process; 0 loads in it.
+        workers: Processes that load data, see :func:`use_workers`.
         seed: Seed of all random numbers.
         device: ``cpu``, ``cuda`` or ``cuda:N``; by default the fastest.
         log: ``tensorboard`` or ``wandb``, besides the log files.
-        per_class: Log the figures of every class.
-        patience: Validations in a row without a better figure after which
-            training stops.
-        on_nan: What to do on a loss that is not finite: ``stop``, or
-            ``skip:N`` to leave out the batch, up to N times.
+        per_class: Log the metrics of every class.
+        patience: Stop early, see :func:`use_patience`.
+        on_nan: ``stop`` or ``skip:N``, see :func:`use_on_nan`.
 
     Returns:
         What changed in the schedule, in lines for the log.
@@ -78,39 +71,52 @@ def apply_options(
     """
     if device:
         use_device(device)
-    if amp:
-        use_amp(cfg)
-    changes = fit_recipe(cfg, epochs, batch_size)
-    if auto_scale_lr and batch_size is None:
-        changes += scale_lr(cfg)
+    changes = fit_recipe(cfg, epochs, batch_size, auto_scale_lr)
     if multi_scale:
         changes += use_multi_scale(cfg)
-    if workers is not None:
-        use_workers(cfg, workers)
-    if seed is not None:
-        cfg.randomness = dict(cfg.get('randomness') or {}, seed=seed)
-    if log:
-        use_log(cfg, log)
+    if amp:
+        use_amp(cfg)
     if per_class:
         use_per_class(cfg)
-    if patience is not None:
-        use_patience(cfg, patience)
-    if on_nan is not None:
-        use_on_nan(cfg, on_nan)
+    for value, use in (
+        (workers, use_workers),
+        (seed, use_seed),
+        (log, use_log),
+        (patience, use_patience),
+        (on_nan, use_on_nan),
+    ):
+        if value is not None:
+            use(cfg, value)
     return changes
 
 
 def fit_recipe(
-    cfg: Config, epochs: int | None, batch_size: int | None
+    cfg: Config,
+    epochs: int | None,
+    batch_size: int | None,
+    auto_scale_lr: bool = False,
 ) -> list[str]:
     """Fit the schedule of a config, see :mod:`lvt_dense.schedules`.
 
+    Args:
+        cfg: Config; changed in place.
+        epochs: Passes through the training set; None keeps the config's.
+        batch_size: Images a process and iteration; None keeps the config's.
+        auto_scale_lr: Scale the learning rate, which ``batch_size`` does in
+            any case.
+
     Returns:
-        Lines for the log; none where neither option is given.
+        Lines for the log; none where nothing changes.
     """
-    if epochs is None and batch_size is None:
-        return []
-    return fit(cfg, count_images(cfg), epochs, batch_size, num_processes(cfg))
+    if epochs is not None or batch_size is not None:
+        changes = fit(
+            cfg, count_images(cfg), epochs, batch_size, num_processes(cfg)
+        )
+    else:
+        changes = []
+    if auto_scale_lr and batch_size is None:
+        changes += scale_lr(cfg)
+    return changes
 
 
 def scale_lr(cfg: Config) -> list[str]:
@@ -173,6 +179,11 @@ def use_workers(cfg: Config, workers: int) -> None:
             if not workers:
                 loader.persistent_workers = False
                 loader.pop('prefetch_factor', None)
+
+
+def use_seed(cfg: Config, seed: int) -> None:
+    """Set the seed of all random numbers."""
+    cfg.randomness = dict(cfg.get('randomness') or {}, seed=seed)
 
 
 def use_device(device: str) -> None:

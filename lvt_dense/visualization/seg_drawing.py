@@ -17,7 +17,7 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def default_palette(num_classes: int) -> list[list[int]]:
-    """Colors for classes that have none: those that mmseg generates."""
+    """Return colors for classes that have none: those that mmseg generates."""
     generator = np.random.RandomState(42)
     return generator.randint(0, 255, size=(num_classes, 3)).tolist()
 

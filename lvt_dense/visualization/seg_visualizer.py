@@ -81,6 +81,12 @@ class SegVisualizer(SegLocalVisualizer):
             palette = default_palette(len(classes))
         super().set_dataset_meta(classes, palette, dataset_name)
 
+    def _classes(self) -> tuple[Sequence[str], Sequence[Sequence[int]]]:
+        """Return the names and colors of the classes."""
+        meta = self.dataset_meta or {}
+        classes = meta.get('classes') or ()
+        return classes, meta.get('palette') or default_palette(len(classes))
+
     @master_only
     def add_datasample(
         self,
@@ -116,9 +122,7 @@ class SegVisualizer(SegLocalVisualizer):
         """
         truth = _labels(data_sample, 'gt_sem_seg') if draw_gt else None
         predicted = _labels(data_sample, 'pred_sem_seg') if draw_pred else None
-        meta = self.dataset_meta or {}
-        classes = meta.get('classes') or ()
-        palette = meta.get('palette') or default_palette(len(classes))
+        classes, palette = self._classes()
         sheet = compare(
             image,
             predicted,
