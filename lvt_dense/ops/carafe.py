@@ -24,7 +24,7 @@ class _Windows:
 
     def __init__(
         self,
-        size: tuple[int, int, int, int],
+        size: torch.Size,
         masks: Tensor,
         kernel_size: int,
         group_size: int,

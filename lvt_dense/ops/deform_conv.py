@@ -229,13 +229,7 @@ def _backward_input(
             out += by_map.reshape(out.shape)
 
 
-def deform_conv_forward(
-    input: Tensor,
-    weight: Tensor,
-    offset: Tensor,
-    output: Tensor,
-    columns: Tensor,
-    ones: Tensor,
+def _layer_1(
     kW: int,
     kH: int,
     dW: int,
@@ -247,16 +241,10 @@ def deform_conv_forward(
     group: int,
     deformable_group: int,
     im2col_step: int,
-) -> None:
-    """Write the output of a deformable convolution.
+) -> _Layer:
+    """Collect the settings of version 1, under the names of mmcv.
 
     Args:
-        input: (B, C, H, W).
-        weight: (O, C / groups, kH, kW).
-        offset: (B, 2 * deform_groups * kH * kW, P, Q), y and x of each tap.
-        output: (B, O, P, Q), written.
-        columns: Not used.
-        ones: Not used.
         kW: Width of the kernel.
         kH: Height of the kernel.
         dW: Horizontal stride.
@@ -270,7 +258,7 @@ def deform_conv_forward(
             own.
         im2col_step: Not used.
     """
-    layer = _Layer(
+    return _Layer(
         (kH, kW),
         (dH, dW),
         (padH, padW),
@@ -278,7 +266,53 @@ def deform_conv_forward(
         group,
         deformable_group,
     )
-    _forward(_Samples(input, offset, None, layer), weight, None, output)
+
+
+def _layer_2(
+    kernel_h: int,
+    kernel_w: int,
+    stride_h: int,
+    stride_w: int,
+    pad_h: int,
+    pad_w: int,
+    dilation_h: int,
+    dilation_w: int,
+    group: int,
+    deformable_group: int,
+) -> _Layer:
+    """Collect the settings of version 2, whose names in mmcv differ."""
+    return _Layer(
+        (kernel_h, kernel_w),
+        (stride_h, stride_w),
+        (pad_h, pad_w),
+        (dilation_h, dilation_w),
+        group,
+        deformable_group,
+    )
+
+
+def deform_conv_forward(
+    input: Tensor,
+    weight: Tensor,
+    offset: Tensor,
+    output: Tensor,
+    columns: Tensor,
+    ones: Tensor,
+    **settings: int,
+) -> None:
+    """Write the output of a deformable convolution.
+
+    Args:
+        input: (B, C, H, W).
+        weight: (O, C / groups, kH, kW).
+        offset: (B, 2 * deform_groups * kH * kW, P, Q), y and x of each tap.
+        output: (B, O, P, Q), written.
+        columns: Not used.
+        ones: Not used.
+        **settings: See :func:`_layer_1`.
+    """
+    samples = _Samples(input, offset, None, _layer_1(**settings))
+    _forward(samples, weight, None, output)
 
 
 def deform_conv_backward_input(
@@ -289,31 +323,13 @@ def deform_conv_backward_input(
     gradOffset: Tensor,
     weight: Tensor,
     columns: Tensor,
-    kW: int,
-    kH: int,
-    dW: int,
-    dH: int,
-    padW: int,
-    padH: int,
-    dilationW: int,
-    dilationH: int,
-    group: int,
-    deformable_group: int,
-    im2col_step: int,
+    **settings: int,
 ) -> None:
     """Add to the gradients of the input and of the offsets.
 
     The arguments are those of :func:`deform_conv_forward` and the gradients.
     """
-    layer = _Layer(
-        (kH, kW),
-        (dH, dW),
-        (padH, padW),
-        (dilationH, dilationW),
-        group,
-        deformable_group,
-    )
-    samples = _Samples(input, offset, None, layer)
+    samples = _Samples(input, offset, None, _layer_1(**settings))
     _backward_input(samples, weight, gradOutput, gradInput, gradOffset, None)
 
 
@@ -324,32 +340,14 @@ def deform_conv_backward_parameters(
     gradWeight: Tensor,
     columns: Tensor,
     ones: Tensor,
-    kW: int,
-    kH: int,
-    dW: int,
-    dH: int,
-    padW: int,
-    padH: int,
-    dilationW: int,
-    dilationH: int,
-    group: int,
-    deformable_group: int,
     scale: float,
-    im2col_step: int,
+    **settings: int,
 ) -> None:
     """Add `scale` times the gradient of the kernel to `gradWeight`.
 
     The arguments are those of :func:`deform_conv_forward` and the gradients.
     """
-    layer = _Layer(
-        (kH, kW),
-        (dH, dW),
-        (padH, padW),
-        (dilationH, dilationW),
-        group,
-        deformable_group,
-    )
-    samples = _Samples(input, offset, None, layer)
+    samples = _Samples(input, offset, None, _layer_1(**settings))
     grad = _backward_weight(samples, gradOutput)
     gradWeight += scale * _from_matrix(grad, gradWeight.shape)
 
@@ -363,17 +361,8 @@ def modulated_deform_conv_forward(
     mask: Tensor,
     output: Tensor,
     columns: Tensor,
-    kernel_h: int,
-    kernel_w: int,
-    stride_h: int,
-    stride_w: int,
-    pad_h: int,
-    pad_w: int,
-    dilation_h: int,
-    dilation_w: int,
-    group: int,
-    deformable_group: int,
     with_bias: bool,
+    **settings: int,
 ) -> None:
     """Write the output of a modulated deformable convolution.
 
@@ -387,28 +376,10 @@ def modulated_deform_conv_forward(
         mask: (B, deform_groups * kernel_h * kernel_w, P, Q), factors.
         output: (B, O, P, Q), written.
         columns: Not used.
-        kernel_h: Height of the kernel.
-        kernel_w: Width of the kernel.
-        stride_h: Vertical stride.
-        stride_w: Horizontal stride.
-        pad_h: Vertical padding.
-        pad_w: Horizontal padding.
-        dilation_h: Vertical dilation.
-        dilation_w: Horizontal dilation.
-        group: Number of groups of the convolution.
-        deformable_group: Number of groups of channels with offsets of their
-            own.
         with_bias: Whether `bias` is added.
+        **settings: See :func:`_layer_2`.
     """
-    layer = _Layer(
-        (kernel_h, kernel_w),
-        (stride_h, stride_w),
-        (pad_h, pad_w),
-        (dilation_h, dilation_w),
-        group,
-        deformable_group,
-    )
-    samples = _Samples(input, offset, mask, layer)
+    samples = _Samples(input, offset, mask, _layer_2(**settings))
     _forward(samples, weight, bias if with_bias else None, output)
 
 
@@ -426,32 +397,15 @@ def modulated_deform_conv_backward(
     grad_offset: Tensor,
     grad_mask: Tensor,
     grad_output: Tensor,
-    kernel_h: int,
-    kernel_w: int,
-    stride_h: int,
-    stride_w: int,
-    pad_h: int,
-    pad_w: int,
-    dilation_h: int,
-    dilation_w: int,
-    group: int,
-    deformable_group: int,
     with_bias: bool,
+    **settings: int,
 ) -> None:
     """Add to the gradients of everything that the forward reads.
 
     The arguments are those of :func:`modulated_deform_conv_forward` and the
     gradients.
     """
-    layer = _Layer(
-        (kernel_h, kernel_w),
-        (stride_h, stride_w),
-        (pad_h, pad_w),
-        (dilation_h, dilation_w),
-        group,
-        deformable_group,
-    )
-    samples = _Samples(input, offset, mask, layer)
+    samples = _Samples(input, offset, mask, _layer_2(**settings))
     _backward_input(
         samples, weight, grad_output, grad_input, grad_offset, grad_mask
     )

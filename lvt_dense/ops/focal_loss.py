@@ -41,6 +41,19 @@ def _is_target(x: Tensor, target: Tensor) -> Tensor:
     return target[:, None] == classes
 
 
+def _write(
+    out: Tensor,
+    on_targets: Tensor,
+    on_others: Tensor,
+    weight: Tensor,
+    target: Tensor,
+) -> None:
+    """Write the terms of targets and of other classes, weighted by class."""
+    is_target = _is_target(out, target)
+    terms = torch.where(is_target, on_targets, on_others)
+    out.copy_(_weigh(terms, weight, target))
+
+
 def sigmoid_focal_loss_forward(
     input: Tensor,
     target: Tensor,
@@ -63,8 +76,7 @@ def sigmoid_focal_loss_forward(
     q = 1 - p
     positive = -alpha * q.pow(gamma) * _log(p)
     negative = (alpha - 1) * p.pow(gamma) * _log(q)
-    loss = torch.where(_is_target(input, target), positive, negative)
-    output.copy_(_weigh(loss, weight, target))
+    _write(output, positive, negative, weight, target)
 
 
 def sigmoid_focal_loss_backward(
@@ -77,20 +89,14 @@ def sigmoid_focal_loss_backward(
 ) -> None:
     """Write the gradient of the loss with respect to the logits.
 
-    Args:
-        input: (N, C), logits.
-        target: (N,), classes in 0..C, C is the background.
-        weight: (C,), or empty.
-        grad_input: (N, C), written.
-        gamma: Focusing exponent.
-        alpha: Weight of the targets; 1 - alpha is that of the others.
+    The arguments are those of :func:`sigmoid_focal_loss_forward`, and
+    `grad_input`, (N, C), is written.
     """
     p = _widen(input).sigmoid()
     q = 1 - p
     positive = -alpha * q.pow(gamma) * (q - gamma * p * _log(p))
     negative = (alpha - 1) * p.pow(gamma) * (gamma * q * _log(q) - p)
-    grad = torch.where(_is_target(input, target), positive, negative)
-    grad_input.copy_(_weigh(grad, weight, target))
+    _write(grad_input, positive, negative, weight, target)
 
 
 def _target_probability(softmax: Tensor, target: Tensor) -> Tensor:
@@ -133,14 +139,8 @@ def softmax_focal_loss_backward(
 ) -> None:
     """Write the gradient of the loss with respect to the logits.
 
-    Args:
-        input: (N, C), probabilities (after the softmax).
-        target: (N,), classes in 0..C-1; a negative one has no loss.
-        weight: (C,), or empty.
-        buff: (N,), written: the factor of each sample.
-        grad_input: (N, C), written.
-        gamma: Focusing exponent.
-        alpha: Weight of the loss.
+    The arguments are those of :func:`softmax_focal_loss_forward`; `buff`,
+    (N,), the factor of each sample, and `grad_input`, (N, C), are written.
     """
     p = _target_probability(input, target)
     q = 1 - p

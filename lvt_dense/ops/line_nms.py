@@ -61,11 +61,13 @@ def line_nms_forward(
         keep[kept] = lane
         kept += 1
         worse = order[rank + 1 :]
-        hit = _are_close(lanes, lane, worse, thresh)
+        hit = _are_close(lanes, int(lane), worse, thresh)
         parent[lane] = kept
         parent[worse[hit]] = kept
         alive[rank + 1 :] &= ~hit
-    return tuple(
-        torch.from_numpy(np.asarray(x)).to(boxes.device)
-        for x in (keep, np.int64(kept), parent)
+    device = boxes.device
+    return (
+        torch.from_numpy(keep).to(device),
+        torch.tensor(kept, device=device),
+        torch.from_numpy(parent).to(device),
     )

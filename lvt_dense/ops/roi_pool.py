@@ -14,7 +14,8 @@ def _bins(
     index = torch.arange(bins + 1, device=begin.device)
     edge = index * width[:, None] + begin[:, None]
     first, last = edge[:, :-1].floor(), edge[:, 1:].ceil()
-    return tuple(x.clamp(0, size).long().tolist() for x in (first, last))
+    starts, ends = (x.clamp(0, size).long().tolist() for x in (first, last))
+    return starts, ends
 
 
 def _pool_axis(

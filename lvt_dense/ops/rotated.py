@@ -1,9 +1,8 @@
 """Overlaps and suppression of rotated boxes.
 
-The compiled operators work in float32, and at shared corners and edges their
-rounding decides which points belong to the intersection. So the points are
-found here in the same order of operations; only the area is computed in
-another way.
+The compiled operators work in float32, and their rounding decides whether a
+shared corner or edge belongs to the intersection. So the points are found here
+in the same order of operations; only the area is computed in another way.
 """
 
 import numpy as np

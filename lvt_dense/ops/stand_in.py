@@ -167,7 +167,7 @@ def _loads(spec: ModuleSpec) -> bool:
 def install() -> None:
     """Let the stand-in take the place of a missing ``mmcv._ext``.
 
-    Nothing is imported. To call it again does nothing.
+    Nothing is imported. A second call does nothing.
     """
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())

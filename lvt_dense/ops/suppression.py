@@ -1,7 +1,7 @@
 """Greedy suppression of shapes that overlap a better one.
 
 The shapes are in descending order of their scores: a shape's rank is its
-index. How much two of them overlap is the business of a subclass of Shapes.
+index. A subclass of :class:`Shapes` computes how much two of them overlap.
 """
 
 from abc import ABC, abstractmethod

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from helpers import plain_ops
+from helpers.gradients import assert_same_with_gradients
 from mmcv.ops import deform_conv2d, modulated_deform_conv2d
 from torch import Tensor
 from torch.nn import functional as F
@@ -37,30 +38,18 @@ def make_inputs(layer: tuple, modulated: bool) -> list[Tensor]:
     return [leaf.requires_grad_() for leaf in inputs]
 
 
-def check(found: Tensor, expected: Tensor, leaves: list[Tensor]) -> None:
-    """Compare the values, and the gradients of a weighted sum."""
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
-    factor = torch.arange(1.0, found.numel() + 1).view_as(found) / 10
-    grads = [
-        torch.autograd.grad((out * factor).sum(), leaves)
-        for out in (found, expected)
-    ]
-    for grad, plain in zip(*grads):
-        torch.testing.assert_close(grad, plain, rtol=1e-5, atol=1e-4)
-
-
 @pytest.mark.parametrize('layer', LAYERS)
 def test_version_1_equals_loop(layer: tuple) -> None:
     x, offset, weight = leaves = make_inputs(layer, modulated=False)
     found = deform_conv2d(x, offset, weight, *layer)
     expected = plain_ops.deform_conv(x, offset, None, weight, None, *layer)
-    check(found, expected, leaves)
+    assert_same_with_gradients(found, expected, leaves)
 
 
 @pytest.mark.parametrize('layer', LAYERS)
 def test_version_2_equals_loop(layer: tuple) -> None:
     leaves = make_inputs(layer, modulated=True)
-    check(
+    assert_same_with_gradients(
         modulated_deform_conv2d(*leaves, *layer),
         plain_ops.deform_conv(*leaves, *layer),
         leaves,
@@ -82,7 +71,7 @@ def test_zero_offsets_are_a_convolution() -> None:
     x, offset, weight = make_inputs(LAYERS[1], modulated=False)
     found = deform_conv2d(x, offset * 0, weight, *LAYERS[1])
     expected = F.conv2d(x, weight, None, 2, 1, 1, 2)
-    check(found, expected, [x, weight])
+    assert_same_with_gradients(found, expected, [x, weight])
 
 
 def test_parts_equal_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:

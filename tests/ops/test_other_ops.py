@@ -3,6 +3,7 @@
 import pytest
 import torch
 from helpers import plain_ops
+from helpers.gradients import assert_same_with_gradients
 from mmcv.ops import (
     PSAMask,
     carafe,
@@ -13,7 +14,6 @@ from mmcv.ops import (
     roi_pool,
 )
 from mmcv.ops.multi_scale_deform_attn import MultiScaleDeformableAttnFunction
-from torch import Tensor
 from torch.nn import functional as F
 
 from lvt_dense.ops import carafe as carafe_module
@@ -23,25 +23,15 @@ from lvt_dense.ops import ms_deform_attn
 pytestmark = pytest.mark.usefixtures('pure_ops')
 
 
-def check(found: Tensor, expected: Tensor, leaves: list[Tensor]) -> None:
-    """Compare the values, and the gradients of a weighted sum."""
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
-    factor = torch.arange(1.0, found.numel() + 1).view_as(found) / 10
-    grads = [
-        torch.autograd.grad((out * factor).sum(), leaves)
-        for out in (found, expected)
-    ]
-    for grad, plain in zip(*grads):
-        torch.testing.assert_close(grad, plain, rtol=1e-5, atol=1e-4)
-
-
 @pytest.mark.parametrize('kind', ['collect', 'distribute'])
 @pytest.mark.parametrize('size', [(3, 5), (7, 5), (4, 2)])
 def test_psa_mask(kind: str, size: tuple[int, int]) -> None:
     torch.manual_seed(0)
     masks = torch.randn(2, size[0] * size[1], 4, 3, requires_grad=True)
     found = PSAMask(kind, size)(masks)
-    check(found, plain_ops.psa_mask(masks, kind, size), [masks])
+    assert_same_with_gradients(
+        found, plain_ops.psa_mask(masks, kind, size), [masks]
+    )
 
 
 @pytest.mark.parametrize('groups', [1, 2])
@@ -55,7 +45,7 @@ def test_carafe(
     masks = torch.rand(2, 9 * groups, 3 * scale, 4 * scale, requires_grad=True)
     found = carafe(x, masks, 3, groups, scale)
     expected = plain_ops.carafe(x, masks, 3, groups, scale)
-    check(found, expected, [x, masks])
+    assert_same_with_gradients(found, expected, [x, masks])
     naive = carafe_naive(x, masks, 3, groups, scale)
     torch.testing.assert_close(naive, found)
 
@@ -76,7 +66,7 @@ def test_deform_attention(monkeypatch: pytest.MonkeyPatch) -> None:
         64,
     )
     expected = plain_ops.deform_attention(value, sizes, locations, weights)
-    check(found, expected, [value, locations, weights])
+    assert_same_with_gradients(found, expected, [value, locations, weights])
 
 
 @pytest.mark.parametrize('bins', [(2, 2), (3, 1)])
@@ -88,7 +78,9 @@ def test_roi_pool(bins: tuple[int, int]) -> None:
     rois[0, 2:] = rois[0, :2] - 3  # a negative size: zeros
     rois = torch.cat([torch.randint(2, (6, 1)).float(), rois], 1)
     found = roi_pool(maps, rois, bins, 0.5)
-    check(found, plain_ops.roi_pool(maps, rois, bins, 0.5), [maps])
+    assert_same_with_gradients(
+        found, plain_ops.roi_pool(maps, rois, bins, 0.5), [maps]
+    )
     assert not found[0].any()
 
 
@@ -103,7 +95,7 @@ def test_deform_roi_pool(ratio: int, monkeypatch: pytest.MonkeyPatch) -> None:
     rois = torch.cat([torch.tensor([[0.0], [1], [0]]), rois], 1)
     found = deform_roi_pool(maps, rois, offset, (2, 3), 0.5, ratio, 0.3)
     expected = plain_ops.deform_roi_pool(maps, rois, offset, 0.5, ratio, 0.3)
-    check(found, expected, [maps, offset])
+    assert_same_with_gradients(found, expected, [maps, offset])
 
 
 def test_deform_roi_pool_without_offsets() -> None:
@@ -111,7 +103,9 @@ def test_deform_roi_pool_without_offsets() -> None:
     maps = torch.randn(1, 2, 7, 8, requires_grad=True)
     rois = torch.tensor([[0, 1.0, 2, 9, 11], [0, 3, 0, 12, 5]])
     found = deform_roi_pool(maps, rois, None, (2, 2), 0.5, 0, 0.1)
-    check(found, roi_align(maps, rois, (2, 2), 0.5), [maps])
+    assert_same_with_gradients(
+        found, roi_align(maps, rois, (2, 2), 0.5), [maps]
+    )
 
 
 def test_masked_conv() -> None:

@@ -1,0 +1,24 @@
+"""Compare operators with a plain form, gradients included."""
+
+import torch
+from torch import Tensor
+
+
+def assert_same_with_gradients(
+    found: Tensor, expected: Tensor, leaves: list[Tensor]
+) -> None:
+    """Compare the values, and the gradients of a weighted sum.
+
+    Args:
+        found: Computed from the leaves.
+        expected: Computed from the leaves in another way.
+        leaves: Tensors that require gradients.
+    """
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    factor = torch.arange(1.0, found.numel() + 1).view_as(found) / 10
+    grads = [
+        torch.autograd.grad((out * factor).sum(), leaves)
+        for out in (found, expected)
+    ]
+    for grad, plain in zip(*grads):
+        torch.testing.assert_close(grad, plain, rtol=1e-5, atol=1e-4)
