@@ -47,7 +47,7 @@ def import_stack() -> None:
 
 
 def _method_of_history(owner: Any, name: str) -> Any:
-    """``getattr``, as far as a checkpoint may use it."""
+    """Act as the ``getattr`` that a checkpoint may use."""
     if owner is not HistoryBuffer or name.startswith('_'):
         raise ValueError(f'a checkpoint asks for {name!r} of {owner!r}')
     return getattr(owner, name)

@@ -75,7 +75,7 @@ def metainfo_of_config(cfg: Config, split: str = 'test') -> Metainfo:
 
 
 def _pick_colors(metainfo: Metainfo, classes: tuple[str, ...]) -> list | None:
-    """Colors of some of the classes, or None."""
+    """Return the colors of some of the classes, or None."""
     palette = metainfo.get('palette')
     if not isinstance(palette, (list, tuple)):
         return None
@@ -85,7 +85,7 @@ def _pick_colors(metainfo: Metainfo, classes: tuple[str, ...]) -> list | None:
 
 
 def _tidy(metainfo: Metainfo) -> Metainfo:
-    """Names as a tuple of strings, colors only where they are complete."""
+    """Return names as a tuple of strings, colors only if complete."""
     classes = metainfo.get('classes')
     if isinstance(classes, str):  # a file with a name a line, or one name
         is_file = Path(classes).is_file()

@@ -69,7 +69,7 @@ def use_multi_scale(
 
 
 def _parts(cfg: Config) -> list[Any]:
-    """The data sets of training that have a pipeline of their own."""
+    """List the training data sets that have a pipeline of their own."""
     parts = [d for d in dataset_cfgs(cfg, 'train') if d.get('pipeline')]
     outer = cfg.train_dataloader.dataset
     if 'pipeline' in outer and outer not in parts:

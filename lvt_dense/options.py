@@ -107,7 +107,7 @@ def _plain(name: str) -> str:
 def _names_of(
     cfg: Config, node: Any, path: list[str]
 ) -> tuple[set[str], bool]:
-    """Settings that a part of a config can have, and whether these are all."""
+    """List the settings that a part can have, and whether these are all."""
     if not path:
         runner = inspect.signature(Runner).parameters
         return {*cfg.keys(), *runner, 'auto_scale_lr'}, True
@@ -140,7 +140,7 @@ def _class_of(cfg: Config, node: Any) -> type | None:
 
 
 def _arguments(kind: type) -> tuple[set[str], bool]:
-    """Arguments of a class, through all classes that pass them on."""
+    """List the arguments of a class, through all classes that pass them on."""
     names: set[str] = set()
     for base in inspect.getmro(kind):
         if '__init__' not in vars(base) or base is object:

@@ -198,7 +198,7 @@ def _accumulated(cfg: Config) -> int:
 
 
 def _old_length(cfg: Config, base: int) -> Length:
-    """The recipe's own; its iterations are 0 where no setting tells."""
+    """Return the recipe's own length; its iterations are 0 if unknown."""
     loop = cfg.train_cfg
     if 'max_iters' in loop:
         return Length(0, loop.max_iters, base)
@@ -414,7 +414,7 @@ def _fit_average(hook: Any, new: Length, base: int) -> list[str]:
 
 
 def _class(cfg: Config, registry: Registry, item: Any) -> type:
-    """The class that a part of a config names; ``object`` if unknown."""
+    """Return the class that a part of a config names, or ``object``."""
     kind = item['type']
     if isinstance(kind, type):
         return kind

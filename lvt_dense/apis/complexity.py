@@ -139,7 +139,7 @@ def _test_size(cfg: Config) -> tuple[int, int]:
 
 
 def _sample(model: nn.Module, height: int, width: int) -> Any:
-    """A data sample of an image that nothing was done to."""
+    """Make the data sample of an image that no transform has changed."""
     from mmdet.models.detectors.base import BaseDetector
     from mmdet.structures import DetDataSample
 

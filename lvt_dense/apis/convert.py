@@ -73,7 +73,7 @@ def convert_checkpoint(
 def _backbone_weights(
     source: str, name: str, flip_stem: bool
 ) -> tuple[dict[str, Tensor], str, str]:
-    """Tensors of a backbone that a file fills, its layout, and a report."""
+    """Return the tensors of a backbone, the file's layout, and a report."""
     try:
         cls, arch = parse_backbone(name)
     except ValueError as error:
@@ -88,7 +88,7 @@ def _backbone_weights(
 
 
 def _all_weights(source: str) -> tuple[dict[str, Tensor], str, str]:
-    """All tensors of a file by our keys, its layout, and a report."""
+    """Return all tensors of a file by our keys, its layout, and a report."""
     found = read_model_file(source)
     if found.layout is not None:
         own, unknown = found.state, list(found.unknown)

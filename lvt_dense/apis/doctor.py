@@ -61,7 +61,7 @@ class System:
     """What the doctor asks of the machine."""
 
     def versions(self) -> dict[str, str]:
-        """Versions of the installed distributions, by lower-case name."""
+        """Return the versions of distributions by lower-case name."""
         found = {}
         for item in metadata.distributions():
             name = item.metadata['Name']
@@ -75,15 +75,15 @@ class System:
             return import_module(module)
 
     def python(self) -> tuple[int, ...]:
-        """Version of Python."""
+        """Return the version of Python."""
         return sys.version_info[:3]
 
     def free_disk(self, path: Path) -> int:
-        """Bytes that are free where a folder is."""
+        """Return the free bytes of the disk that a folder is on."""
         return shutil.disk_usage(path).free
 
     def memory(self) -> int | None:
-        """Bytes of memory that are available, where it can be told."""
+        """Return the bytes of available memory; None if unknown."""
         try:
             lines = Path('/proc/meminfo').read_text().splitlines()
         except OSError:
@@ -92,7 +92,7 @@ class System:
         return int(table['MemAvailable'].split()[0]) * 1024
 
     def shared_memory(self) -> int | None:
-        """Bytes of /dev/shm, through which data loaders hand images."""
+        """Return the size of /dev/shm, where data loaders put images."""
         shm = Path('/dev/shm')
         return shutil.disk_usage(shm).total if shm.is_dir() else None
 
@@ -571,14 +571,14 @@ def _is_missing(error: Exception) -> bool:
 
 
 def _reason(error: BaseException) -> str:
-    """One line that names an error."""
+    """Name an error in one line."""
     lines = str(error).strip().splitlines()
     text = lines[0] if lines else ''
     return f'{type(error).__name__}: {text}' if text else type(error).__name__
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    """The leading numbers of a version, such as (2, 13, 0)."""
+    """Return the leading numbers of a version, such as (2, 13, 0)."""
     parts: list[Any] = version.split('+')[0].split('.')
     return tuple(int(part) for part in parts[:2] if part.isdigit())
 

@@ -310,7 +310,7 @@ def _fixes_batch(program: Any) -> bool:
 
 
 def _reason(error: BaseException) -> str:
-    """The innermost line that says what went wrong."""
+    """Find the innermost line that says what went wrong."""
     while error.__cause__ is not None:
         error = error.__cause__
     lines = [x.strip() for x in str(error).splitlines() if x.strip()]

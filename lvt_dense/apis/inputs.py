@@ -146,7 +146,7 @@ def find_images(source: str, skipped: str | Path | None = None) -> list[Path]:
 
 
 def _root(source: str) -> Path | None:
-    """Folder that names are relative to: the source if it is one."""
+    """Return the folder that names are relative to, if the source is one."""
     path = Path(source).expanduser()
     return path if path.is_dir() else None
 
@@ -172,7 +172,7 @@ def _with_truth(
 def _describe(
     dataset_cls: type, paths: Iterable[Path]
 ) -> Iterable[dict | Exception]:
-    """Infos of images without annotations.
+    """Yield the infos of images without annotations.
 
     A data set whose images need more than their path says so with a static
     method ``image_info(path)``.

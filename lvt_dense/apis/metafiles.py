@@ -253,7 +253,7 @@ def _model(method: Method, recipe: Recipe) -> dict[str, Any]:
 
 
 def _weights_of(recipe: Recipe) -> str | None:
-    """Where the official file of the whole model lies, if there is one."""
+    """Return the URL of the official file of the whole model, if any."""
     return next((f.url for f in WHOLE_MODELS if f.name == recipe.name), None)
 
 

@@ -287,7 +287,7 @@ def _compare_groups(
 
 
 def _optimizer_in(text: object) -> str | None:
-    """The type of the optimizer in the text of a config; nothing is run."""
+    """Find the type of the optimizer in the text of a config; run nothing."""
     if not isinstance(text, str):
         return None
     try:
@@ -308,7 +308,7 @@ def _names(node: ast.Assign) -> list[str]:
 
 
 def _keyword(node: ast.expr, name: str) -> ast.expr | None:
-    """The value of a key of ``dict(...)``."""
+    """Return the value of a key of ``dict(...)``."""
     if not isinstance(node, ast.Call):
         return None
     return next((k.value for k in node.keywords if k.arg == name), None)

@@ -59,7 +59,7 @@ CAPTION = (
 
 
 def macs(backbone: PyramidBackbone, height: int, width: int) -> int:
-    """Multiply-accumulates of a backbone for one image.
+    """Count the multiply-accumulates of a backbone for one image.
 
     Convolutions, linear layers, matrix products and attention count; norms,
     activations and interpolation do not.
@@ -112,7 +112,7 @@ def _license_cell(file: WeightFile | None) -> str:
 def table(
     rows: Sequence[Sequence[str]], columns: Sequence[str] = HEADER
 ) -> str:
-    """Markdown of :func:`row` for many backbones, and what to know of it.
+    """Format rows of backbones as a Markdown table with its caption.
 
     Args:
         rows: Cells of all columns.
@@ -141,12 +141,12 @@ def replace_table(text: str, new: str, begin: str = BEGIN) -> str:
 
 
 def full_table() -> str:
-    """Markdown of all backbones."""
+    """Format a table of all backbones in Markdown."""
     return table([row(name) for name in list_backbones()])
 
 
 def short_table() -> str:
-    """Markdown of :data:`SHORT`, with the columns that most people want."""
+    """Format a short table of the backbones in :data:`SHORT`."""
     return table([row(name) for name in SHORT], SHORT_COLUMNS)
 
 

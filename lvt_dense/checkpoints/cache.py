@@ -61,7 +61,7 @@ class _UnchangedError(Exception):
 
 
 def cache_dir() -> Path:
-    """Folder of the cache.
+    """Return the folder of the cache.
 
     ``$LVT_DENSE_CACHE``; by default ``checkpoints`` in torch's hub folder,
     which follows ``$TORCH_HOME``.
@@ -135,7 +135,7 @@ def _sources(record: WeightFile) -> Iterator[str]:
 
 
 def _refresh(record: WeightFile, path: Path) -> Path:
-    """A cached file, downloaded anew if the server has another one now."""
+    """Return a cached file, downloaded anew if the server has another one."""
     note = _note_of(path)
     if note is None or record.sha256:
         fault = _fault_of(path, record) if note is None else None
@@ -183,7 +183,7 @@ def _attempt(
     record: WeightFile,
     note: dict[str, Any] | None = None,
 ) -> None:
-    """One request; ``note`` is that of the cached file, if there is one."""
+    """Send one request; ``note`` is that of the cached file, if any."""
     partial = _partial(path)
     if note:
         partial.unlink(missing_ok=True)
@@ -254,7 +254,7 @@ def _refuse_page(head: bytes, headers: Any) -> None:
 
 
 def _fault_of(path: Path, record: WeightFile) -> str | None:
-    """What is wrong with a file, as far as its record and format tell."""
+    """Say what is wrong with a file, by its record and format."""
     size = path.stat().st_size
     if record.size and size != record.size:
         return f'it has {size} bytes instead of {record.size}'
@@ -283,7 +283,7 @@ def _request(url: str, headers: dict[str, str]) -> urllib.request.Request:
 
 
 def _rest(path: Path, done: int) -> dict[str, str]:
-    """Headers that ask for the rest of a file, if it is still the same."""
+    """Make headers that ask for the rest of a file that has not changed."""
     partial = _partial(path)
     note = _note_of(partial) or {}
     validator = note.get('etag') or note.get('modified')
@@ -293,7 +293,7 @@ def _rest(path: Path, done: int) -> dict[str, str]:
 
 
 def _conditions(note: dict[str, Any]) -> dict[str, str]:
-    """Headers that ask for a file only if it has changed."""
+    """Make headers that ask for a file only if it has changed."""
     headers = {}
     if note.get('etag'):
         headers['If-None-Match'] = note['etag']

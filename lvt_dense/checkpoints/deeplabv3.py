@@ -21,7 +21,7 @@ NUM_BRANCHES = 4  # 1x1, and one for every rate
 def _head_rules(
     aspp: str, pool: str, block: str, layers: tuple[str, str], classifier: str
 ) -> Iterator[Rule]:
-    """Rules of the head.
+    """Yield the rules of the head.
 
     Args:
         aspp: Before the branches.

@@ -6,6 +6,7 @@ stages 0 to 3. Classifier, detection and segmentation code use the same keys.
 
 import re
 from collections.abc import Iterator
+from functools import partial
 
 from .layout import BLOCK, PARAMETER, Layout, Rule
 
@@ -16,6 +17,10 @@ STAGES = range(4)
 def _second(match: re.Match[str]) -> str:
     """Find the number of a block that is counted from the second one on."""
     return str(int(match['b']) + 1)
+
+
+def _renumber(ours: str, match: re.Match[str]) -> str:
+    return f'stages.{match["s"]}.{_second(match)}.{ours}.{match["p"]}'
 
 
 def _official_rules() -> Iterator[Rule]:
@@ -70,9 +75,7 @@ def _timm_rules() -> Iterator[Rule]:
         )
         yield (
             rf'stages.(?P<s>\d+).blocks.{BLOCK}.{theirs}.{PARAMETER}',
-            lambda m, ours=ours: (
-                f'stages.{m["s"]}.{_second(m)}.{ours}.{m["p"]}'
-            ),
+            partial(_renumber, ours),
         )
 
 

@@ -57,7 +57,7 @@ _TABLE_ROWS = (10, 8)  # depth, tokens modulo 8
 
 
 def _rules(conv: str, norm: str) -> Iterator[Rule]:
-    """Rules by which blocks keep their official number."""
+    """Yield rules by which blocks keep their official number."""
     block, own = f'blocks.{BLOCK}', r'blocks.\g<b>'
     mbconv = f'{block}.mobile_inverted_conv'
     for theirs, ours in (

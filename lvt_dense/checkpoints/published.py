@@ -26,7 +26,7 @@ HUGGING_FACE = 'https://huggingface.co'
 def _mobilevit(
     arch: str, size: str, top1: float, mmpretrain: tuple[float, str]
 ) -> tuple[WeightFile, ...]:
-    """Files of a variant; all are conversions of the first one.
+    """List the files of a variant; all are conversions of the first one.
 
     Args:
         arch: Our name of the variant.
@@ -134,7 +134,7 @@ _SUPERNET = WeightFile(
 
 
 def _subnet(top1: float, source: str) -> tuple[WeightFile]:
-    """The supernet's file, with the figures of a part of it."""
+    """Return the supernet's file, with the metrics of a part of it."""
     return (replace(_SUPERNET, top1=top1, source=f'NASViT; figure: {source}'),)
 
 
@@ -173,7 +173,7 @@ def _t2t_transformer(
     converted: tuple[float, str],
     trained: tuple[float, str],
 ) -> tuple[WeightFile, ...]:
-    """Files of a variant with transformer tokens.
+    """List the files of a variant with transformer tokens.
 
     Args:
         depth: Number of blocks.
@@ -237,7 +237,7 @@ T2T_VIT: Table = {
 def _whole(
     name: str, path: str, metric: str, value: float, **facts: object
 ) -> WeightFile:
-    """A detector or segmenter of ml-cvnets v0.1, named after its config."""
+    """Describe a detector or segmenter of ml-cvnets v0.1."""
     task = 'SSDLite' if name.startswith('ssdlite') else 'DeepLabv3'
     fixed = WeightFile(
         name=name,

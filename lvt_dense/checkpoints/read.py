@@ -168,7 +168,7 @@ def _load(path: Path) -> Any:
 
 
 def _unwrap(content: Any) -> tuple[dict[str, Tensor], list[str]]:
-    """Tensors by key, and the keys that lead to them."""
+    """Return the tensors by key, and the keys that lead to them."""
     if not isinstance(content, Mapping):
         return {}, []
     for wrapper in WRAPPERS:

@@ -112,7 +112,7 @@ def command(main: Callable[..., None]) -> Callable[..., None]:
 
 
 def one_line(error: Exception) -> str:
-    """Message of an error, without the traceback that a worker adds."""
+    """Return an error's message without the traceback that a worker adds."""
     text = str(error).strip()
     if 'Original Traceback' in text:
         text = text.splitlines()[-1].split('UserError: ', 1)[-1]

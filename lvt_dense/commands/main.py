@@ -58,7 +58,7 @@ def main(name: str | None = None, args: Sequence[str] | None = None) -> None:
 
 
 def _split(words: list[str]) -> list[str]:
-    """The name of the subcommand and its arguments, or help and an end."""
+    """Return the subcommand and its arguments, or print help and exit."""
     names = [c.name for c in COMMANDS]
     parser = Parser(
         prog='lvt-dense',

@@ -1,4 +1,4 @@
-"""Imports, and thereby registers, what the frameworks at hand can carry."""
+"""Register what the installed frameworks can use, by importing it."""
 
 from importlib.util import find_spec
 

@@ -10,7 +10,7 @@ from pycocotools import mask as masks
 
 from lvt_dense.registry import DATASETS
 
-# VOC's classes that COCO calls otherwise.
+# VOC's classes that have another name in COCO.
 COCO_NAMES = dict(
     aeroplane='airplane',
     diningtable='dining table',
@@ -78,7 +78,7 @@ class COCOAsVOCDataset(BaseSegDataset):
         return entries
 
     def _labels(self, categories: list[dict[str, Any]]) -> dict[int, int]:
-        """VOC's labels by the ids of COCO's categories."""
+        """Map the ids of COCO's categories to VOC's labels."""
         wanted = {
             COCO_NAMES.get(name, name): label
             for label, name in enumerate(self.METAINFO['classes'])

@@ -31,8 +31,8 @@ class Scale(NamedTuple):
 class SizedIndex(int):
     """An index of a data set that carries the size its image should have.
 
-    It is an integer to every data set, and data sets that wrap others and
-    reckon with indices hand the size on.
+    It is an integer to every data set. Data sets that wrap others compute
+    with indices; the size stays with the result.
 
     Attributes:
         height: Height of the image in pixels.
@@ -190,7 +190,7 @@ class VariableBatchSampler(Sampler):
     def __len__(self) -> int:
         """Return the number of batches of the sampler's epoch.
 
-        Of an infinite sampler it is what one pass through the data takes.
+        Of an infinite sampler, return those of one pass through the data.
         """
         left = len(self.sampler)  # type: ignore[arg-type]
         if isinstance(self.sampler, InfiniteSampler):

@@ -32,7 +32,7 @@ def pairwise_overlaps(boxes: Tensor) -> Tensor:
 
 
 def _corners(boxes: Tensor) -> Tensor:
-    """Corners (..., 4, 2), counterclockwise."""
+    """Return the corners (..., 4, 2), counterclockwise."""
     x, y, width, height, angle = boxes.unbind(-1)
     cos, sin = angle.cos(), angle.sin()
     out = []
@@ -69,14 +69,14 @@ def _candidates(one: Tensor, two: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _inside(points: Tensor, shape: Tensor) -> Tensor:
-    """Which points (..., 4, 2) lie in convex shapes (..., 4, 2)."""
+    """Tell which points (..., 4, 2) lie in convex shapes (..., 4, 2)."""
     edge = shape.roll(-1, -2) - shape
     to = points[..., :, None, :] - shape[..., None, :, :]
     return (_cross(edge[..., None, :, :], to) >= -_EPS).all(-1)
 
 
 def _area(points: Tensor, valid: Tensor) -> Tensor:
-    """Area of the convex hull of points that are all corners of it."""
+    """Compute the area of the convex hull of points that are its corners."""
     weight = valid.to(points.dtype)[..., None]
     count = weight.sum(-2, keepdim=True)
     center = (points * weight).sum(-2, keepdim=True) / count.clamp(min=1)

@@ -206,7 +206,7 @@ def _leave_out(wrapper: OptimWrapper) -> None:
 
 
 def _find_images(node: Any) -> Iterator[str]:
-    """Paths of the images in a batch, however it is nested."""
+    """Yield the paths of the images in a batch, however it is nested."""
     path = getattr(node, 'img_path', None)
     if isinstance(path, str):
         yield path

@@ -24,6 +24,8 @@ class PatienceHook(EarlyStoppingHook):
         **kwargs: Other arguments of ``EarlyStoppingHook``.
     """
 
+    monitor: str
+
     def __init__(
         self,
         monitor: str = AUTO,

@@ -1,4 +1,4 @@
-"""One's own data in a common layout, with any recipe."""
+"""Train any recipe on data of one's own, in a common layout."""
 
 from .api import use_data
 

@@ -188,7 +188,7 @@ class Coding:
         return labels
 
     def counts(self, scan: Scan) -> Counter:
-        """Pixels of every label in a mask; -1 for those that do not count."""
+        """Count the pixels of every label in a mask; -1 is the ignored one."""
         found: Counter = Counter()
         for value, number in scan.counts.items():
             label = self.label_of.get(value, -1)
@@ -230,7 +230,7 @@ def find_coding(
 def _by_color(
     data: LabeledData, scans: dict[Path, Scan], table: list[MaskClass]
 ) -> Coding:
-    """Colors of a table; the indices of palettes stand for their colors."""
+    """Map the colors of a table; the indices of palettes stand for colors."""
     kept = [c for c in table if not _is_void(c.name) and c.color]
     known = {c.color for c in table if c.color}
     labels = {c.color: i for i, c in enumerate(kept)}
@@ -276,7 +276,7 @@ def _gray_in_rgb(
     scans: dict[Path, Scan],
     names: Sequence[str] | None,
 ) -> Coding:
-    """Gray pictures that were saved with three channels."""
+    """Tell gray pictures that were saved with three channels."""
     colors = {v for s in scans.values() if s.mode == 'rgb' for v in s.counts}
     triples = {v: _split(v) for v in colors}
     if any(len(set(t)) > 1 for t in triples.values()):
@@ -305,7 +305,7 @@ def _gray_in_rgb(
 
 
 def _palette(scans: dict[Path, Scan]) -> dict[int, tuple[int, int, int]]:
-    """Colors of the indices; empty where files disagree."""
+    """Return the colors of the indices; empty if files disagree."""
     colors: dict[int, tuple[int, int, int]] = {}
     for scan in scans.values():
         for value, color in scan.palette.items():
@@ -320,7 +320,7 @@ def _by_table(
     table: list[MaskClass],
     colors: dict[int, tuple[int, int, int]] | None,
 ) -> Coding:
-    """Label ids of a table, or its order."""
+    """Map values by the ids of a table, or by its order."""
     valued = [
         (c, index if c.value is None else c.value)
         for index, c in enumerate(table)
@@ -358,7 +358,7 @@ def _note_unknown(
 
 
 def void_value(scans: dict[Path, Scan]) -> int:
-    """Value of the pixels that do not count: the last one of the bit depth."""
+    """Return the value of ignored pixels: the last one of the bit depth."""
     highest = max(max(s.counts, default=0) for s in scans.values())
     return 255 if highest < 256 else 65535
 
@@ -384,7 +384,7 @@ def _by_value(
     names: Sequence[str] | None,
     colors: dict[int, tuple[int, int, int]] | None,
 ) -> Coding:
-    """Values without names."""
+    """Map values that have no names."""
     if values == [0, 255]:
         data.notes.append('the masks are 0 and 255: 255 is the foreground')
         return Coding(_named(data, 2, names, _BINARY), None, {0: 0, 255: 1})
@@ -426,7 +426,7 @@ def _named(
     names: Sequence[str] | None,
     given: Sequence[str],
 ) -> list[str]:
-    """The names of ``--classes`` where they are as many as the labels."""
+    """Return the names of ``--classes`` if there is one for each label."""
     if names and len(names) == count and not set(names) & set(given):
         return list(names)
     if not names:

@@ -65,7 +65,7 @@ def draw_samples(
 
 
 def _makers(cfg: Config, task: str) -> Callable[[Sample, tuple], object]:
-    """What turns a sample into the form that the visualizer takes."""
+    """Return what turns a sample into the form that the visualizer takes."""
     if task == 'semantic':
         return to_seg_sample
     if task == 'mono3d':

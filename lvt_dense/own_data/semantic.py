@@ -183,7 +183,7 @@ def _objects(data: LabeledData) -> Iterator[tuple[Sample, Any]]:
 
 
 def _background_first(data: LabeledData) -> list[int]:
-    """Put background before the classes; the new label of each."""
+    """Put background before the classes; return the new label of each."""
     names = [n.strip('_').lower() for n in data.classes]
     if BACKGROUND in names:
         old = names.index(BACKGROUND)

@@ -84,7 +84,7 @@ def cut(
 
 
 def share_of(name: str) -> float:
-    """Map a file name to [0, 1), evenly and always alike."""
+    """Map a file name to a fixed number in [0, 1), evenly spread."""
     digest = hashlib.sha256(name.encode('utf-8', 'surrogateescape')).digest()
     return int.from_bytes(digest[:8], 'big') / 2**64
 

@@ -66,7 +66,7 @@ def lamp_template() -> Template:
 
 @lru_cache
 def sign_template(round_plate: bool) -> Template:
-    """Build a traffic sign, its face towards +z and -z."""
+    """Build a traffic sign, its face toward +z and -z."""
     sign = Builder(
         (0.7, 2.6, 0.1),
         {

@@ -12,7 +12,7 @@ class Light:
     """What turns surface colors into pixel values.
 
     Attributes:
-        sun: (3,) unit vector towards the sun, camera frame.
+        sun: (3,) unit vector toward the sun, camera frame.
         ambient: Share of the light that comes from everywhere, 0..1.
         gain: (3,) exposure times color cast, per BGR channel.
         tilt: (2,) brightness change from left to right and top to bottom.

@@ -108,7 +108,7 @@ def car_template(style: str) -> Template:
 
 @lru_cache
 def pedestrian_template(backpack: bool) -> Template:
-    """Build a person walking towards +x, one leg and one arm forward."""
+    """Build a person walking toward +x, one leg and one arm forward."""
     dims = (0.82, 1.77, 0.63)
     half, height, side = dims[0] / 2, dims[1], dims[2] / 2
     man = Builder(dims, _PERSON_SLOTS)
@@ -140,7 +140,7 @@ def _ordered(a: float, b: float) -> tuple[float, float]:
 
 
 def _head(builder: Builder, x: float, top: float, cover: str) -> None:
-    """Add a head: face towards +x, ``cover`` on the crown and the back."""
+    """Add a head: face toward +x, ``cover`` on the crown and the back."""
     low = top - 0.31
     builder.box((x - 0.11, x + 0.11), (low, top - 0.08),
                 (-0.085, 0.085), 'skin', layer=2)  # fmt: skip

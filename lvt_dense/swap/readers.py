@@ -256,7 +256,7 @@ def _rewire_neck(
 
 
 def _fault(head: Any, scope: str) -> str | None:
-    """Why a head, or a list of them, cannot be built by itself, if so."""
+    """Say why a head, or a list of them, cannot be built by itself."""
     try:
         build_part(head, scope)
     except Exception as error:

@@ -111,7 +111,7 @@ class Slot:
         return Names(old_names, new_names or [])
 
     def _measure(self) -> tuple[list[Level], list[str] | None]:
-        """Levels and parameter names of the backbone that is there now."""
+        """Return levels and parameter names of the present backbone."""
         kind = self.part['backbone']['type']
         try:
             backbone = build_part(self.part['backbone'], self.scope)
@@ -139,7 +139,7 @@ class Slot:
     def _fresh(
         self, old: dict[str, Any], levels: list[Level], choice: Choice
     ) -> tuple[dict[str, Any], list[Level]]:
-        """Config of the new backbone, and what it returns."""
+        """Return the config of the new backbone, and the levels it returns."""
         cfg = new_backbone(old, levels, *choice, self.where)
         try:
             backbone: Any = build_part(cfg, self.scope)
@@ -203,7 +203,7 @@ def _pyramid_levels(
     cls: type[PyramidBackbone],
     path: str,
 ) -> tuple[list[int], int]:
-    """Out indices and output stride that give the strides of ``levels``."""
+    """Find out indices and output stride with the strides of ``levels``."""
     given = [level.stride for level in levels]
     strides = [2 ** (i + 2) for i in range(cls.num_levels)]
     # A dilated stage stands for the level that it would be without.
@@ -227,7 +227,7 @@ def _kept(stride: int, output_stride: int) -> int:
 
 
 def _dilations(old: dict[str, Any], count: int) -> list[int]:
-    """Dilation of each returned level: how much stride was traded for it."""
+    """Return the dilation of each level: the stride that it replaces."""
     dilations = old.get('dilations')
     if not dilations:
         return [1] * count

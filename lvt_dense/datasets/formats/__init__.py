@@ -65,7 +65,7 @@ def _read(tree: Tree, task: str) -> LabeledData:
 
 
 def _other_task(tree: Tree, task: str) -> str:
-    """Say which other task the folder would do for."""
+    """Say which other task the folder has labels for."""
     known = {layout for kind in _LAYOUTS.values() for layout in kind}
     for layout in sorted(known - set(_LAYOUTS[task]), key=lambda m: m.LAYOUT):
         if layout.find(tree) is not None:

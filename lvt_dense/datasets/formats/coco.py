@@ -145,7 +145,7 @@ def _category_names(path: Path, content: dict) -> dict[Any, str]:
 
 
 def _parents(content: dict) -> set[str]:
-    """Names that are the supercategory of others only."""
+    """Return the names that are only the supercategory of others."""
     return {
         str(c.get('supercategory'))
         for c in content['categories']
@@ -259,7 +259,7 @@ class _Reader:
         return samples
 
     def _folders(self) -> Iterator[Path]:
-        """Where images are looked for first."""
+        """List the folders in which images are looked for first."""
         root, here = self.tree.root, self.path.parent
         base = [here, here / 'images', root, root / 'images']
         yield from base[:2]
@@ -334,7 +334,7 @@ def _report_missing(reader: '_Reader', total: int) -> None:
 
 
 def polygon_box(polygons: list) -> list[float] | None:
-    """Box [x, y, width, height] around polygons; None if there is none."""
+    """Return the box [x, y, width, height] around polygons, if any."""
     points = [v for polygon in polygons for v in _floats(polygon) or []]
     if len(points) < 4:
         return None
@@ -343,7 +343,7 @@ def polygon_box(polygons: list) -> list[float] | None:
 
 
 def _floats(values: Any) -> list[float] | None:
-    """The values as finite floats, or None."""
+    """Return the values as finite floats; None if they are not."""
     if not isinstance(values, (list, tuple)):
         return None
     try:
@@ -354,7 +354,7 @@ def _floats(values: Any) -> list[float] | None:
 
 
 def _number(value: Any) -> float:
-    """The value as a float, 0 where it is none."""
+    """Return the value as a float; 0 if it is no number."""
     try:
         number = float(value)
     except (TypeError, ValueError):

@@ -80,7 +80,7 @@ def find(tree: Tree) -> MaskFiles | None:
 
 
 def _words(tree: Tree, path: Path) -> set[str]:
-    """Words of the folders of a file."""
+    """Return the words in the names of a file's folders."""
     folders = path.relative_to(tree.root).parts[:-1]
     return {w for f in folders for w in re.findall('[a-z]+', f.lower())}
 
@@ -113,7 +113,7 @@ def _beside(tree: Tree) -> tuple[list[Path], list[Path]]:
 
 
 def _key(tree: Tree, path: Path, end: re.Pattern) -> tuple:
-    """What an image and its mask have in common: split, folders, name."""
+    """Return what an image and its mask share: split, folders, name."""
     parts = path.relative_to(tree.root).parts[:-1]
     rest = tuple(p.lower() for p in parts if not _is_generic(p))
     return split_of(parts), rest, end.sub('', path.stem).lower()
@@ -192,7 +192,7 @@ def _by_folder(
 def _listed(
     tree: Tree, found: MaskFiles, data: LabeledData
 ) -> dict[str, list[Path]]:
-    """Splits of the lists in ImageSets/Segmentation."""
+    """Read the splits of the lists in ImageSets/Segmentation."""
     lists = {
         path.stem.lower(): path
         for path in tree.with_suffix('.txt')

@@ -1,4 +1,4 @@
-"""Text, JSON, YAML and XML as people save them, with a say on broken ones."""
+"""Read text, JSON, YAML and XML files, and say what is broken in them."""
 
 import csv
 import gc

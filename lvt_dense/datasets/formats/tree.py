@@ -13,7 +13,7 @@ from lvt_dense.files import IMAGE_SUFFIXES
 from .description import shorten
 
 _SKIPPED = ('__macosx', '__pycache__', '@eadir', 'work_dirs')
-# How people call their splits.
+# Names that people give their splits.
 _SPLIT_WORDS = {
     'train': ('train', 'training', 'trn'),
     'val': ('val', 'valid', 'validation', 'dev', 'minival', 'eval'),
@@ -180,7 +180,7 @@ def _best(
 
 
 def split_of(parts: Iterable[str]) -> str | None:
-    """Find the split that the parts of a path speak of, the last one first.
+    """Find the split that the parts of a path name, the last part first.
 
     Args:
         parts: Names of folders and file, such as ``('instances_val2017',)``.

@@ -110,7 +110,7 @@ def _by_split(
 def _listed(
     path: Path, by_stem: dict[str, Path], data: LabeledData
 ) -> list[Path]:
-    """Annotation files of the identifiers in a list."""
+    """Find the annotation files of the identifiers in a list."""
     ids = [line for line in read_lines(path) if line]
     if not ids:
         raise UserError(f'{path}: the list is empty')
@@ -130,7 +130,7 @@ def _listed(
 
 
 def _stem(line: str, known: dict[str, Path]) -> str:
-    """Identifier in a line, which may have a suffix or a second column."""
+    """Return the identifier in a line, without suffix and second column."""
     for text in (line, Path(line).stem, line.split()[0]):
         if text in known:
             return text

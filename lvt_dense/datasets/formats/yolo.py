@@ -168,7 +168,7 @@ def _unique(names: list[str], where: Path) -> list[str]:
 def _image_lists(
     tree: Tree, found: YoloFiles, data: LabeledData
 ) -> dict[str, list[Path]]:
-    """Images of every split."""
+    """Find the images of every split."""
     lists = {}
     for split, keys in _KEYS.items():
         for key in keys:
@@ -226,7 +226,7 @@ def _expand(
     value: Any,
     data: LabeledData,
 ) -> list[Path]:
-    """Images that an entry of ``data.yaml`` names."""
+    """Find the images that an entry of ``data.yaml`` names."""
     if isinstance(value, (list, tuple)):
         return [
             path
@@ -261,7 +261,7 @@ def _expand(
 
 
 def _locate(tree: Tree, found: YoloFiles, value: str, split: str) -> Path:
-    """The folder or list file of an entry, wherever the set was moved to."""
+    """Find the folder or list file of an entry, even if the set was moved."""
     value = value.strip().replace('\\', '/')
     here = found.config.parent if found.config else tree.root
     base = str(found.content.get('path') or '').replace('\\', '/')
@@ -349,7 +349,7 @@ def _read_split(
 
 
 def _read_labels(path: Path, classes: list[str]) -> list[Object]:
-    """Objects of a label file, in fractions of the image's size."""
+    """Read the objects of a label file, in fractions of the image's size."""
     objects = []
     seen = set()
     for number, line in enumerate(read_lines(path), 1):

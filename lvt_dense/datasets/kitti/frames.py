@@ -33,10 +33,10 @@ from .labels import (
 )
 
 # Boxes that reach past the image by more than this share of its side are
-# clipped, and worth a word.
+# clipped, with a warning.
 EDGE_TOLERANCE = 0.02
-# A camera looks at the middle of its image. Beyond this share of a side its
-# center speaks for an image that was made smaller.
+# The principal point lies near the middle of an image. Beyond this share of a
+# side, the image was probably made smaller.
 _MAX_CENTER = 0.6
 
 _CACHE_VERSION = 2
@@ -160,8 +160,8 @@ def image_size(path: str | Path) -> tuple[int, int] | None:
 def reach_beyond(bboxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Tell which 2D boxes (N, 4) reach far beyond an image of this size.
 
-    A few pixels are no fault: KITTI's own labels do, where an image is a
-    little smaller than most.
+    A few pixels are accepted: KITTI's own labels reach beyond images that are
+    a little smaller than most.
     """
     reach = np.maximum(-bboxes[:, :2], bboxes[:, 2:] - size) / size
     return (reach > EDGE_TOLERANCE).any(1)
@@ -264,7 +264,7 @@ def _cache_path(ids_file: str, folders: list[Path]) -> Path:
 
 
 def _save_cache(path: Path, digest: str, content: _Content) -> None:
-    """Write the cache as a whole or, where nothing can be written, not."""
+    """Write the cache as a whole; do nothing where it cannot be written."""
     sizes, cameras, objects = content
     together = KittiObjects.concatenate(objects)
     buffer = io.BytesIO()

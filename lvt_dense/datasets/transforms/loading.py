@@ -1,4 +1,4 @@
-"""Loading of images, with a say on those that cannot be read."""
+"""Load images; skip those that cannot be read, or name them."""
 
 import logging
 import os
@@ -14,12 +14,12 @@ from lvt_dense.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class LoadImageFromFile(MMCVLoadImageFromFile):
-    """MMCV's loader, to which an unreadable image is no riddle.
+    """Load an image as MMCV does, and name the file that cannot be read.
 
     Args:
         skip_unreadable: Warn once a file and let the data set draw another
             image, for training. Otherwise raise, for validation and testing,
-            where a missing image would falsify the figures.
+            where a missing image would falsify the metrics.
         **kwargs: Arguments of MMCV's ``LoadImageFromFile``.
     """
 

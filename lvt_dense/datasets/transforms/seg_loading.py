@@ -1,4 +1,4 @@
-"""Loading of semantic masks, with a say on those that cannot be right."""
+"""Load semantic masks, and refuse those that cannot be right."""
 
 import io
 from typing import Any

@@ -22,10 +22,11 @@ class SSDBestBoxCrop(BaseTransform):
     """Crop an image so that its best box overlaps the crop enough.
 
     An overlap is drawn, and crops are drawn until one has a box with at least
-    that IoU and holds the center of a box; after so many failures, another
-    overlap is drawn. One of the overlaps stands for the whole image, which
-    about 35 % of COCO's images remain. Boxes whose center lies outside are
-    dropped, the others clipped. An image without boxes stays as it is.
+    that IoU and holds the center of a box; after ``num_trials`` failures,
+    another overlap is drawn. One of the overlaps stands for the whole image:
+    about 35 % of COCO's images are not cropped. Boxes whose center lies
+    outside are dropped, the others clipped. An image without boxes stays as
+    it is.
 
     Args:
         min_ious: Overlaps to draw from; 0 keeps the whole image.
@@ -76,7 +77,7 @@ class SSDBestBoxCrop(BaseTransform):
     def _draw(
         self, size: tuple[int, int], boxes: np.ndarray, counted: np.ndarray
     ) -> np.ndarray | None:
-        """A crop, xyxy in whole pixels, or None for the whole image."""
+        """Draw a crop, xyxy in whole pixels; None is the whole image."""
         height, width = size
         low, high = self.aspect_ratios
         while True:
@@ -107,7 +108,7 @@ class SSDBestBoxCrop(BaseTransform):
 
 
 def _ious(boxes: np.ndarray, crop: np.ndarray) -> np.ndarray:
-    """IoU of every box (N, 4) with a crop (4,)."""
+    """Compute the IoU of every box (N, 4) with a crop (4,)."""
     sides = np.minimum(boxes[:, 2:], crop[2:])
     sides = (sides - np.maximum(boxes[:, :2], crop[:2])).clip(min=0)
     inside = sides.prod(axis=1)
@@ -154,7 +155,7 @@ class SSDColorJitter(BaseTransform):
         contrast: Range of the factor.
         saturation: Range of the factor.
         hue: Largest shift in degrees. OpenCV's 8-bit hue counts two degrees a
-            unit; shifts are rounded towards 0.
+            unit; shifts are rounded toward 0.
         prob: Probability of each change.
     """
 

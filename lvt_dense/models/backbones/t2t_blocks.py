@@ -82,7 +82,7 @@ class TokenMapAttention(nn.Module):
         self.qkv = nn.Linear(channels, 3 * channels, bias=False)
 
     def project_qkv(self, x: Tensor) -> Tensor:
-        """Queries, keys and values: (B, L, C) to (B, L, 3 * C)."""
+        """Map (B, L, C) to queries, keys and values, (B, L, 3 * C)."""
         return project(x, self.qkv)
 
     def forward(self, x: Tensor, grid: Grid) -> Tensor:
@@ -116,7 +116,7 @@ class GhostAttention(TokenMapAttention):
             setattr(self, f'cheap_operation_{name}', ChannelScale(half))
 
     def project_qkv(self, x: Tensor) -> Tensor:
-        """Queries, keys and values: (B, L, C) to (B, L, 3 * C)."""
+        """Map (B, L, C) to queries, keys and values, (B, L, 3 * C)."""
         parts = []
         for name in 'qkv':
             part = project(x, getattr(self, name))

@@ -199,7 +199,7 @@ class TokenAttention(nn.Module):
         self.proj = nn.Linear(TOKEN_WIDTH, TOKEN_WIDTH)
 
     def forward(self, qkv: Tensor) -> Tensor:
-        """Queries, keys and values (B, L, 3 * 64) to (B, L, 64)."""
+        """Map queries, keys and values (B, L, 3 * 64) to (B, L, 64)."""
         query, key, value = qkv.unsqueeze(1).chunk(3, -1)
         out = F.scaled_dot_product_attention(
             query, key, value, scale=self.scale

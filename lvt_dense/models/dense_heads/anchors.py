@@ -49,7 +49,7 @@ class RelativeAnchorGenerator(AnchorGenerator):
         return [2 + 2 * len(ratios) for ratios in self.ratios]
 
     def base_sizes(self, level: int) -> Tensor:
-        """Relative widths and heights of the anchors of a cell, (A, 2)."""
+        """Compute relative widths and heights of a cell's anchors, (A, 2)."""
         scale, following = self.scales[level : level + 2]
         middle = (scale * following) ** 0.5
         sizes = [(scale, scale), (middle, middle)]
@@ -74,6 +74,7 @@ class RelativeAnchorGenerator(AnchorGenerator):
         centers = torch.stack([center_x, center_y], -1).reshape(-1, 1, 2)
         sizes = self.base_sizes(level_idx).to(device).clamp(max=1)
         boxes = torch.cat([centers - sizes / 2, centers + sizes / 2], -1)
+        assert self.input_shape is not None  # the head sets it
         rows, columns = self.input_shape
         scale = boxes.new_tensor([columns, rows, columns, rows])
         return (boxes.reshape(-1, 4) * scale).to(dtype)
@@ -84,7 +85,7 @@ class RelativeAnchorGenerator(AnchorGenerator):
         pad_shape: tuple[int, ...],
         device: str | torch.device = 'cuda',
     ) -> list[Tensor]:
-        """All anchors count: they are relative to the whole input."""
+        """Mark all anchors as valid: they are relative to the whole input."""
         return [
             torch.ones(h * w * anchors, dtype=torch.bool, device=device)
             for (h, w), anchors in zip(featmap_sizes, self.num_base_priors)

@@ -1,4 +1,4 @@
-"""What the monocular 3D heads have in common towards a detector."""
+"""What the monocular 3D heads have in common toward a detector."""
 
 from abc import ABCMeta, abstractmethod
 from collections.abc import Sequence

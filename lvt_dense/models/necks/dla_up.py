@@ -88,7 +88,7 @@ class DLAUp(BaseModule):
             channels[level + 1 :] = [width] * len(channels[level + 1 :])
 
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor]:
-        """Maps (N, C_i, H_i, W_i), finest first, to ((N, C_0, H_0, W_0),)."""
+        """Map (N, C_i, H_i, W_i), finest first, to ((N, C_0, H_0, W_0),)."""
         maps: list[Tensor] = [fast_layout(x) for x in inputs]
         for count, nodes in enumerate(self.rounds):
             fine = len(maps) - 2 - count

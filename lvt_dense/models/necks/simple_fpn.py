@@ -17,7 +17,7 @@ NUM_SCALES = 4  # strides 4, 8, 16 and 32
 
 
 def _rescale(channels: int, level: int) -> tuple[nn.Module, int]:
-    """Layer from stride 16 to ``4 * 2 ** level``, and its channels."""
+    """Make a layer from stride 16 to ``4 * 2 ** level``."""
     half, quarter = channels // 2, channels // 4
     if level == 0:
         layers = nn.Sequential(
@@ -65,8 +65,9 @@ class SimpleFPN(BaseModule):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        is_one = isinstance(in_channels, int)
-        channels = [in_channels] if is_one else list(in_channels)
+        if isinstance(in_channels, int):
+            in_channels = [in_channels]
+        channels = list(in_channels)
         if len(channels) not in (1, NUM_SCALES):
             raise ValueError(
                 f'SimpleFPN: in_channels={tuple(channels)}; give the channels '
