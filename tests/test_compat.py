@@ -13,11 +13,11 @@ from lvt_dense.compat import allow_own_checkpoints
 class Reaching:
     """Asks for the globals of a function, on the way to any other."""
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple:
         return getattr, (torch._utils._rebuild_tensor_v2, '__globals__')
 
 
-def saved(content):
+def saved(content: object) -> io.BytesIO:
     file = io.BytesIO()
     torch.save(content, file)
     file.seek(0)

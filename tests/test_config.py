@@ -35,7 +35,7 @@ def test_suffix_may_be_left_out_and_other_packages_work() -> None:
         ('no_such_package::a.py', "'no_such_package' is not installed"),
     ],
 )
-def test_unknown_config_is_named(name, words) -> None:
+def test_unknown_config_is_named(name: str, words: str) -> None:
     with pytest.raises(UserError, match=words):
         load_config(name)
 

@@ -3,7 +3,7 @@
 import errno
 import os
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ def test_interrupted_write_leaves_the_old_file(
     path = tmp_path / 'a.json'
     write_atomically(path, 'old')
 
-    def killed(*args) -> NoReturn:
+    def killed(*args: Any) -> NoReturn:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(os, 'replace', killed)

@@ -9,7 +9,7 @@ from mmengine.hub import get_config
 
 
 @pytest.mark.parametrize('scope', ['mmdet', 'mmseg'])
-def test_backbone_builds_with_nothing_imported(scope) -> None:
+def test_backbone_builds_with_nothing_imported(scope: str) -> None:
     done = run_python(
         f'from {scope}.registry import MODELS\n'
         'backbone = dict(type="lvt_dense.MobileViT", arch="xxs")\n'

@@ -39,7 +39,9 @@ def talking_heads(rounds: int) -> None:
         layer = TalkingHeadAttention(channels, 18, 1).eval()
         x = torch.randn(1, height, width, channels)
 
-        def run(limit: int, layer: nn.Module = layer, x=x) -> torch.Tensor:
+        def run(
+            limit: int, layer: nn.Module = layer, x: torch.Tensor = x
+        ) -> torch.Tensor:
             nasvit_attention.GROUP_ENTRIES = limit
             return layer(x)
 

@@ -7,7 +7,9 @@ import mmcv
 import numpy as np
 import pytest
 import torch
-from helpers.segmentation import IMAGE, skip_beautifier, small_config
+from helpers.commands import skip_beautifier
+from helpers.segmentation import IMAGE, small_config
+from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from PIL import Image
 
@@ -20,23 +22,25 @@ NAME = 'deeplabv3_mobilevit_xxs_360_camvid'
 
 
 @pytest.fixture
-def root(tmp_path: Path):
+def root(tmp_path: Path) -> Path:
     return write_semantic(tmp_path / 'camvid', 'camvid', 4, size=IMAGE)
 
 
 @pytest.fixture
-def cfg(root, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def cfg(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
     skip_beautifier(monkeypatch)
     return small_config(NAME, root, tmp_path / 'work')
 
 
-def test_batch_of_one_is_explained(cfg) -> None:
+def test_batch_of_one_is_explained(cfg: Config) -> None:
     cfg.train_dataloader.batch_size = 1
     with pytest.raises(UserError, match='batch_size to 2 or more'):
         train(cfg)
 
 
-def test_faulty_mask_stops_training_with_its_name(cfg, root) -> None:
+def test_faulty_mask_stops_training_with_its_name(
+    cfg: Config, root: Path
+) -> None:
     masks = sorted((root / 'labels' / 'train').glob('*.png'))
     for path in masks:
         Image.fromarray(np.full(IMAGE[::-1], 12, np.uint8)).save(path)
@@ -46,7 +50,7 @@ def test_faulty_mask_stops_training_with_its_name(cfg, root) -> None:
         train(cfg)
 
 
-def checkpoint(cfg, path):
+def checkpoint(cfg: Config, path: Path) -> str:
     init_default_scope('mmseg')
     model = MODELS.build(cfg.model)
     model.init_weights()
@@ -55,7 +59,7 @@ def checkpoint(cfg, path):
 
 
 def test_pictures_of_a_folder_with_and_without_truth(
-    cfg, root, tmp_path: Path
+    cfg: Config, root: Path, tmp_path: Path
 ) -> None:
     weights = checkpoint(cfg, tmp_path / 'weights.pth')
     images, out = root / 'images' / 'train', tmp_path / 'out'
@@ -78,7 +82,7 @@ def test_pictures_of_a_folder_with_and_without_truth(
         assert labels.shape == mask.shape[:2]
 
 
-def test_pictures_of_a_split(cfg, tmp_path: Path) -> None:
+def test_pictures_of_a_split(cfg: Config, tmp_path: Path) -> None:
     weights = checkpoint(cfg, tmp_path / 'weights.pth')
     visualize(cfg, weights, 'val', str(tmp_path / 'val'))
     (labels,) = (tmp_path / 'val').glob('*_labels.png')

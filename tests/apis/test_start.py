@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-from helpers.commands import forget_runs
+from helpers.commands import forget_runs, skip_beautifier
 from helpers.official_names import to_official
-from helpers.weight_server import File, Server, serving
+from helpers.weight_server import File, Server, mirroring
 from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.registry import DATASETS, MODELS
@@ -17,9 +17,10 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from lvt_dense import build_backbone
+from lvt_dense.apis.runs import check_fit
 from lvt_dense.apis.train import train as train_once
-from lvt_dense.checkpoints import cache
 from lvt_dense.errors import UserError
+from lvt_dense.models.backbones import T2TViT
 from lvt_dense.registry import MODELS as OUR_MODELS
 
 BACKBONE = dict(type='lvt_dense.MobileViT', arch='xxs', out_indices=(0,))
@@ -88,10 +89,7 @@ def log_of(work_dir: Path) -> str:
 
 @pytest.fixture(autouse=True)
 def plain_dumps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the beautifier, which takes longer than the training here."""
-    monkeypatch.setattr(
-        'yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, True)
-    )
+    skip_beautifier(monkeypatch)
 
 
 @pytest.fixture(scope='module')
@@ -107,11 +105,7 @@ def server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Server]:
     """A mirror of official files, and an empty cache."""
-    monkeypatch.delenv('LVT_DENSE_PRETRAINED', raising=False)
-    monkeypatch.setenv('LVT_DENSE_CACHE', str(tmp_path / 'cache'))
-    monkeypatch.setattr(cache, 'PAUSES', ())
-    with serving() as server:
-        monkeypatch.setenv('LVT_DENSE_MIRROR', server.url)
+    with mirroring(tmp_path, monkeypatch) as server:
         backbone = build_backbone('mobilevit_xxs')
         state = to_official(backbone.layouts[0], backbone.state_dict())
         content = io.BytesIO()
@@ -205,6 +199,27 @@ def test_images_of_another_kind(server: Server, tmp_path: Path) -> None:
     cfg.model.backbone.init_cfg.flip_stem = True
     cfg.model.data_preprocessor.bgr_to_rgb = True
     assert prepare_start(cfg) == [line]
+
+
+@pytest.mark.parametrize('update_buffers', (True, False))
+def test_average_has_the_grid_of_the_file(
+    update_buffers: bool, tmp_path: Path
+) -> None:
+    official = T2TViT('7', out_indices=(2,), pretrain_size=48).state_dict()
+    state = to_official(T2TViT.layouts[0], official)
+    init = dict(type='Pretrained', checkpoint=saved(tmp_path, state))
+    backbone = dict(type='lvt_dense.T2TViT', arch='7', out_indices=(2,))
+    cfg = config(tmp_path, backbone=dict(backbone, init_cfg=init))
+    cfg.custom_hooks = [dict(type='EMAHook', update_buffers=update_buffers)]
+    train(cfg)
+    assert 'model.backbone: pretrain_size=48, the size of' in log_of(tmp_path)
+    averaged = state_of(tmp_path / 'epoch_1.pth')
+    name = 'stages.2.pos_embed'
+    torch.testing.assert_close(averaged[f'backbone.{name}'], official[name])
+    # a model that is built without pretrain_size takes the checkpoint
+    model = MODELS.build(config(tmp_path, backbone=backbone).model)
+    check_fit(model, averaged, 'epoch_1.pth')
+    assert model.backbone.pretrain_size == 48
 
 
 # ------------------------------------------------------------------- load_from

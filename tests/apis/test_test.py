@@ -7,7 +7,8 @@ import mmcv
 import numpy as np
 import pytest
 import torch
-from helpers.segmentation import skip_beautifier, small_config
+from helpers.commands import skip_beautifier
+from helpers.segmentation import small_config
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.visualization import Visualizer

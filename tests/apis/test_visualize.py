@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -56,7 +57,9 @@ def weights(detector: Config, tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(save_weights(detector, path, **meta))
 
 
-def draw(cfg: Config, weights: str, source: Path, out: Path, **keys) -> list:
+def draw(
+    cfg: Config, weights: str, source: Path, out: Path, **keys: Any
+) -> list:
     """Predict with all scores."""
     cfg = Config(cfg.to_dict(), filename=cfg.filename)
     return visualize(cfg, weights, str(source), str(out), score_thr=0, **keys)

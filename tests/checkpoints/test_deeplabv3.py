@@ -9,6 +9,7 @@ import torch
 from helpers.official import difference, figures, filled, image, official_state
 from helpers.official_names import to_official
 from mmengine.registry import MODELS, init_default_scope
+from torch import Tensor, nn
 
 from lvt_dense.checkpoints.deeplabv3 import LAYOUTS
 from lvt_dense.checkpoints.whole import identify_whole
@@ -19,13 +20,13 @@ XXS = 'deeplabv3_mobilevit_xxs'
 HUGGING_FACE_KEYS = FIGURES[XXS]['official_keys']
 
 
-def segmenter(size):
+def segmenter(size: str) -> nn.Module:
     init_default_scope('mmseg')
     cfg = load_config(f'configs/deeplabv3_mobilevit{size}_512_voc12aug.py')
     return MODELS.build(cfg.model).eval()
 
 
-def load(model, official):
+def load(model: nn.Module, official: dict[str, Tensor]) -> str:
     layout = identify_whole(official)
     own, unknown = layout.to_own(official)
     assert not unknown
@@ -36,12 +37,12 @@ def load(model, official):
 
 
 @torch.no_grad()
-def logits(model):
+def logits(model: nn.Module) -> Tensor:
     return model.decode_head(model.backbone(image(96, 128)))
 
 
 @pytest.mark.parametrize('size', ['_xxs', ''])
-def test_hugging_face_file_gives_its_own_logits(size) -> None:
+def test_hugging_face_file_gives_its_own_logits(size: str) -> None:
     model = segmenter(size)
     if size:
         keys = HUGGING_FACE_KEYS

@@ -4,11 +4,13 @@ import pickle
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
 from helpers.official import figures, official_state
 from helpers.official_names import to_official
+from torch import Tensor
 
 from lvt_dense.checkpoints import Target
 from lvt_dense.errors import UserError
@@ -31,7 +33,7 @@ def all_levels(settings: dict) -> Target:
 
 
 @pytest.fixture(scope='module')
-def supernet():
+def supernet() -> dict[str, Tensor]:
     keys = figures('nasvit')['official_keys']
     return official_state(
         {k: v for k, v in keys.items() if not k.endswith('_index')}
@@ -39,13 +41,15 @@ def supernet():
 
 
 @pytest.fixture(scope='module')
-def t2(supernet):
+def t2(supernet: dict[str, Tensor]) -> dict[str, Tensor]:
     _, layout, prefix = identify(supernet, families().values())
     return convert(supernet, layout, prefix, all_levels(T2))[0]
 
 
-def test_slices_are_those_of_the_official_code(supernet, t2) -> None:
-    def official(number, key):
+def test_slices_are_those_of_the_official_code(
+    supernet: dict[str, Tensor], t2: dict[str, Tensor]
+) -> None:
+    def official(number: int, key: str) -> Tensor:
         return supernet[f'blocks.{number}.{key}']
 
     # mb2, second block: 24 channels, expanded 4 times, kernel 3 of 5.
@@ -93,7 +97,9 @@ def test_slices_are_those_of_the_official_code(supernet, t2) -> None:
         assert torch.equal(got, expected)
 
 
-def test_scaling_row_follows_the_training_resolution(supernet) -> None:
+def test_scaling_row_follows_the_training_resolution(
+    supernet: dict[str, Tensor],
+) -> None:
     _, layout, prefix = identify(supernet, families().values())
     table = supernet['blocks.14.rescale_attn']
     for resolution, row in ((192, 0), (224, 4), (256, 0), (288, 4)):
@@ -102,7 +108,9 @@ def test_scaling_row_follows_the_training_resolution(supernet) -> None:
         assert torch.equal(own['stages.2.1.scale_attn'], table[3, row, :64])
 
 
-def static_of(supernet, settings):
+def static_of(
+    supernet: dict[str, Tensor], settings: dict
+) -> dict[str, Tensor]:
     """A static file: own numbers and names, transformer blocks as wide."""
     static, number = {}, 0
     for first, depth in zip(FIRST, settings['depth']):
@@ -123,7 +131,9 @@ def static_of(supernet, settings):
     return static
 
 
-def test_static_file_of_the_largest_network(supernet) -> None:
+def test_static_file_of_the_largest_network(
+    supernet: dict[str, Tensor],
+) -> None:
     settings = NASViT.arch_settings['max']
     state = static_of(supernet, settings)
     family, layout, prefix = identify(state, families().values())
@@ -137,7 +147,7 @@ def test_static_file_of_the_largest_network(supernet) -> None:
 
 
 def test_static_file_is_not_cut_to_another_network(
-    supernet, tmp_path: Path
+    supernet: dict[str, Tensor], tmp_path: Path
 ) -> None:
     state = static_of(supernet, NASViT.arch_settings['max'])
     torch.save(state, tmp_path / 'max.pth')
@@ -147,7 +157,7 @@ def test_static_file_is_not_cut_to_another_network(
 
 @pytest.mark.parametrize('layout', NASViT.layouts, ids=lambda x: x.name)
 @pytest.mark.parametrize('levels', [3, 4, 5])
-def test_way_back(layout, levels, t2) -> None:
+def test_way_back(layout: str, levels: Any, t2: dict[str, Tensor]) -> None:
     own = {
         k: v
         for k, v in t2.items()
@@ -162,7 +172,7 @@ def test_way_back(layout, levels, t2) -> None:
 
 
 def test_official_file_with_its_configuration(
-    supernet, t2, tmp_path: Path
+    supernet: dict[str, Tensor], t2: dict[str, Tensor], tmp_path: Path
 ) -> None:
     """The published file holds a yacs node, which needs yacs to unpickle."""
     module = ModuleType('yacs.config')
@@ -193,13 +203,15 @@ def test_official_file_with_its_configuration(
     )
 
 
-def test_supernet_needs_a_sub_network(supernet) -> None:
+def test_supernet_needs_a_sub_network(supernet: dict[str, Tensor]) -> None:
     _, layout, prefix = identify(supernet, families().values())
     with pytest.raises(UserError, match='which sub-network'):
         convert(supernet, layout, prefix)
 
 
-def test_deeper_than_the_supernet(supernet, tmp_path: Path) -> None:
+def test_deeper_than_the_supernet(
+    supernet: dict[str, Tensor], tmp_path: Path
+) -> None:
     torch.save(supernet, tmp_path / 'supernet.pth')
     net = NASViT(dict(T2, depth=(1, 3, 4, 7, 4, 3, 3)))
     with pytest.raises(UserError, match=r'missing \d+: stages.2.6'):

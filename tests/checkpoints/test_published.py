@@ -10,11 +10,11 @@ import pytest
 import torch
 from helpers.commands import run_command
 from helpers.official_names import to_official
-from helpers.weight_server import File, Server, serving
+from helpers.weight_server import File, Server, mirroring
 from torch import Tensor
 
 from lvt_dense.apis.weights import find_file, published_files
-from lvt_dense.checkpoints import cache, read_state_dict
+from lvt_dense.checkpoints import read_state_dict
 from lvt_dense.checkpoints.published import WHOLE_MODELS
 from lvt_dense.checkpoints.records import WeightFile
 from lvt_dense.checkpoints.whole import WHOLE_LAYOUTS, identify_whole
@@ -46,11 +46,7 @@ def server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Server]:
     """An empty mirror, and an empty cache."""
-    monkeypatch.delenv('LVT_DENSE_PRETRAINED', raising=False)
-    monkeypatch.setenv('LVT_DENSE_CACHE', str(tmp_path / 'cache'))
-    monkeypatch.setattr(cache, 'PAUSES', ())
-    with serving() as server:
-        monkeypatch.setenv('LVT_DENSE_MIRROR', server.url)
+    with mirroring(tmp_path, monkeypatch) as server:
         yield server
 
 

@@ -5,6 +5,7 @@ import torch
 from helpers.official import filled
 from helpers.official_names import rename, to_official
 from mmengine.registry import MODELS, init_default_scope
+from torch import Tensor, nn
 
 from lvt_dense.checkpoints.ssdlite import LAYOUTS
 from lvt_dense.checkpoints.whole import identify_whole
@@ -14,13 +15,13 @@ CONFIG = 'lvt_dense::ssdlite_mobilevit_xxs_320_coco.py'
 
 
 @pytest.fixture(scope='module')
-def detector():
+def detector() -> nn.Module:
     init_default_scope('mmdet')
     return MODELS.build(load_config(CONFIG).model).eval()
 
 
 @pytest.fixture(scope='module')
-def official(detector):
+def official(detector: nn.Module) -> dict[str, Tensor]:
     """An official detector file: its own key names, rows in its own order."""
     # The rows of our own predictions are named in our order, so only keys
     # are taken from the converter here; the values are filled by key.
@@ -32,7 +33,9 @@ def official(detector):
     }
 
 
-def test_keys_are_those_of_the_official_detector(official) -> None:
+def test_keys_are_those_of_the_official_detector(
+    official: dict[str, Tensor],
+) -> None:
     assert 'encoder.layer_5.1.fusion.block.conv.weight' in official
     assert 'extra_layers.os_128.pw_conv.block.norm.running_var' in official
     assert official['extra_layers.os_-1.1.block.conv.weight'].shape[0] == 64
@@ -49,7 +52,7 @@ def test_keys_are_those_of_the_official_detector(official) -> None:
 
 
 def test_converted_file_loads_strictly_and_keeps_every_score(
-    detector, official
+    detector: nn.Module, official: dict[str, Tensor]
 ) -> None:
     layout = identify_whole(official)
     own, unknown = layout.to_own(official)
@@ -69,7 +72,7 @@ def test_converted_file_loads_strictly_and_keeps_every_score(
     assert torch.equal(found[:, :80], anchors[:, 5:])
 
 
-def test_round_trip(official) -> None:
+def test_round_trip(official: dict[str, Tensor]) -> None:
     own, _ = LAYOUTS[0].to_own(official)
     back = to_official(LAYOUTS[0], own)
     assert back.keys() == official.keys()

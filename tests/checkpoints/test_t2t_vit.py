@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from helpers.official import figures, official_state
+from torch import Tensor
 
 from lvt_dense.errors import UserError
 from lvt_dense.models.backbones import PlainT2TViT, T2TViT, families
@@ -29,14 +30,14 @@ MMPRETRAIN_LAYER = {
 
 
 @pytest.fixture(scope='module')
-def official():
+def official() -> dict[str, Tensor]:
     """State dict of the official t2t_vit_7, classifier included."""
     state = official_state(FIGURES['t2t_vit_7']['official_keys'])
     state['pos_embed'] = sinusoid_table(197, 256)
     return state
 
 
-def saved(tmp_path: Path, content):
+def saved(tmp_path: Path, content: object) -> str:
     path = tmp_path / 'weights.pth.tar'
     torch.save(content, path)
     return str(path)
@@ -45,7 +46,10 @@ def saved(tmp_path: Path, content):
 @pytest.mark.parametrize('wrapping', ['state_dict_ema', 'state_dict', None])
 @pytest.mark.parametrize('prefix', ['', 'module.'])
 def test_official_wrappings(
-    tmp_path: Path, official, wrapping, prefix
+    tmp_path: Path,
+    official: dict[str, Tensor],
+    wrapping: str | None,
+    prefix: str,
 ) -> None:
     content = {prefix + key: value for key, value in official.items()}
     path = saved(tmp_path, {wrapping: content} if wrapping else content)
@@ -63,7 +67,7 @@ def test_official_wrappings(
 
 
 def test_every_tensor_but_the_classifier_is_loaded(
-    tmp_path: Path, official
+    tmp_path: Path, official: dict[str, Tensor]
 ) -> None:
     path = saved(tmp_path, {'state_dict_ema': official})
     report = load_backbone(T2TViT('7'), path)
@@ -73,7 +77,7 @@ def test_every_tensor_but_the_classifier_is_loaded(
 
 
 def test_levels_that_were_not_asked_for_are_left_out(
-    tmp_path: Path, official
+    tmp_path: Path, official: dict[str, Tensor]
 ) -> None:
     path = saved(tmp_path, official)
     report = load_backbone(T2TViT('7', out_indices=(0, 1)), path)
@@ -126,7 +130,7 @@ def test_mmpretrain_names(tmp_path: Path) -> None:
 
 
 def test_the_table_of_positions_may_be_absent(
-    tmp_path: Path, official
+    tmp_path: Path, official: dict[str, Tensor]
 ) -> None:
     state = {k: v for k, v in official.items() if k != 'pos_embed'}
     model = T2TViT('7')
@@ -135,7 +139,9 @@ def test_the_table_of_positions_may_be_absent(
     assert torch.equal(model.stages[2].pos_embed, official['pos_embed'])
 
 
-def test_weights_of_384_pixels(tmp_path: Path, official) -> None:
+def test_weights_of_384_pixels(
+    tmp_path: Path, official: dict[str, Tensor]
+) -> None:
     state = dict(official, pos_embed=sinusoid_table(577, 256))
     path = saved(tmp_path, {'state_dict_ema': state})
     for model in (T2TViT('7', pretrain_size=384), T2TViT('7')):
@@ -151,13 +157,13 @@ def test_weights_of_384_pixels(tmp_path: Path, official) -> None:
     ('arch', 'word'), [('10', 'missing'), ('t_14', 'mis')]
 )
 def test_other_variants_are_refused(
-    tmp_path: Path, official, arch, word
+    tmp_path: Path, official: dict[str, Tensor], arch: str, word: str
 ) -> None:
     with pytest.raises(UserError, match=f'official layout.*{arch}.*{word}'):
         load_backbone(T2TViT(arch), saved(tmp_path, official))
 
 
-def test_flipped_stem(tmp_path: Path, official) -> None:
+def test_flipped_stem(tmp_path: Path, official: dict[str, Tensor]) -> None:
     model = T2TViT('7')
     load_backbone(model, saved(tmp_path, official), flip_stem=True)
     weight = official['tokens_to_token.attention1.kqv.weight']

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from helpers.commands import run_tool
+from helpers.commands import run_tool, skip_beautifier
 from mmengine.config import Config
 
 from lvt_dense.config import load_config
@@ -24,9 +24,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     folder = tmp_path_factory.mktemp('work')
     options = '--epochs 3 --batch-size 2 --workers 0 --seed 5 --device cpu'
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            'yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, True)
-        )
+        skip_beautifier(patch)
         status = run_tool(
             'train',
             CONFIG,

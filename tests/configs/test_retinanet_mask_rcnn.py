@@ -5,6 +5,7 @@ from pathlib import Path
 
 import mmcv
 import pytest
+from helpers.commands import skip_beautifier
 from mmengine.config import Config
 from mmengine.runner import Runner
 
@@ -49,7 +50,7 @@ NAMES = [
 
 
 @pytest.fixture(scope='module')
-def data(tmp_path_factory: pytest.TempPathFactory):
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four rendered images to train on, one to validate."""
     folder = tmp_path_factory.mktemp('data') / 'coco'
     write_coco(folder, 5, seed=3, size=(240, 192), val_fraction=0.2)
@@ -58,20 +59,17 @@ def data(tmp_path_factory: pytest.TempPathFactory):
 
 @pytest.fixture(autouse=True)
 def plain_dumps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Configs are dumped as they are: making them pretty takes seconds."""
-    monkeypatch.setattr(
-        'yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, True)
-    )
+    skip_beautifier(monkeypatch)
 
 
-def shrink(step) -> None:
+def shrink(step: dict) -> None:
     """Bring a transform to the reduced size."""
     for key in ('scale', 'img_scale', 'crop_size', 'size'):
         if key in step:
             step[key] = SCALE
 
 
-def small_config(name, data, work_dir):
+def small_config(name: str, data: Path, work_dir: Path) -> Config:
     """A config on the rendered data at a reduced size, two iterations."""
     cfg = Config.fromfile(CONFIGS / f'{name}.py')
     set_data_root(cfg, str(data))
@@ -100,7 +98,7 @@ def small_config(name, data, work_dir):
     return cfg
 
 
-def header_of(name):
+def header_of(name: str) -> str:
     """The header of a config, in one line."""
     text = (CONFIGS / f'{name}.py').read_text()
     header = text[: text.index('_base_')].replace('\n#', ' ')
@@ -108,7 +106,7 @@ def header_of(name):
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_header_names_the_command_and_the_figure(name) -> None:
+def test_header_names_the_command_and_the_figure(name: str) -> None:
     header = header_of(name)
     assert f'configs/{name}.py' in header
     assert re.search('not\\s+reproduced here|no published', header)
@@ -116,7 +114,9 @@ def test_header_names_the_command_and_the_figure(name) -> None:
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_config_trains_validates_and_draws(name, data, tmp_path: Path) -> None:
+def test_config_trains_validates_and_draws(
+    name: str, data: Path, tmp_path: Path
+) -> None:
     cfg = small_config(name, data, tmp_path)
     runner = Runner.from_cfg(cfg)
     model = runner.model

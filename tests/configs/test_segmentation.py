@@ -7,13 +7,13 @@ import mmcv
 import numpy as np
 import pytest
 import torch
+from helpers.commands import skip_beautifier
 from helpers.segmentation import (
     CONFIGS,
     IMAGE,
     config_names,
     folder_of,
     layout_of,
-    skip_beautifier,
     small_config,
     write_layouts,
 )
@@ -46,7 +46,7 @@ NAMES = config_names()
 
 
 @pytest.fixture(scope='module')
-def data(tmp_path_factory: pytest.TempPathFactory):
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A rendered data set of every layout: three train, one val image."""
     folder = tmp_path_factory.mktemp('data')
     write_layouts(folder)
@@ -58,12 +58,12 @@ def plain_dumps(monkeypatch: pytest.MonkeyPatch) -> None:
     skip_beautifier(monkeypatch)
 
 
-def header_of(name):
+def header_of(name: str) -> str:
     text = (CONFIGS / f'{name}.py').read_text()
     return text[: text.index('_base_')].replace('\n# ', ' ')
 
 
-def header_figure(name, pattern):
+def header_figure(name: str, pattern: str) -> str:
     (found,) = re.findall(pattern, header_of(name))
     return found.replace(',', '')
 
@@ -81,7 +81,7 @@ def test_every_promised_config_is_there() -> None:
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_header_names_the_command_and_the_figure(name) -> None:
+def test_header_names_the_command_and_the_figure(name: str) -> None:
     header = header_of(name)
     assert f'configs/{name}.py' in header
     assert re.search(
@@ -90,7 +90,9 @@ def test_header_names_the_command_and_the_figure(name) -> None:
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_config_trains_validates_and_draws(name, data, tmp_path: Path) -> None:
+def test_config_trains_validates_and_draws(
+    name: str, data: Path, tmp_path: Path
+) -> None:
     layout = layout_of(name)
     cfg = small_config(name, data / folder_of(name), tmp_path)
     cfg.default_hooks.visualization.show_dir = str(tmp_path / 'pictures')
@@ -113,13 +115,15 @@ def test_config_trains_validates_and_draws(name, data, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_batch_norm_is_asked_to_synchronise_when_distributed(name) -> None:
+def test_batch_norm_is_asked_to_synchronize_when_distributed(
+    name: str,
+) -> None:
     cfg = small_config(name, CONFIGS, CONFIGS)
     assert cfg.sync_bn == 'torch'
     assert 'SyncBN' not in str(cfg.to_dict())
 
 
-def test_every_batch_norm_can_synchronise() -> None:
+def test_every_batch_norm_can_synchronize() -> None:
     init_default_scope('mmseg')
     cfg = load_config(CONFIGS / 'pspnet_emo_1m_360_camvid.py')
     model = convert_sync_batchnorm(MODELS.build(cfg.model), 'torch')
@@ -129,7 +133,7 @@ def test_every_batch_norm_can_synchronise() -> None:
 
 
 @pytest.mark.parametrize('data_set', ['512_ade20k', '512x1024_cityscapes'])
-def test_nasvit_keeps_its_budget(data_set) -> None:
+def test_nasvit_keeps_its_budget(data_set: str) -> None:
     """The paper's 5 G; attention is counted as the products it consists of."""
     name = f'deeplabv3_nasvit_{data_set}'
     init_default_scope('mmseg')

@@ -1,6 +1,7 @@
 """CamVid's data set class on rendered and on the real images."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -15,7 +16,7 @@ from lvt_dense.scenes import write_semantic
 PIPELINE = [LoadImageFromFile(), LoadSegAnnotations(num_classes=11)]
 
 
-def camvid(root, split, **kwargs):
+def camvid(root: Path, split: str, **kwargs: Any) -> CamVidDataset:
     return CamVidDataset(
         data_root=str(root),
         data_prefix=dict(

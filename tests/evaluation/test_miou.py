@@ -1,11 +1,14 @@
 """mIoU of a test run against a confusion matrix of our own."""
 
 import pickle
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from helpers.segmentation import IMAGE, skip_beautifier, small_config
+from helpers.commands import skip_beautifier
+from helpers.segmentation import IMAGE, small_config
 from mmengine.registry import MODELS, init_default_scope
 from PIL import Image
 
@@ -16,7 +19,7 @@ NAME = 'deeplabv3_mobilevit_xxs_360_camvid'
 
 
 @pytest.fixture(scope='module')
-def setting(tmp_path_factory: pytest.TempPathFactory):
+def setting(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Rendered data without pedestrians, and a checkpoint at random."""
     folder = tmp_path_factory.mktemp('miou')
     root = write_semantic(
@@ -37,7 +40,7 @@ def setting(tmp_path_factory: pytest.TempPathFactory):
     return folder, root
 
 
-def miou_by_hand(samples):
+def miou_by_hand(samples: list) -> tuple[float, np.ndarray]:
     """Mean over the classes that occur, in percent, and their number."""
     matrix = np.zeros((11, 11), int)
     for sample in samples:
@@ -52,7 +55,9 @@ def miou_by_hand(samples):
     return 100 * sum(ious) / len(ious), matrix
 
 
-def figures_and_samples(setting, **options):
+def figures_and_samples(
+    setting: tuple[Path, Path], **options: Any
+) -> tuple[dict, list]:
     folder, root = setting
     out = folder / 'predictions.pkl'
     with pytest.MonkeyPatch.context() as monkeypatch:
@@ -67,11 +72,13 @@ def figures_and_samples(setting, **options):
 
 
 @pytest.fixture(scope='module')
-def plain(setting):
+def plain(setting: tuple[Path, Path]) -> tuple[dict, list]:
     return figures_and_samples(setting)
 
 
-def test_miou_is_that_of_the_confusion_matrix(plain) -> None:
+def test_miou_is_that_of_the_confusion_matrix(
+    plain: tuple[dict, list],
+) -> None:
     figures, samples = plain
     expected, matrix = miou_by_hand(samples)
     assert matrix.sum(1)[9] == 0  # no pedestrian in the truth
@@ -83,7 +90,9 @@ def test_miou_is_that_of_the_confusion_matrix(plain) -> None:
     assert figures['aAcc'] == pytest.approx(accuracy, abs=0.005)
 
 
-def test_augmented_test_scores_what_it_predicts(setting, plain) -> None:
+def test_augmented_test_scores_what_it_predicts(
+    setting: tuple[Path, Path], plain: tuple[dict, list]
+) -> None:
     figures, samples = figures_and_samples(setting, tta=True)
     expected, _ = miou_by_hand(samples)
     assert figures['mIoU'] == pytest.approx(expected, abs=0.005)

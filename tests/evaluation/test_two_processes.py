@@ -1,12 +1,11 @@
 """Metrics count every image once, also where two processes do not divide."""
 
-import os
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from helpers.processes import free_port, join_processes
 from mmengine.dataset import DefaultSampler, pseudo_collate
 from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.structures import InstanceData
@@ -95,15 +94,7 @@ def evaluate(name: str, batch_size: int) -> dict[str, float]:
 
 def run_process(rank: int, folder: str, port: int) -> None:
     """Evaluate in one of two processes."""
-    os.environ.update(
-        RANK=str(rank),
-        LOCAL_RANK=str(rank),
-        WORLD_SIZE='2',
-        MASTER_ADDR='127.0.0.1',
-        MASTER_PORT=str(port),
-    )
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group('gloo')
+    join_processes(rank, 2, port)
     found = {
         (name, size): evaluate(name, size)
         for name in METRICS
@@ -117,10 +108,7 @@ def run_process(rank: int, folder: str, port: int) -> None:
 def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict]:
     """What two processes find."""
     folder = tmp_path_factory.mktemp('two')
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port = probe.getsockname()[1]
-    spawn(run_process, (str(folder), port), nprocs=2)
+    spawn(run_process, (str(folder), free_port()), nprocs=2)
     yield torch.load(folder / 'found.pt')
 
 

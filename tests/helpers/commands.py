@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import pytest
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.visualization import Visualizer
@@ -39,6 +40,13 @@ def run_script(path: Path, *args: Any) -> int:
         except SystemExit as stop:
             return stop.code or 0
     return 0
+
+
+def skip_beautifier(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dump configs as they are: yapf takes longer than the training here."""
+    monkeypatch.setattr(
+        'yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, True)
+    )
 
 
 def forget_runs() -> None:

@@ -1,7 +1,11 @@
 """Run Python in a process of its own."""
 
+import os
+import socket
 import subprocess
 import sys
+
+import torch
 
 
 def run_python(
@@ -21,3 +25,29 @@ def run_python(
         capture_output=True,
         text=True,
     )
+
+
+def free_port() -> int:
+    """Find a port of this machine that nothing listens at."""
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return probe.getsockname()[1]
+
+
+def join_processes(rank: int, count: int, port: int) -> None:
+    """Become one of several processes that know each other by gloo.
+
+    Args:
+        rank: Number of this process.
+        count: Number of all.
+        port: A free port of this machine.
+    """
+    os.environ.update(
+        RANK=str(rank),
+        LOCAL_RANK=str(rank),
+        WORLD_SIZE=str(count),
+        MASTER_ADDR='127.0.0.1',
+        MASTER_PORT=str(port),
+    )
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group('gloo')

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import pytest
 from mmengine.config import Config
 
 from lvt_dense.config import dataset_cfgs, load_config, set_data_root
@@ -74,13 +73,6 @@ def small_config(name: str, data_root: Path, work_dir: Path) -> Config:
     cfg.default_hooks.checkpoint.interval = 2
     cfg.randomness = dict(seed=0)
     return cfg
-
-
-def skip_beautifier(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Dump configs as they are: yapf takes longer than the training here."""
-    monkeypatch.setattr(
-        'yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, True)
-    )
 
 
 def _shrink(part: Any) -> None:

@@ -14,6 +14,8 @@ import sys
 import traceback
 from pathlib import Path
 
+from helpers.processes import free_port
+
 CLIENT = """\
 #!{python} -IS
 import json, os, socket, sys
@@ -133,9 +135,7 @@ def _folder_of(script: str) -> str:
 
 def _become_rank_zero(args: list[str]) -> list[str]:
     """Act as the only process of a launcher; return the script's part."""
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     os.environ.update(
         RANK='0',
         LOCAL_RANK='0',

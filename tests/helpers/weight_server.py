@@ -6,6 +6,11 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from lvt_dense.checkpoints import cache
 
 
 @dataclass
@@ -118,3 +123,16 @@ def serving() -> Iterator[Server]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@contextlib.contextmanager
+def mirroring(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Server]:
+    """Serve in place of all publishers; the cache, in ``folder``, is empty."""
+    monkeypatch.delenv('LVT_DENSE_PRETRAINED', raising=False)
+    monkeypatch.setenv('LVT_DENSE_CACHE', str(folder / 'cache'))
+    monkeypatch.setattr(cache, 'PAUSES', ())
+    with serving() as server:
+        monkeypatch.setenv('LVT_DENSE_MIRROR', server.url)
+        yield server

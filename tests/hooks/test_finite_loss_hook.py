@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from helpers.processes import free_port, join_processes
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch import Tensor, nn
@@ -181,28 +182,13 @@ def test_options() -> None:
 
 def run_process(rank: int, folder: str, port: int) -> None:
     """Train in one of two processes; the second one has the bad image."""
-    import os
-
-    os.environ.update(
-        RANK=str(rank),
-        LOCAL_RANK=str(rank),
-        WORLD_SIZE='2',
-        MASTER_ADDR='127.0.0.1',
-        MASTER_PORT=str(port),
-    )
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group('gloo')
+    join_processes(rank, 2, port)
     runner = train(Path(folder), 'skip:1', broken=(3,), launcher='pytorch')
     torch.save(weights(runner), Path(folder, f'rank_{rank}.pt'))
 
 
 def test_processes_skip_together(tmp_path: Path) -> None:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port = probe.getsockname()[1]
-    spawn(run_process, (str(tmp_path), port), nprocs=2)
+    spawn(run_process, (str(tmp_path), free_port()), nprocs=2)
     (entry,) = json.loads((tmp_path / 'not_finite.json').read_text())
     names = ['image_0.jpg', 'image_1.jpg', 'image_2.jpg', 'image_3.jpg']
     assert entry['images'] == names

@@ -15,15 +15,15 @@ from lvt_dense.scenes.layout import NEAR_PROFILE
 
 
 @pytest.fixture(scope='module')
-def root(tmp_path_factory: pytest.TempPathFactory):
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_coco(tmp_path_factory.mktemp('coco') / 'data', 9, seed=2)
 
 
-def _coco(root, part):
+def _coco(root: Path, part: str) -> COCO:
     return COCO(root / 'annotations' / f'instances_{part}2017.json')
 
 
-def test_images_are_divided_and_match_their_entries(root) -> None:
+def test_images_are_divided_and_match_their_entries(root: Path) -> None:
     names = []
     for part, count in (('train', 6), ('val', 3)):
         coco = _coco(root, part)
@@ -37,7 +37,7 @@ def test_images_are_divided_and_match_their_entries(root) -> None:
     assert len(list(root.glob('*2017/*.jpg'))) == 9
 
 
-def test_categories_are_all_of_cocos(root) -> None:
+def test_categories_are_all_of_cocos(root: Path) -> None:
     coco = _coco(root, 'val')
     names = {c['id']: c['name'] for c in coco.cats.values()}
     assert len(names) == 80
@@ -52,7 +52,7 @@ def test_categories_are_all_of_cocos(root) -> None:
     assert shown == {1, 2, 3}
 
 
-def test_masks_boxes_and_areas_are_the_rendered_ones(root) -> None:
+def test_masks_boxes_and_areas_are_the_rendered_ones(root: Path) -> None:
     camera = Camera.for_size(320, 240)
     coco, checked = _coco(root, 'train'), 0
     for image_id in coco.imgs:
@@ -72,7 +72,7 @@ def test_masks_boxes_and_areas_are_the_rendered_ones(root) -> None:
     assert checked > 10
 
 
-def test_perfect_predictions_score_one(root) -> None:
+def test_perfect_predictions_score_one(root: Path) -> None:
     from pycocotools.cocoeval import COCOeval
 
     coco = _coco(root, 'train')
@@ -88,7 +88,7 @@ def test_perfect_predictions_score_one(root) -> None:
         assert evaluator.stats[0] == pytest.approx(1.0)
 
 
-def test_mmdet_reads_boxes_and_masks(root) -> None:
+def test_mmdet_reads_boxes_and_masks(root: Path) -> None:
     pytest.importorskip('mmdet')
     from mmdet.datasets import CocoDataset
     from mmdet.utils import register_all_modules
@@ -113,7 +113,7 @@ def test_mmdet_reads_boxes_and_masks(root) -> None:
 
 
 def test_files_do_not_depend_on_the_number_of_images(
-    root, tmp_path: Path
+    root: Path, tmp_path: Path
 ) -> None:
     fewer = write_coco(tmp_path / 'few', 3, seed=2)
     for path in fewer.glob('*2017/*.jpg'):
@@ -121,7 +121,7 @@ def test_files_do_not_depend_on_the_number_of_images(
         assert path.read_bytes() == same.read_bytes()
     assert len(list(fewer.glob('*2017/*.jpg'))) == 3
 
-    def of_first(folder):
+    def of_first(folder: Path) -> list[dict]:
         content = json.loads(
             (folder / 'annotations/instances_val2017.json').read_text()
         )

@@ -11,6 +11,7 @@ from lvt_dense.scenes.frame import render, render_scene
 from lvt_dense.scenes.layout import (
     KITTI_PROFILE,
     NEAR_PROFILE,
+    Scene,
     sample_scene,
 )
 from lvt_dense.scenes.road_users import sample_road_user
@@ -26,21 +27,23 @@ LABELS = {
 
 
 @pytest.fixture(scope='module')
-def frames():
+def frames() -> list:
     near = [render(7, i, NEAR, NEAR_PROFILE) for i in range(12)]
     return near + [render(7, i, WIDE, KITTI_PROFILE) for i in range(6)]
 
 
-def _users(frames):
+def _users(frames: list) -> list[tuple]:
     return [(f, u) for f in frames for u in f.users]
 
 
-def _empty_scene(camera=NEAR):
+def _empty_scene(camera: Camera = NEAR) -> Scene:
     scene = sample_scene(np.random.default_rng(3), camera, NEAR_PROFILE)
     return replace(scene, solids=[])
 
 
-def _road_user(scene, kind, x, z, yaw):
+def _road_user(
+    scene: Scene, kind: str, x: float, z: float, yaw: float
+) -> Solid:
     look = sample_road_user(np.random.default_rng(5), kind)
     position = scene.ground.lift(np.array([x, z]))
     return Solid(look, position, yaw, kind)
@@ -59,14 +62,14 @@ def test_frame_depends_on_seed_and_index_alone() -> None:
 
 
 @pytest.mark.parametrize('size', [(32, 32), (240, 320), (333, 77), (40, 900)])
-def test_any_size_renders(size) -> None:
+def test_any_size_renders(size: tuple[int, int]) -> None:
     frame = render(0, 0, Camera.for_size(*size), NEAR_PROFILE)
     assert frame.image.shape == (size[1], size[0], 3)
     assert frame.labels.shape == frame.instances.shape == size[::-1]
     assert frame.image.std() > 5
 
 
-def test_boxes_and_areas_are_those_of_the_masks(frames) -> None:
+def test_boxes_and_areas_are_those_of_the_masks(frames: list) -> None:
     for frame, user in _users(frames):
         rows, columns = np.nonzero(frame.instances == user.number)
         assert user.area == len(rows) > 0
@@ -77,7 +80,7 @@ def test_boxes_and_areas_are_those_of_the_masks(frames) -> None:
     assert set(np.unique(frames[0].instances)) == counted | {0}
 
 
-def test_labels_agree_with_instances(frames) -> None:
+def test_labels_agree_with_instances(frames: list) -> None:
     for frame in frames:
         users = {u.number: u.kind for u in frame.users}
         for number, kind in users.items():
@@ -87,7 +90,7 @@ def test_labels_agree_with_instances(frames) -> None:
         np.testing.assert_array_equal(of_users, frame.instances > 0)
 
 
-def _corners(box3d):
+def _corners(box3d: np.ndarray) -> np.ndarray:
     """Corners from KITTI's development kit: R_y(ry) times the box."""
     x, y, z, length, height, width, yaw = box3d
     a = np.array([1, 1, -1, -1, 1, 1, -1, -1]) * length / 2
@@ -97,12 +100,12 @@ def _corners(box3d):
     return np.stack([cos * a + sin * c + x, b + y, -sin * a + cos * c + z], 1)
 
 
-def _project(camera, points):
+def _project(camera: Camera, points: np.ndarray) -> np.ndarray:
     uvw = np.c_[points, np.ones(len(points))] @ camera.P2.T
     return uvw[:, :2] / uvw[:, 2:]
 
 
-def test_masks_lie_within_the_projected_3d_boxes(frames) -> None:
+def test_masks_lie_within_the_projected_3d_boxes(frames: list) -> None:
     checked = 0
     for frame, user in _users(frames):
         pixels = _project(frame.camera, _corners(user.box3d))
@@ -122,7 +125,7 @@ def test_masks_lie_within_the_projected_3d_boxes(frames) -> None:
     assert checked > 10
 
 
-def test_alpha_is_yaw_seen_along_the_line_of_sight(frames) -> None:
+def test_alpha_is_yaw_seen_along_the_line_of_sight(frames: list) -> None:
     for frame, user in _users(frames):
         P2 = frame.camera.P2
         bottom = _project(frame.camera, user.box3d[None, :3])[0]
@@ -163,7 +166,7 @@ def test_sizes_are_kittis() -> None:
 
 
 @pytest.mark.parametrize('kind', ['car', 'pedestrian', 'cyclist'])
-def test_mask_is_where_the_picture_shows_the_road_user(kind) -> None:
+def test_mask_is_where_the_picture_shows_the_road_user(kind: str) -> None:
     scene = _empty_scene()
     solid = _road_user(scene, kind, 0.3, 9.0, 0.4)
     pictures = []
@@ -215,7 +218,7 @@ def test_truncation_is_the_share_outside_the_image() -> None:
 def test_front_and_rear_of_a_car_look_different() -> None:
     scene = _empty_scene()
 
-    def reds(yaw):
+    def reds(yaw: float) -> np.ndarray:
         car = _road_user(scene, 'car', 0.0, 9.0, yaw)
         palette = car.look.palette.copy()
         palette[0] = 120.0
@@ -224,6 +227,6 @@ def test_front_and_rear_of_a_car_look_different() -> None:
         blue, green, red = cv2.split(frame.image.astype(int))
         return (frame.instances > 0) & (red > green + 60) & (red > blue + 60)
 
-    away, towards = reds(-np.pi / 2), reds(np.pi / 2)
+    away, toward = reds(-np.pi / 2), reds(np.pi / 2)
     assert away.sum() > 50
-    assert towards.sum() == 0
+    assert toward.sum() == 0

@@ -24,7 +24,9 @@ def test_camera_of_kitti_size_is_kittis() -> None:
 
 
 @pytest.mark.parametrize('size', [(320, 240), (480, 360), (512, 512)])
-def test_camera_of_other_sizes_resizes_and_crops(size) -> None:
+def test_camera_of_other_sizes_resizes_and_crops(
+    size: tuple[int, int],
+) -> None:
     point = np.array([1.3, 0.9, 14.0])
     u, v = Camera.for_size(1242, 375).project(point)
     scale = size[1] / 375
@@ -47,7 +49,7 @@ def test_column_to_x_inverts_projection() -> None:
 
 
 @pytest.mark.parametrize('size', [(31, 240), (320, 9000)])
-def test_impossible_size_is_named(size) -> None:
+def test_impossible_size_is_named(size: tuple[int, int]) -> None:
     with pytest.raises(UserError, match=f'{size[0]}x{size[1]}.*between'):
         Camera.for_size(*size)
 
@@ -74,7 +76,7 @@ def test_footprint_follows_kittis_rotation() -> None:
     assert front[0] == pytest.approx(2 * np.sin(0.1))
 
 
-def _random_quads(rng, n):
+def _random_quads(rng: np.random.Generator, n: int) -> np.ndarray:
     return np.array([
         footprint(
             *rng.uniform((-12, 4), (12, 30)),
@@ -98,7 +100,7 @@ def test_overlap_agrees_with_opencv() -> None:
     assert any(found) and not all(found)
 
 
-def _met_along(quads, bearing):
+def _met_along(quads: np.ndarray, bearing: float) -> list[int]:
     """Quads in the order in which a ray from the origin enters them."""
     steps = np.arange(0.5, 40.0, 0.02)[:, None]
     points = steps * [np.sin(bearing), np.cos(bearing)]

@@ -1,5 +1,7 @@
 """The KITTI layout of the rendered scenes."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -14,23 +16,23 @@ SIZE = (621, 188)
 
 
 @pytest.fixture(scope='module')
-def root(tmp_path_factory: pytest.TempPathFactory):
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp('kitti') / 'data'
     return write_kitti(folder, 10, seed=3, size=SIZE)
 
 
-def _labels(root, name):
+def _labels(root: Path, name: str) -> list[list[str]]:
     text = (root / 'training/label_2' / f'{name}.txt').read_text()
     return [line.split() for line in text.splitlines()]
 
 
-def _calib(root, name):
+def _calib(root: Path, name: str) -> dict[str, np.ndarray]:
     text = (root / 'training/calib' / f'{name}.txt').read_text()
     rows = (line.split(': ') for line in text.splitlines())
     return {k: np.array(v.split(), float) for k, v in rows}
 
 
-def test_frames_and_lists_belong_together(root) -> None:
+def test_frames_and_lists_belong_together(root: Path) -> None:
     names = {
         split: (root / 'ImageSets' / f'{split}.txt').read_text().split()
         for split in ('train', 'val', 'trainval', 'test')
@@ -45,7 +47,7 @@ def test_frames_and_lists_belong_together(root) -> None:
     assert (root / 'testing/image_2').is_dir()
 
 
-def test_calibration_is_complete(root) -> None:
+def test_calibration_is_complete(root: Path) -> None:
     calib = _calib(root, '000000')
     assert list(calib) == ['P0', 'P1', 'P2', 'P3', 'R0_rect',
                            'Tr_velo_to_cam', 'Tr_imu_to_velo']  # fmt: skip
@@ -56,7 +58,7 @@ def test_calibration_is_complete(root) -> None:
     assert calib['P3'][3] < calib['P0'][3] == 0
 
 
-def test_labels_are_the_rendered_boxes(root) -> None:
+def test_labels_are_the_rendered_boxes(root: Path) -> None:
     camera, kinds = Camera.for_size(*SIZE), set()
     for index in range(10):
         users = render(3, index, camera, KITTI_PROFILE).users
@@ -84,7 +86,7 @@ def test_labels_are_the_rendered_boxes(root) -> None:
     assert kinds == {'Car', 'Pedestrian', 'Cyclist', 'DontCare'}
 
 
-def test_nearest_come_first_and_dontcare_last(root) -> None:
+def test_nearest_come_first_and_dontcare_last(root: Path) -> None:
     for index in range(10):
         types = [f[0] for f in _labels(root, f'{index:06d}')]
         known = [t != 'DontCare' for t in types]

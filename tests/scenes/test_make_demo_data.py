@@ -2,7 +2,9 @@
 
 import runpy
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,10 +15,12 @@ TOOL = Path(__file__).parents[2] / 'tools' / 'make_demo_data.py'
 
 
 @pytest.fixture
-def tool(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+def tool(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, list[str]]]:
     """Runs the tool; returns its exit status and lines on stderr."""
 
-    def run(*arguments):
+    def run(*arguments: object) -> tuple[int, list[str]]:
         monkeypatch.setattr(
             sys, 'argv', [str(TOOL), *(str(a) for a in arguments)]
         )
@@ -43,7 +47,10 @@ def tool(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     ],
 )  # fmt: skip
 def test_every_format_is_written(
-    form, some_file, tool, tmp_path: Path
+    form: str,
+    some_file: str,
+    tool: Callable[..., tuple[int, list[str]]],
+    tmp_path: Path,
 ) -> None:
     out = tmp_path / 'deep' / form
     status, _ = tool('--format', form, '--out', out, '--images', 2,
@@ -64,7 +71,10 @@ def test_every_format_is_written(
     ],
 )
 def test_bad_option_is_one_line(
-    arguments, expected, tool, tmp_path: Path
+    arguments: Any,
+    expected: str,
+    tool: Callable[..., tuple[int, list[str]]],
+    tmp_path: Path,
 ) -> None:
     out = tmp_path / 'out'
     status, lines = tool('--format', 'coco', '--out', out, '--images', 2,
@@ -74,7 +84,9 @@ def test_bad_option_is_one_line(
     assert not out.exists()
 
 
-def test_full_folder_is_kept_unless_told(tool, tmp_path: Path) -> None:
+def test_full_folder_is_kept_unless_told(
+    tool: Callable[..., tuple[int, list[str]]], tmp_path: Path
+) -> None:
     out = write_coco(tmp_path / 'out', 2, size=(96, 64))
     before = (out / 'demo_data.json').read_text()
     base = ('--format', 'voc', '--out', out, '--images', 2, '--size', '96x64')
@@ -86,7 +98,9 @@ def test_full_folder_is_kept_unless_told(tool, tmp_path: Path) -> None:
     assert (out / 'JPEGImages').is_dir() and not (out / 'val2017').exists()
 
 
-def test_foreign_folder_is_never_replaced(tool, tmp_path: Path) -> None:
+def test_foreign_folder_is_never_replaced(
+    tool: Callable[..., tuple[int, list[str]]], tmp_path: Path
+) -> None:
     (tmp_path / 'thesis.txt').write_text('years of work')
     status, lines = tool('--format', 'coco', '--out', tmp_path, '--images', 2,
                          '--overwrite')  # fmt: skip
@@ -95,7 +109,9 @@ def test_foreign_folder_is_never_replaced(tool, tmp_path: Path) -> None:
     assert (tmp_path / 'thesis.txt').is_file()
 
 
-def test_out_below_a_file_is_one_line(tool, tmp_path: Path) -> None:
+def test_out_below_a_file_is_one_line(
+    tool: Callable[..., tuple[int, list[str]]], tmp_path: Path
+) -> None:
     (tmp_path / 'file').touch()
     for out in (tmp_path / 'file', tmp_path / 'file' / 'data'):
         status, lines = tool('--format', 'coco', '--out', out, '--images', 2)
@@ -108,7 +124,7 @@ def test_nothing_is_left_of_a_broken_run(
 ) -> None:
     rendered = common.render
 
-    def failing(seed, index, *rest):
+    def failing(seed: int, index: int, *rest: Any) -> Any:
         if index == 2:
             raise KeyboardInterrupt
         return rendered(seed, index, *rest)

@@ -1,6 +1,7 @@
 """The rendered scenes as ADE20K, Cityscapes, VOC 2012 and CamVid."""
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -48,7 +49,7 @@ NAMES = {
 
 
 @pytest.fixture(scope='module')
-def roots(tmp_path_factory: pytest.TempPathFactory):
+def roots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp('semantic')
     return {
         layout: write_semantic(
@@ -58,7 +59,7 @@ def roots(tmp_path_factory: pytest.TempPathFactory):
     }
 
 
-def _dataset(layout, root, part):
+def _dataset(layout: str, root: Path, part: str) -> Any:
     """The data set as mmseg's base configs (ours for CamVid) describe it."""
     cls, image, mask, extra = {
         'ade20k': (
@@ -105,7 +106,9 @@ def _dataset(layout, root, part):
 
 
 @pytest.mark.parametrize('layout', SEMANTIC_LAYOUTS)
-def test_mmseg_reads_the_classes_that_were_rendered(layout, roots) -> None:
+def test_mmseg_reads_the_classes_that_were_rendered(
+    layout: str, roots: dict[str, Path]
+) -> None:
     camera = Camera.for_size(*SIZE)
     dataset = _dataset(layout, roots[layout], 'train')
     classes = dataset.metainfo['classes']
@@ -136,7 +139,9 @@ def test_mmseg_reads_the_classes_that_were_rendered(layout, roots) -> None:
         ('camvid', dict(train=5, val=2, test=2)),
     ],
 )
-def test_every_split_is_read(layout, counts, roots) -> None:
+def test_every_split_is_read(
+    layout: str, counts: Any, roots: dict[str, Path]
+) -> None:
     paths = []
     for part, count in counts.items():
         dataset = _dataset(layout, roots[layout], part)
@@ -146,7 +151,9 @@ def test_every_split_is_read(layout, counts, roots) -> None:
     assert len(set(paths)) == 9
 
 
-def test_cityscapes_instance_ids_number_the_things(roots) -> None:
+def test_cityscapes_instance_ids_number_the_things(
+    roots: dict[str, Path],
+) -> None:
     folder = roots['cityscapes'] / 'gtFine/train/demo'
     paths = sorted(folder.glob('*instanceIds.png'))
     assert len(paths) == 5

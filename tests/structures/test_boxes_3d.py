@@ -2,10 +2,12 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from lvt_dense.structures import (
     BOX_EDGES,
@@ -83,7 +85,7 @@ def test_mirroring_swaps_the_partners() -> None:
     assert torch.allclose(boxes_to_corners(mirrored), swapped, atol=1e-4)
 
 
-def test_geometric_centre_is_the_mean_of_the_corners() -> None:
+def test_geometric_center_is_the_mean_of_the_corners() -> None:
     boxes = random_boxes(8)
     means = boxes_to_corners(boxes).mean(1)
     assert torch.allclose(geometric_centers(boxes), means, atol=1e-5)
@@ -107,7 +109,7 @@ def test_projection_takes_a_camera_for_each_box() -> None:
 
 
 @pytest.mark.parametrize('rows', [3, 4])
-def test_unproject_is_the_inverse(rows) -> None:
+def test_unproject_is_the_inverse(rows: Any) -> None:
     points = geometric_centers(random_boxes(64))
     uvd = project_points(points, P2[:rows])
     assert torch.allclose(unproject_points(uvd, P2[:rows]), points, atol=1e-4)
@@ -118,7 +120,7 @@ def test_unproject_is_the_inverse(rows) -> None:
     [(0, 0), (math.pi, -math.pi), (-math.pi, -math.pi), (4, 4 - 2 * math.pi),
      (-7, -7 + 2 * math.pi), (-1e-9 - math.pi, math.pi - 1e-9)],
 )  # fmt: skip
-def test_wrap_angle(angle, wrapped) -> None:
+def test_wrap_angle(angle: float, wrapped: float) -> None:
     out = wrap_angle(torch.tensor(angle, dtype=torch.float64))
     assert -math.pi <= float(out) < math.pi
     assert float(out) == pytest.approx(wrapped, abs=1e-8)
@@ -179,7 +181,7 @@ def test_empty_input_keeps_its_shape() -> None:
 def test_gradients_match_finite_differences() -> None:
     boxes = random_boxes(3).double().requires_grad_()
 
-    def whole(boxes):
+    def whole(boxes: Tensor) -> tuple[Tensor, ...]:
         uvd = project_points(geometric_centers(boxes), P2)
         alpha = yaw_to_alpha(boxes[:, 6], uvd[:, 0], P2)
         box2d = box2d_from_boxes3d(boxes, P2)

@@ -1,6 +1,7 @@
 """Maps of pixels, angles and the selection of objects."""
 
 import math
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -60,7 +61,7 @@ def test_boxes_and_cameras_move_with_the_pixels() -> None:
         lambda v: torch.tensor([v], dtype=torch.float64),
     ],
 )
-def test_wrapped_angles_are_in_range(make) -> None:
+def test_wrapped_angles_are_in_range(make: Callable) -> None:
     for value in (0.0, -math.pi, math.pi, 3 * math.pi, -1e-20, 4.0, -9.0):
         angle = make(value - math.pi) if value == -1e-20 else make(value)
         found = float(wrap_angle(angle))
@@ -71,7 +72,7 @@ def test_wrapped_angles_are_in_range(make) -> None:
 
 
 @pytest.mark.parametrize('make', [np.array, torch.tensor])
-def test_selection_of_arrays_and_tensors(make) -> None:
+def test_selection_of_arrays_and_tensors(make: Callable) -> None:
     bboxes = make([[0.0, 0, 10, 30], [90.0, 0, 120, 20]])
     boxes_3d = make([[0.0, 0, 10, 1, 1, 1, 0], [0.0, 0, 70, 1, 1, 1, 0]])
     flags = make([0.0, 0.6]), make([0, 3])

@@ -1,6 +1,7 @@
 """swap_backbone: what it sets, what it drops, what it refuses."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers.commands import run_tool
@@ -18,7 +19,7 @@ DEEPLAB = (
 )
 
 
-def without_scope(node):
+def without_scope(node: Any) -> Any:
     """Without the marks of MMEngine on parts of a 'package::' base."""
     if isinstance(node, dict):
         return {
@@ -71,7 +72,7 @@ def test_images_get_the_norm_of_the_new_weights() -> None:
     assert norm.pad_mask is True
 
 
-def test_padding_keeps_its_grey_when_the_norm_changes() -> None:
+def test_padding_keeps_its_gray_when_the_norm_changes() -> None:
     cfg = load_config('mmdet::yolox/yolox_s_8xb8-300e_coco')
     cfg.model.data_preprocessor.pad_value = 114.0
     swapped = swap_backbone(cfg, 'mobilevit_xxs')
@@ -133,7 +134,7 @@ def test_dilation_without_a_smaller_stride_changes_no_level() -> None:
     ids=['C5', 'DC5', 'C4'],
 )
 def test_single_level_is_found_by_stage_not_by_stride(
-    changes, indices, output_stride
+    changes: dict, indices: Any, output_stride: Any
 ) -> None:
     cfg = load_config('mmdet::detr/detr_r50_8xb2-150e_coco')
     cfg.model.backbone.update(changes)
@@ -254,7 +255,7 @@ def test_given_config_is_left_alone() -> None:
     ],
     ids=['C4', 'Hourglass', 'RFP', 'UNet', 'ICNet', 'no model'],
 )
-def test_refusals_name_the_part_in_one_line(name, part) -> None:
+def test_refusals_name_the_part_in_one_line(name: str, part: str) -> None:
     with pytest.raises(UserError) as caught:
         swap_backbone(name, 'mobilevit_xxs')
     message = str(caught.value)
@@ -268,7 +269,9 @@ def test_misspelled_backbone_gets_a_hint() -> None:
 
 
 @pytest.mark.parametrize('base', [MASK_RCNN, DEEPLAB])
-def test_short_file_loads_to_the_same_config(base, tmp_path: Path) -> None:
+def test_short_file_loads_to_the_same_config(
+    base: str, tmp_path: Path
+) -> None:
     cfg = swap_backbone(base, 'mobilevit_xxs')
     out = tmp_path / 'swapped.py'
     write_config(cfg, base, str(out), 'a comment')

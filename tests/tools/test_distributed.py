@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from helpers.commands import TOOLS, run_tool
+from helpers.processes import free_port
 
 from lvt_dense.scenes import write_coco
 
@@ -41,7 +41,7 @@ SCONTROL = '#!/usr/bin/env bash\necho 127.0.0.1\n'
 
 
 @pytest.fixture(scope='module')
-def data(tmp_path_factory: pytest.TempPathFactory):
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp('scenes') / 'coco'
     write_coco(folder, 11, seed=1, size=(96, 72), val_fraction=0.3)
     return folder
@@ -49,9 +49,7 @@ def data(tmp_path_factory: pytest.TempPathFactory):
 
 def launch(script: str, *args: object, **environment: str) -> str:
     """What a launch script says on its standard output and error."""
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     folders = (str(Path(sys.executable).parent), os.environ['PATH'])
     done = subprocess.run(
         [str(TOOLS / script), *map(str, args)],
@@ -71,14 +69,16 @@ def launch(script: str, *args: object, **environment: str) -> str:
 
 
 @pytest.fixture(scope='module')
-def trained(data, tmp_path_factory: pytest.TempPathFactory):
+def trained(
+    data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, str]:
     work_dir = tmp_path_factory.mktemp('work')
     options = ('--data-root', data, '--work-dir', work_dir, *SMALL)
     said = launch('dist_train.sh', CONFIG, 2, *options)
     return work_dir, said
 
 
-def test_two_processes_share_an_epoch(trained) -> None:
+def test_two_processes_share_an_epoch(trained: tuple[Path, str]) -> None:
     work_dir, said = trained
     # 8 images, 2 in each of 2 processes, are 2 steps.
     assert 'Epoch(train) [1][2/2]' in said
@@ -94,7 +94,11 @@ def left_in(out: Path) -> tuple:
 
 
 @pytest.fixture(scope='module')
-def alone(trained, data, tmp_path_factory: pytest.TempPathFactory):
+def alone(
+    trained: tuple[Path, str],
+    data: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple:
     """What a test in one process leaves."""
     out = tmp_path_factory.mktemp('alone')
     checkpoint = trained[0] / 'epoch_1.pth'
@@ -106,7 +110,11 @@ def alone(trained, data, tmp_path_factory: pytest.TempPathFactory):
 
 @pytest.mark.parametrize('cluster', [False, True])
 def test_figures_are_those_of_one_process(
-    alone, trained, data, tmp_path: Path, cluster
+    alone: tuple,
+    trained: tuple[Path, str],
+    data: Path,
+    tmp_path: Path,
+    cluster: bool,
 ) -> None:
     checkpoint = trained[0] / 'epoch_1.pth'
     options = ('--data-root', data, '--work-dir', tmp_path)
@@ -147,14 +155,14 @@ def on_a_cluster(folder: Path, script: str, *args: object) -> str:
     return said
 
 
-def test_slurm_training(data, tmp_path: Path) -> None:
+def test_slurm_training(data: Path, tmp_path: Path) -> None:
     options = ('--data-root', data, '--work-dir', tmp_path, *SMALL)
     said = on_a_cluster(tmp_path, 'slurm_train.sh', CONFIG, *options)
     assert 'Epoch(train) [1][2/2]' in said
 
 
 def test_launcher_without_its_processes(
-    data,
+    data: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,

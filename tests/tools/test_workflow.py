@@ -3,11 +3,12 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import cv2
 import pytest
 import torch
-from helpers.commands import run_tool
+from helpers.commands import run_tool, skip_beautifier
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
@@ -37,26 +38,21 @@ SMALL = (
 
 @pytest.fixture(autouse=True)
 def plain_dumps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the beautifier, which takes longer than the training here."""
-    monkeypatch.setattr(
-        'yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, True)
-    )
+    skip_beautifier(monkeypatch)
 
 
 @pytest.fixture(scope='module')
-def data(tmp_path_factory: pytest.TempPathFactory):
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp('scenes') / 'coco'
     write_coco(folder, 10, seed=1, size=(96, 72), val_fraction=0.4)
     return folder
 
 
 @pytest.fixture(scope='module')
-def trained(data, tmp_path_factory: pytest.TempPathFactory):
+def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     work_dir = tmp_path_factory.mktemp('work')
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            'yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, True)
-        )
+        skip_beautifier(patch)
         options = ('--data-root', data, '--work-dir', work_dir, *SMALL)
         assert run_tool('train', CONFIG, *options) == 0
     return work_dir
@@ -66,7 +62,7 @@ def log_of(work_dir: Path) -> str:
     return max(work_dir.glob('*/*.log'), key=lambda p: p.parent).read_text()
 
 
-def test_training_leaves_whole_checkpoints_and_figures(trained) -> None:
+def test_training_leaves_whole_checkpoints_and_figures(trained: Path) -> None:
     names = {path.name for path in trained.glob('*.pth')}
     assert {'epoch_1.pth', 'epoch_2.pth'} <= names
     assert not list(trained.glob('*.partial'))
@@ -74,7 +70,7 @@ def test_training_leaves_whole_checkpoints_and_figures(trained) -> None:
 
 
 def test_resume_skips_a_truncated_checkpoint(
-    trained, data, tmp_path: Path
+    trained: Path, data: Path, tmp_path: Path
 ) -> None:
     work_dir = tmp_path / 'copy'
     shutil.copytree(trained, work_dir)
@@ -101,7 +97,7 @@ def test_resume_skips_a_truncated_checkpoint(
 
 
 def test_nothing_to_resume(
-    data, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = ('--resume', '--data-root', data, '--work-dir', tmp_path)
     assert run_tool('train', CONFIG, *options, *SMALL) == 2
@@ -109,7 +105,9 @@ def test_nothing_to_resume(
 
 
 @pytest.fixture(scope='module')
-def tested(trained, data, tmp_path_factory: pytest.TempPathFactory):
+def tested(
+    trained: Path, data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     out = tmp_path_factory.mktemp('tested')
     status = run_tool(
         'test',
@@ -131,7 +129,9 @@ def tested(trained, data, tmp_path_factory: pytest.TempPathFactory):
     return out
 
 
-def test_twelve_figures_are_those_of_pycocotools(tested, data) -> None:
+def test_twelve_figures_are_those_of_pycocotools(
+    tested: Path, data: Path
+) -> None:
     figures = json.loads((tested / 'metrics.json').read_text())
     truth = COCO(str(data / 'annotations/instances_val2017.json'))
     scores = COCOeval(truth, truth.loadRes(str(tested / 'found.json')), 'bbox')
@@ -144,14 +144,51 @@ def test_twelve_figures_are_those_of_pycocotools(tested, data) -> None:
     assert found == pytest.approx(list(scores.stats), abs=6e-4)
 
 
-def test_pictures_show_truth_beside_prediction(tested, data) -> None:
+def test_unlabeled_test_set(
+    trained: Path,
+    data: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    truth = data / 'annotations' / 'instances_val2017.json'
+    content = json.loads(truth.read_text())
+    del content['annotations']
+    unlabeled = tmp_path / 'image_info.json'
+    unlabeled.write_text(json.dumps(content))
+    options = (
+        *('--data-root', data, '--work-dir', tmp_path / 'work', *SMALL),
+        f'test_dataloader.dataset.ann_file={unlabeled}',
+        f'test_evaluator.ann_file={unlabeled}',
+    )
+    args = ('test', CONFIG, trained / 'epoch_2.pth')
+    assert run_tool(*args, *options) == 2
+    assert 'set test_evaluator.format_only=True' in capsys.readouterr().err
+    options += ('test_evaluator.format_only=True',)
+    assert run_tool(*args, *options) == 2
+    assert 'set outfile_prefix=FILE' in capsys.readouterr().err
+    out = tmp_path / 'found.json'
+    assert run_tool(*args, '--out', out, *options) == 0
+    found = json.loads(out.read_text())
+    images = {image['id'] for image in content['images']}
+    assert found
+    assert {item['image_id'] for item in found} <= images
+    assert {item['category_id'] for item in found} <= {1, 2, 3}
+    assert json.loads((tmp_path / 'work' / 'metrics.json').read_text()) == {}
+
+
+def test_pictures_show_truth_beside_prediction(
+    tested: Path, data: Path
+) -> None:
     pictures = list((tested / 'pictures').glob('*.png'))
     assert len(pictures) == 4
     assert cv2.imread(str(pictures[0])).shape == (72, 2 * 96, 3)
 
 
 def test_visualize_a_folder(
-    trained, data, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    trained: Path,
+    data: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     status = run_tool(
         'visualize',
@@ -174,7 +211,9 @@ def test_visualize_a_folder(
     assert picture.shape == (72, 96, 3)  # no truth, so the prediction alone
 
 
-def test_visualize_with_annotations(trained, data, tmp_path: Path) -> None:
+def test_visualize_with_annotations(
+    trained: Path, data: Path, tmp_path: Path
+) -> None:
     image = sorted((data / 'val2017').iterdir())[0]
     status = run_tool(
         'visualize',
@@ -210,7 +249,11 @@ def one_line(text: str) -> str:
     ],
 )
 def test_bad_options_of_training(
-    data, tmp_path: Path, capsys: pytest.CaptureFixture[str], args, words
+    data: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    args: Any,
+    words: str,
 ) -> None:
     if '--amp' in args and torch.cuda.is_available():
         pytest.skip('this machine has a GPU')
@@ -220,7 +263,10 @@ def test_bad_options_of_training(
 
 
 def test_checkpoint_of_another_size(
-    trained, data, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    trained: Path,
+    data: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     status = run_tool(
         'test',
@@ -238,7 +284,7 @@ def test_checkpoint_of_another_size(
 
 
 @pytest.fixture
-def broken(data, tmp_path: Path):
+def broken(data: Path, tmp_path: Path) -> Path:
     """A copy of the data to be broken."""
     folder = tmp_path / 'broken'
     shutil.copytree(data, folder)
@@ -246,7 +292,7 @@ def broken(data, tmp_path: Path):
 
 
 def test_malformed_annotations_are_named(
-    broken, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    broken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = broken / 'annotations/instances_train2017.json'
     path.write_text(path.read_text()[:-100])
@@ -259,7 +305,7 @@ def test_malformed_annotations_are_named(
 
 @pytest.mark.parametrize('content', [b'', b'no image'])
 def test_training_skips_a_broken_image_with_one_warning(
-    broken, tmp_path: Path, content
+    broken: Path, tmp_path: Path, content: bytes
 ) -> None:
     image = sorted((broken / 'train2017').iterdir())[0]
     image.write_bytes(content)
@@ -271,7 +317,10 @@ def test_training_skips_a_broken_image_with_one_warning(
 
 
 def test_testing_names_a_broken_image(
-    trained, broken, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    trained: Path,
+    broken: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     image = sorted((broken / 'val2017').iterdir())[0]
     image.write_bytes(b'')

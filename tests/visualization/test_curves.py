@@ -11,7 +11,7 @@ from lvt_dense.visualization.curves import draw_curves, read_curves
 
 
 @pytest.fixture
-def work_dir(tmp_path: Path):
+def work_dir(tmp_path: Path) -> Path:
     runs = {
         '20260101_000000': [
             dict(loss=2.0, step=50, lr=1e-3),
@@ -31,7 +31,7 @@ def work_dir(tmp_path: Path):
     return tmp_path
 
 
-def test_later_run_counts(work_dir) -> None:
+def test_later_run_counts(work_dir: Path) -> None:
     loss, figures = read_curves(work_dir)
     assert loss == [(50, 2.0), (100, 1.0)]
     assert figures == dict(
@@ -39,13 +39,13 @@ def test_later_run_counts(work_dir) -> None:
     )
 
 
-def test_picture(work_dir) -> None:
+def test_picture(work_dir: Path) -> None:
     out = work_dir / 'new' / 'curve.png'
     draw_curves(work_dir, 'mIoU', out)
     assert mmcv.imread(str(out)).std() > 5  # not blank
 
 
-def test_what_is_not_there(work_dir) -> None:
+def test_what_is_not_there(work_dir: Path) -> None:
     with pytest.raises(UserError, match='no metric .bbox_mAP.*aAcc, mIoU'):
         draw_curves(work_dir, 'bbox_mAP', work_dir / 'curve.png')
     with pytest.raises(UserError, match='holds no log'):

@@ -1,6 +1,8 @@
 """What the picture of a frame shows, pixel by pixel."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from mmdet.registry import VISUALIZERS as MMDET_VISUALIZERS
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 from PIL import Image
+from torch import Tensor
 
 from lvt_dense.visualization import Mono3DVisualizer
 from lvt_dense.visualization.kitti_visualizer import (
@@ -22,14 +25,16 @@ SCALE = SIZE // HEIGHT  # of the image in the picture
 
 
 @pytest.fixture
-def visualizer():
+def visualizer() -> Mono3DVisualizer:
     visualizer = Mono3DVisualizer(max_range=40.0, min_height=SIZE)
     visualizer.dataset_meta = dict(classes=('Pedestrian', 'Cyclist', 'Car'))
     return visualizer
 
 
-def make_sample(boxes, score=0.9, truths=(), **meta):
-    def tensor(rows):
+def make_sample(
+    boxes: list, score: float = 0.9, truths: Sequence = (), **meta: Any
+) -> DetDataSample:
+    def tensor(rows: list) -> Tensor:
         return torch.tensor(rows, dtype=torch.float32).reshape(-1, 7)
 
     sample = DetDataSample(
@@ -50,7 +55,13 @@ def make_sample(boxes, score=0.9, truths=(), **meta):
     return sample
 
 
-def draw(visualizer, sample, tmp_path: Path, image=None, **kwargs):
+def draw(
+    visualizer: Mono3DVisualizer,
+    sample: DetDataSample,
+    tmp_path: Path,
+    image: np.ndarray | None = None,
+    **kwargs: Any,
+) -> tuple[np.ndarray, np.ndarray]:
     """The image part and the part from above."""
     if image is None:
         image = np.full((HEIGHT, WIDTH, 3), 40, np.uint8)
@@ -63,7 +74,9 @@ def draw(visualizer, sample, tmp_path: Path, image=None, **kwargs):
     return picture[:, :-SIZE], picture[:, -SIZE:]
 
 
-def pixels(part, color, tolerance=60):
+def pixels(
+    part: np.ndarray, color: Sequence[int], tolerance: int = 60
+) -> tuple[np.ndarray, np.ndarray]:
     """Columns and rows near a color."""
     gap = np.abs(part.astype(int) - color).max(-1)
     rows, columns = np.nonzero(gap < tolerance)
@@ -75,7 +88,7 @@ BOX = [0.0, 1.5, 12.0, 4.0, 3.0, 2.0, 0.0]
 
 
 def test_edges_lie_where_the_camera_puts_them(
-    visualizer, tmp_path: Path
+    visualizer: Mono3DVisualizer, tmp_path: Path
 ) -> None:
     image, _ = draw(visualizer, make_sample([BOX]), tmp_path)
     assert image.shape[1] == WIDTH * SCALE
@@ -87,7 +100,9 @@ def test_edges_lie_where_the_camera_puts_them(
     assert rows.max() == pytest.approx(SCALE * bottom[1] / bottom[2], abs=4)
 
 
-def test_front_face_is_tinted(visualizer, tmp_path: Path) -> None:
+def test_front_face_is_tinted(
+    visualizer: Mono3DVisualizer, tmp_path: Path
+) -> None:
     # Turned to the camera, then away: the near face is tinted only once.
     values = []
     for yaw in (np.pi / 2, -np.pi / 2):
@@ -104,7 +119,7 @@ def test_front_face_is_tinted(visualizer, tmp_path: Path) -> None:
 
 
 def test_two_colors_and_which_of_them_is_drawn(
-    visualizer, tmp_path: Path
+    visualizer: Mono3DVisualizer, tmp_path: Path
 ) -> None:
     other = [-4.0, 1.5, 12.0, 4.0, 3.0, 2.0, 0.0]
     sample = make_sample([BOX], truths=[other])
@@ -118,7 +133,7 @@ def test_two_colors_and_which_of_them_is_drawn(
 
 
 def test_scores_below_the_threshold_are_left_out(
-    visualizer, tmp_path: Path
+    visualizer: Mono3DVisualizer, tmp_path: Path
 ) -> None:
     sample = make_sample([BOX], score=0.2)
     image, _ = draw(visualizer, sample, tmp_path)
@@ -128,7 +143,9 @@ def test_scores_below_the_threshold_are_left_out(
 
 
 def test_class_and_score_are_written(
-    visualizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    visualizer: Mono3DVisualizer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     written = []
     from lvt_dense.visualization import kitti_visualizer
@@ -142,7 +159,7 @@ def test_class_and_score_are_written(
     assert 'Car 0.90' in written and 'Pedestrian' in written
 
 
-def test_view_from_above(visualizer, tmp_path: Path) -> None:
+def test_view_from_above(visualizer: Mono3DVisualizer, tmp_path: Path) -> None:
     sample = make_sample([[5.0, 1.5, 20.0, 4.0, 1.5, 2.0, 0.0]])
     _, above = draw(visualizer, sample, tmp_path)
     columns, rows = pixels(above[60:], PREDICTION_COLOR)
@@ -156,7 +173,7 @@ def test_view_from_above(visualizer, tmp_path: Path) -> None:
     assert right > 1.5 * (columns < middle - scale).sum()
 
 
-def test_range_rings(visualizer, tmp_path: Path) -> None:
+def test_range_rings(visualizer: Mono3DVisualizer, tmp_path: Path) -> None:
     _, above = draw(visualizer, make_sample([]), tmp_path)
     # Up the middle, a bit to the left of the figures.
     column = above[:, SIZE // 2 - 2].astype(int).sum(-1)
@@ -168,7 +185,7 @@ def test_range_rings(visualizer, tmp_path: Path) -> None:
 
 
 def test_boxes_beside_and_behind_the_camera(
-    visualizer, tmp_path: Path
+    visualizer: Mono3DVisualizer, tmp_path: Path
 ) -> None:
     boxes = [
         [3.0, 1.5, 0.0, 9.0, 1.5, 2.0, 1.57],  # passes the camera
@@ -182,7 +199,9 @@ def test_boxes_beside_and_behind_the_camera(
     assert (columns > WIDTH * SCALE // 2 + 300).any()
 
 
-def test_camera_of_the_image_that_is_given(visualizer, tmp_path: Path) -> None:
+def test_camera_of_the_image_that_is_given(
+    visualizer: Mono3DVisualizer, tmp_path: Path
+) -> None:
     # The network saw the image at half size; the picture is the original.
     half = np.diag([0.5, 0.5, 1]) @ P2
     sample = make_sample([BOX])
@@ -197,7 +216,9 @@ def test_camera_of_the_image_that_is_given(visualizer, tmp_path: Path) -> None:
     assert abs(one.min() - two.min()) <= 3 and abs(one.max() - two.max()) <= 3
 
 
-def test_a_picture_without_sample(visualizer, tmp_path: Path) -> None:
+def test_a_picture_without_sample(
+    visualizer: Mono3DVisualizer, tmp_path: Path
+) -> None:
     image, _ = draw(visualizer, None, tmp_path)
     assert (image == 40).all()
 

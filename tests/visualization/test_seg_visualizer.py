@@ -1,6 +1,7 @@
 """Pictures of label maps: pixels that can be counted by hand."""
 
 from pathlib import Path
+from typing import Any
 
 import mmcv
 import numpy as np
@@ -40,7 +41,9 @@ def test_colors_are_those_of_the_palette() -> None:
     ('opacity', 'expected'),
     [(0.0, [100, 100, 100]), (0.25, [125, 100, 75]), (1.0, [200, 100, 0])],
 )
-def test_opacity_is_the_weight_of_the_color(opacity, expected) -> None:
+def test_opacity_is_the_weight_of_the_color(
+    opacity: float, expected: Any
+) -> None:
     picture = overlay(IMAGE, TRUTH, PALETTE, opacity)
     assert picture[0, 2].tolist() == expected
     assert picture[1, 2].tolist() == [100, 100, 100]  # no class
@@ -71,7 +74,7 @@ def test_panels_stand_side_by_side() -> None:
     assert alone.shape[1] == 6
 
 
-def sample(**fields):
+def sample(**fields: np.ndarray) -> SegDataSample:
     data = {
         key: PixelData(data=torch.from_numpy(value)[None])
         for key, value in fields.items()
@@ -91,7 +94,7 @@ def test_files_of_a_prediction(tmp_path: Path) -> None:
     labels = mmcv.imread(str(tmp_path / 'street_labels.png'), 'unchanged')
     np.testing.assert_array_equal(labels, PREDICTED)
 
-    def read(name):
+    def read(name: str) -> np.ndarray:
         return mmcv.imread(str(tmp_path / name), channel_order='rgb')
 
     np.testing.assert_array_equal(

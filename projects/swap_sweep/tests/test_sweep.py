@@ -2,6 +2,7 @@
 
 import csv
 import json
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -78,7 +79,7 @@ SAMPLE = [
 
 @pytest.mark.parametrize('name, backbone', SAMPLE, ids=[n for n, _ in SAMPLE])
 def test_swapped_model_computes_its_losses(
-    name, backbone, monkeypatch
+    name: str, backbone: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package = name.partition('::')[0]
     # Configs of teachers are named from the folder above configs/.
@@ -104,7 +105,7 @@ def test_shipped_configs_leave_out_bases() -> None:
 
 
 def test_verdicts() -> None:
-    def verdict(name):
+    def verdict(name: str) -> dict:
         return sweeping.examine(name, 'mobilevit_xxs', {})
 
     row = verdict('mmdet::retinanet/retinanet_r18_fpn_1x_coco')
@@ -126,12 +127,14 @@ def test_verdicts() -> None:
         ('mmdet::detr/detr_r50_8xb2-150e_coco', False),
     ],
 )
-def test_plain_transformers_are_told_from_pyramids(name, plain) -> None:
+def test_plain_transformers_are_told_from_pyramids(
+    name: str, plain: bool
+) -> None:
     assert sweeping.is_plain(sweeping.load_config(name)) == plain
 
 
-def test_broken_swap_counts_as_failed(monkeypatch) -> None:
-    def swapped(cfg, name):
+def test_broken_swap_counts_as_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def swapped(cfg: Config, name: str) -> Config:
         new = Config(cfg.to_dict())
         new.model.bbox_head.in_channels = 7
         return new
@@ -143,8 +146,8 @@ def test_broken_swap_counts_as_failed(monkeypatch) -> None:
     assert 'RuntimeError' in row['reason']
 
 
-def test_equal_models_are_run_once(monkeypatch) -> None:
-    def refuse(cfg) -> NoReturn:
+def test_equal_models_are_run_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(cfg: Config) -> NoReturn:
         raise AssertionError('run again')
 
     name = 'mmdet::retinanet/retinanet_r18_fpn_1x_coco'
@@ -161,15 +164,17 @@ def test_equal_models_are_run_once(monkeypatch) -> None:
         assert row['verdict'] == 'works'
 
 
-def examined(name, backbone, known):
+def examined(name: str, backbone: str, known: dict) -> dict:
     return dict(config=name, old='ResNet', verdict='works', reason='')
 
 
-def dying(name, backbone, known) -> NoReturn:
+def dying(name: str, backbone: str, known: dict) -> NoReturn:
     raise SystemExit(3)
 
 
-def test_sweep_goes_on_where_it_ended(tmp_path, monkeypatch) -> None:
+def test_sweep_goes_on_where_it_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     log = tmp_path / 'rows.jsonl'
     done = dict(config='mmdet::a', old='ResNet', verdict='refused', reason='x')
     log.write_text(json.dumps(done) + '\n{"config": "mmdet')  # killed here
@@ -182,7 +187,7 @@ def test_sweep_goes_on_where_it_ended(tmp_path, monkeypatch) -> None:
 
 
 def test_dead_process_is_a_failure_of_its_config(
-    tmp_path, monkeypatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sweeping, 'examine', dying)
     (row,) = sweeping.sweep(['mmdet::a'], 'emo_1m', tmp_path / 'rows.jsonl')
@@ -190,7 +195,7 @@ def test_dead_process_is_a_failure_of_its_config(
     assert 'ended with 3' in row['reason']
 
 
-def test_summary_counts_pyramids_that_run_here(tmp_path) -> None:
+def test_summary_counts_pyramids_that_run_here(tmp_path: Path) -> None:
     rows = [
         dict(config='a', old='ResNet', verdict='works', reason=''),
         dict(config='b', old='ResNet', verdict='works', reason=''),

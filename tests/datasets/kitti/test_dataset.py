@@ -4,7 +4,7 @@ import os
 import pickle
 import time
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -22,23 +22,23 @@ from lvt_dense.structures import box2d_from_boxes3d, resize_matrix
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
     return tmp_path / 'cache' / 'lvt_dense'
 
 
 @pytest.fixture
-def root(tmp_path: Path):
+def root(tmp_path: Path) -> Path:
     return write_kitti(tmp_path / 'kitti')
 
 
-def load(root, split='train', **kwargs) -> KittiMonoDataset:
+def load(root: Path, split: str = 'train', **kwargs: Any) -> KittiMonoDataset:
     return KittiMonoDataset(
         data_root=str(root), ann_file=f'ImageSets/{split}.txt', **kwargs
     )
 
 
-def test_frames_and_instances(root) -> None:
+def test_frames_and_instances(root: Path) -> None:
     data = load(root)
     assert len(data) == 2
     info = data.get_data_info(0)
@@ -55,30 +55,30 @@ def test_frames_and_instances(root) -> None:
     assert 'eval_labels' not in info
 
 
-def test_builds_from_mmdet_by_its_prefixed_name(root) -> None:
+def test_builds_from_mmdet_by_its_prefixed_name(root: Path) -> None:
     config = dict(type='lvt_dense.KittiMonoDataset', data_root=str(root))
     assert len(MMDET_DATASETS.build(config)) == 2
 
 
-def test_classes_can_be_fewer(root) -> None:
+def test_classes_can_be_fewer(root: Path) -> None:
     data = load(root, 'trainval', metainfo=dict(classes=('Car',)))
     labels = [data.get_cat_ids(i) for i in range(len(data))]
     assert labels == [[0], [], [], [0, 0]]
 
 
-def test_empty_frames_are_filtered_in_training_only(root) -> None:
+def test_empty_frames_are_filtered_in_training_only(root: Path) -> None:
     cfg = dict(filter_cfg=dict(filter_empty_gt=True))
     assert len(load(root, 'val', **cfg)) == 1
     assert len(load(root, 'val', test_mode=True, **cfg)) == 2
     assert len(load(root, 'val')) == 2
 
 
-def test_test_mode_keeps_all_labels(root) -> None:
+def test_test_mode_keeps_all_labels(root: Path) -> None:
     labels = load(root, test_mode=True).get_data_info(0)['eval_labels']
     assert labels.types.tolist() == ['Car', 'Pedestrian', 'Van', 'DontCare']
 
 
-def test_a_test_set_needs_no_labels(root) -> None:
+def test_a_test_set_needs_no_labels(root: Path) -> None:
     prefix = dict(img='training/image_2', calib='training/calib')
     data = load(root, data_prefix=prefix, test_mode=True)
     assert data.get_data_info(0)['instances'] == []
@@ -86,12 +86,12 @@ def test_a_test_set_needs_no_labels(root) -> None:
 
 
 def test_cache_gives_the_same_and_reads_no_file(
-    root, cache, monkeypatch: pytest.MonkeyPatch
+    root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fresh = load(root, 'trainval', test_mode=True)
     assert len(list(cache.iterdir())) == 1
 
-    def forbidden(*_) -> NoReturn:
+    def forbidden(*_: object) -> NoReturn:
         raise AssertionError('the cache was not used')
 
     monkeypatch.setattr(frames, 'read_labels', forbidden)
@@ -104,14 +104,14 @@ def test_cache_gives_the_same_and_reads_no_file(
         assert types[0] == types[1]
 
 
-def test_cache_notices_a_changed_file(root) -> None:
+def test_cache_notices_a_changed_file(root: Path) -> None:
     load(root)
     path = root / 'training' / 'label_2' / '000001.txt'
     path.write_text(path.read_text().replace('Cyclist', 'Pedestrian'))
     assert load(root).get_cat_ids(1) == [0]
 
 
-def test_cache_notices_a_touched_file_of_the_same_size(root) -> None:
+def test_cache_notices_a_touched_file_of_the_same_size(root: Path) -> None:
     load(root)
     path = root / 'training' / 'label_2' / '000001.txt'
     text = path.read_text()
@@ -121,21 +121,23 @@ def test_cache_notices_a_touched_file_of_the_same_size(root) -> None:
 
 
 @pytest.mark.parametrize('keep', [0, 100, 2000])
-def test_damaged_cache_is_read_anew(root, cache, keep) -> None:
+def test_damaged_cache_is_read_anew(
+    root: Path, cache: Path, keep: Any
+) -> None:
     load(root)
     path = next(cache.iterdir())
     path.write_bytes(path.read_bytes()[:keep])
     assert load(root).get_cat_ids(0) == [2, 0]
 
 
-def test_cache_holds_no_pickle(root, cache) -> None:
+def test_cache_holds_no_pickle(root: Path, cache: Path) -> None:
     load(root)
     with np.load(next(cache.iterdir()), allow_pickle=False) as arrays:
         assert all(arrays[key].dtype != object for key in arrays)
 
 
 def test_no_cache_where_nothing_can_be_written(
-    root, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / 'file').write_text('')
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'file'))
@@ -143,7 +145,7 @@ def test_no_cache_where_nothing_can_be_written(
     assert len(load(root)) == 2
 
 
-def test_missing_list_of_frames(root) -> None:
+def test_missing_list_of_frames(root: Path) -> None:
     with pytest.raises(UserError, match='test.txt: no such list of frames'):
         load(root, 'test')
 
@@ -152,20 +154,22 @@ def test_missing_list_of_frames(root) -> None:
     'folder, suffix',
     [('image_2', '.png'), ('calib', '.txt'), ('label_2', '.txt')],
 )
-def test_frames_without_files_name_list_and_line(root, folder, suffix) -> None:
+def test_frames_without_files_name_list_and_line(
+    root: Path, folder: str, suffix: str
+) -> None:
     (root / 'training' / folder / f'000001{suffix}').unlink()
     message = rf'train.txt:2: frame 000001 has no file in .*{folder}'
     with pytest.raises(UserError, match=message):
         load(root)
 
 
-def test_missing_folder(root) -> None:
+def test_missing_folder(root: Path) -> None:
     prefix = dict(img='training/image_3', calib='training/calib')
     with pytest.raises(UserError, match='image_3: No such file or directory'):
         load(root, data_prefix=prefix)
 
 
-def test_image_of_another_size_than_its_labels(root) -> None:
+def test_image_of_another_size_than_its_labels(root: Path) -> None:
     path = root / 'training' / 'image_2' / '000000.png'
     Image.new('RGB', (240, 80)).save(path)
     message = r'000000.txt:1: a box reaches to \(.*000000.png has 240 x 80'
@@ -173,7 +177,7 @@ def test_image_of_another_size_than_its_labels(root) -> None:
         load(root)
 
 
-def test_boxes_may_reach_beyond_every_edge(root) -> None:
+def test_boxes_may_reach_beyond_every_edge(root: Path) -> None:
     path = root / 'training' / 'label_2' / '000001.txt'
     words = path.read_text().split()
     lines = []
@@ -186,7 +190,7 @@ def test_boxes_may_reach_beyond_every_edge(root) -> None:
     assert labels.bboxes[0].tolist() == [-300, 5, 90, 60]
 
 
-def test_image_that_is_none(root) -> None:
+def test_image_that_is_none(root: Path) -> None:
     path = root / 'training' / 'image_2' / '000000.png'
     path.write_text('not found')
     message = '000000.png.*: cannot be read as image'
@@ -203,7 +207,7 @@ def test_image_that_is_none(root) -> None:
 
 
 @pytest.mark.parametrize('suffix', ['.bmp', '.webp', '.JPG', '.tif'])
-def test_image_formats_and_text_beside_images(root, suffix) -> None:
+def test_image_formats_and_text_beside_images(root: Path, suffix: str) -> None:
     folder = root / 'training' / 'image_2'
     for path in list(folder.glob('*.png')):
         Image.open(path).save(path.with_suffix(suffix))
@@ -215,14 +219,14 @@ def test_image_formats_and_text_beside_images(root, suffix) -> None:
     assert data.get_data_info(3)['img_path'].endswith(suffix)
 
 
-def test_two_images_of_one_frame(root) -> None:
+def test_two_images_of_one_frame(root: Path) -> None:
     path = root / 'training' / 'image_2' / '000001.png'
     Image.open(path).save(path.with_suffix('.jpg'))
     with pytest.raises(UserError, match='000001.jpg and 000001.png are of'):
         load(root)
 
 
-def test_identifiers_in_short(root) -> None:
+def test_identifiers_in_short(root: Path) -> None:
     (root / 'ImageSets' / 'short.txt').write_text('0\n000001.png\n')
     data = load(root, 'short')
     names = [data.get_data_info(i)['sample_idx'] for i in range(2)]
@@ -240,19 +244,19 @@ def test_identifiers_in_short(root) -> None:
         dict(img=None, label='training/label_2'),
     ],
 )
-def test_folders_that_are_not_named(root, prefix) -> None:
+def test_folders_that_are_not_named(root: Path, prefix: Any) -> None:
     assert load(root, data_prefix=prefix).get_cat_ids(0) == [2, 0]
     data = load(root, data_prefix=dict(img='training/image_2'), test_mode=True)
     assert data.get_data_info(0)['eval_labels'] is None
 
 
-def test_training_without_labels(root) -> None:
+def test_training_without_labels(root: Path) -> None:
     prefix = dict(img='training/image_2', label=None)
     with pytest.raises(UserError, match='no labels to train on'):
         load(root, data_prefix=prefix)
 
 
-def test_all_frames_without_a_list(root) -> None:
+def test_all_frames_without_a_list(root: Path) -> None:
     data = KittiMonoDataset(data_root=str(root), ann_file='')
     assert len(data) == 4
     (root / 'training' / 'label_2' / '000002.txt').unlink()
@@ -260,7 +264,7 @@ def test_all_frames_without_a_list(root) -> None:
         KittiMonoDataset(data_root=str(root), ann_file='')
 
 
-def test_no_object_of_the_classes(root) -> None:
+def test_no_object_of_the_classes(root: Path) -> None:
     message = 'train.txt: no object of the class Truck, Tram in 2 frames; '
     with pytest.raises(UserError, match=message + '.*1 Van, 1 Cyclist'):
         load(root, metainfo=dict(classes=('Truck', 'Tram')))
@@ -268,12 +272,12 @@ def test_no_object_of_the_classes(root) -> None:
     assert len(load(root, test_mode=True, **classes)) == 2
 
 
-def test_mean_sizes_of_the_classes(root) -> None:
+def test_mean_sizes_of_the_classes(root: Path) -> None:
     data = load(root, 'trainval', metainfo=dict(classes=('Car', 'Tram')))
     assert data.mean_sizes == [(3.9667, 1.5333, 1.6333), None]
 
 
-def test_camera_of_an_image_alone(root, tmp_path: Path) -> None:
+def test_camera_of_an_image_alone(root: Path, tmp_path: Path) -> None:
     path = root / 'training' / 'image_2' / '000001.png'
     info = KittiMonoDataset.image_info(str(path))
     assert np.allclose(info['cam2img'][:3], P2)
@@ -285,7 +289,7 @@ def test_camera_of_an_image_alone(root, tmp_path: Path) -> None:
     assert KittiMonoDataset.image_info(str(own))['cam2img'][0, 0] == 9
 
 
-def test_an_image_alone_passes_the_test_pipeline(root) -> None:
+def test_an_image_alone_passes_the_test_pipeline(root: Path) -> None:
     path = root / 'training' / 'image_2' / '000001.png'
     pipeline = Compose(
         [
@@ -304,7 +308,7 @@ def test_an_image_alone_passes_the_test_pipeline(root) -> None:
 # ---------------------------------------------------------------- info files
 
 
-def make_info(size=(HEIGHT, WIDTH)):
+def make_info(size: tuple[int, int] = (HEIGHT, WIDTH)) -> dict:
     """What MMDetection3D's converter writes for one frame."""
     instance = dict(
         bbox=[100.0, 40.0, 150.0, 70.0],
@@ -336,13 +340,15 @@ def make_info(size=(HEIGHT, WIDTH)):
     )
 
 
-def load_pickle(root, content, **kwargs):
+def load_pickle(
+    root: Path, content: object, **kwargs: Any
+) -> KittiMonoDataset:
     path = root / 'kitti_infos_train.pkl'
     path.write_bytes(pickle.dumps(content))
     return KittiMonoDataset(data_root=str(root), ann_file=path.name, **kwargs)
 
 
-def test_info_file(root) -> None:
+def test_info_file(root: Path) -> None:
     info = load_pickle(root, make_info(), test_mode=True).get_data_info(0)
     assert info['sample_idx'] == '000000'
     assert os.path.isfile(info['img_path'])
@@ -354,10 +360,10 @@ def test_info_file(root) -> None:
 
 
 def test_info_file_with_code_is_refused_and_not_run(
-    root, tmp_path: Path
+    root: Path, tmp_path: Path
 ) -> None:
     class Evil:
-        def __reduce__(self):
+        def __reduce__(self) -> tuple:
             return os.mkdir, (str(tmp_path / 'run'),)
 
     with pytest.raises(UserError, match='plain data.*posix.mkdir'):
@@ -366,7 +372,7 @@ def test_info_file_with_code_is_refused_and_not_run(
 
 
 @pytest.mark.parametrize('content', [[], {'data_list': []}, 3])
-def test_info_file_of_another_format(root, content) -> None:
+def test_info_file_of_another_format(root: Path, content: object) -> None:
     with pytest.raises(UserError, match='no info file of format v2'):
         load_pickle(root, content)
 

@@ -76,7 +76,9 @@ def test_written_labels_are_those_that_were_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize('mark', [b'', b'\xef\xbb\xbf'])
-def test_byte_order_mark_and_windows_line_ends(tmp_path: Path, mark) -> None:
+def test_byte_order_mark_and_windows_line_ends(
+    tmp_path: Path, mark: str
+) -> None:
     path = tmp_path / '000001.txt'
 
     def write(text: str) -> None:
@@ -109,7 +111,9 @@ def test_written_calibration_is_read_back(tmp_path: Path) -> None:
         (CAR.replace('58.49', 'far'), ":1: could not convert .*'far'"),
     ],
 )
-def test_bad_labels_name_file_and_line(tmp_path: Path, text, message) -> None:
+def test_bad_labels_name_file_and_line(
+    tmp_path: Path, text: str, message: str
+) -> None:
     path = tmp_path / '000007.txt'
     path.write_text(text)
     with pytest.raises(UserError, match='000007.txt' + message):
@@ -151,7 +155,9 @@ def test_calib(tmp_path: Path) -> None:
         ('P2: 7 0 6 4 0 7 1 0 7 0 6 0', ':1: P2 is the matrix of no camera'),
     ],
 )
-def test_bad_calib_names_the_file(tmp_path: Path, text, message) -> None:
+def test_bad_calib_names_the_file(
+    tmp_path: Path, text: str, message: str
+) -> None:
     path = tmp_path / '000009.txt'
     path.write_text(text)
     with pytest.raises(UserError, match='000009.txt:? ?' + message):
@@ -187,7 +193,7 @@ def test_frame_ids_with_suffix_or_without_zeros(tmp_path: Path) -> None:
         ('../000001\n', ':1: "../000001" is no frame'),
     ],
 )
-def test_bad_frame_ids(tmp_path: Path, text, message) -> None:
+def test_bad_frame_ids(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / 'val.txt'
     path.write_text(text)
     with pytest.raises(UserError, match='val.txt' + '.*' + message):

@@ -1,8 +1,10 @@
 """Transforms keep image, boxes and camera together."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -34,7 +36,7 @@ CAMERA = np.array(
 )
 
 
-def corners_of(box):
+def corners_of(box: np.ndarray) -> np.ndarray:
     """The 8 corners, left before right on each edge."""
     x, y, z, length, h, w, yaw = map(float, box)
     front = np.array([math.cos(yaw), 0, -math.sin(yaw)]) * length / 2
@@ -49,7 +51,7 @@ def corners_of(box):
     )
 
 
-def project(boxes, camera):
+def project(boxes: np.ndarray, camera: np.ndarray) -> np.ndarray:
     """Pixels (N, 8, 2) of the corners."""
     points = np.array([corners_of(box) for box in boxes]).reshape(-1, 8, 3)
     ones = np.ones((*points.shape[:2], 1))
@@ -58,7 +60,7 @@ def project(boxes, camera):
 
 
 @pytest.fixture
-def results():
+def results() -> dict[str, Any]:
     rng = np.random.default_rng(3)
     num = 6
     low = [-4, 1, 12, 2, 1.2, 0.6, -math.pi]
@@ -82,31 +84,31 @@ def results():
     )
 
 
-def flip(results):
+def flip(results: dict[str, Any]) -> dict[str, Any]:
     return RandomFlip3D(prob=1.0)(results)
 
 
-def shift(results):
+def shift(results: dict[str, Any]) -> dict[str, Any]:
     transform = RandomShift3D(prob=1.0)
     transform._shift = lambda: (9, -6)
     return transform(results)
 
 
-def crop(results):
+def crop(results: dict[str, Any]) -> dict[str, Any]:
     transform = RandomCrop3D((200, 70))
     transform._place = lambda spare: (31, 8)
     return transform(results)
 
 
-def resize(results):
+def resize(results: dict[str, Any]) -> dict[str, Any]:
     return Resize3D((500, 120), keep_ratio=True)(results)
 
 
-def stretch(results):
+def stretch(results: dict[str, Any]) -> dict[str, Any]:
     return Resize3D((320, 96), keep_ratio=False)(results)
 
 
-def resize_pixels(pixels, *scale):
+def resize_pixels(pixels: np.ndarray, *scale: float) -> np.ndarray:
     """The left edge of an image is at -0.5 before and after."""
     return (pixels + 0.5) * scale - 0.5
 
@@ -122,7 +124,9 @@ CASES = {
 
 
 @pytest.mark.parametrize('transform', CASES)
-def test_projections_move_with_the_pixels(results, transform) -> None:
+def test_projections_move_with_the_pixels(
+    results: dict[str, Any], transform: Callable[[dict], dict]
+) -> None:
     before = project(results['gt_bboxes_3d'], results['cam2img'])
     all_boxes = results['gt_bboxes_3d']
     out = transform(results)
@@ -139,7 +143,7 @@ def test_projections_move_with_the_pixels(results, transform) -> None:
     assert np.abs(after - expected).max() < 1e-3
 
 
-def test_a_chain_of_all_moves_together(results) -> None:
+def test_a_chain_of_all_moves_together(results: dict[str, Any]) -> None:
     before = project(results['gt_bboxes_3d'], results['cam2img'])
     names = results['gt_bboxes_3d'][:, 2]
     for transform in (shift, flip, resize):
@@ -153,7 +157,7 @@ def test_a_chain_of_all_moves_together(results) -> None:
 
 @pytest.mark.parametrize('transform', CASES)
 def test_a_mark_in_the_image_goes_where_the_camera_says(
-    results, transform
+    results: dict[str, Any], transform: Callable[[dict], dict]
 ) -> None:
     point = np.array([1.0, 0.5, 15.0, 1.0])
     u, v, depth = (results['cam2img'] @ point)[:3]
@@ -170,7 +174,7 @@ def test_a_mark_in_the_image_goes_where_the_camera_says(
     assert abs(ys.mean() - v / depth) < 1.5
 
 
-def _offset(image, other):
+def _offset(image: np.ndarray, other: np.ndarray) -> np.ndarray:
     """How far right and down the content of the first image lies."""
     planes = [
         cv2.GaussianBlur(i, (9, 9), 2).mean(2, dtype=np.float64)
@@ -182,7 +186,9 @@ def _offset(image, other):
 
 @pytest.mark.parametrize('flipped', [False, True])
 @pytest.mark.parametrize('size', [(620, 186), (1240, 372)])
-def test_a_resized_picture_is_what_its_camera_sees(size, flipped) -> None:
+def test_a_resized_picture_is_what_its_camera_sees(
+    size: tuple[int, int], flipped: bool
+) -> None:
     """Render, resize and compare with a rendering at the new size.
 
     The rule without the half pixels would be off by 0.25 and 0.375 pixels.
@@ -208,7 +214,7 @@ def test_a_resized_picture_is_what_its_camera_sees(size, flipped) -> None:
     assert np.abs(_offset(results['img'], expected)).max() < 0.15
 
 
-def test_flip_by_hand(results) -> None:
+def test_flip_by_hand(results: dict[str, Any]) -> None:
     results['gt_bboxes'][0] = (10, 20, 30, 40)
     results['gt_bboxes_3d'][0, 6] = 0.5
     results['gt_bboxes_3d'][1, 6] = -0.5
@@ -224,14 +230,14 @@ def test_flip_by_hand(results) -> None:
     assert out['flip'] is True
 
 
-def test_flipping_twice_gives_everything_back(results) -> None:
+def test_flipping_twice_gives_everything_back(results: dict[str, Any]) -> None:
     before = {key: np.copy(value) for key, value in results.items()}
     out = flip(flip(results))
     for key in ('img', 'cam2img', 'gt_bboxes', 'gt_bboxes_3d', 'gt_alphas'):
         assert np.allclose(out[key], before[key], atol=1e-4), key
 
 
-def test_inputs_are_not_changed_in_place(results) -> None:
+def test_inputs_are_not_changed_in_place(results: dict[str, Any]) -> None:
     # Several views of one loaded sample must not disturb each other.
     for transform in CASES:
         camera, boxes = results['cam2img'], results['gt_bboxes_3d']
@@ -241,7 +247,9 @@ def test_inputs_are_not_changed_in_place(results) -> None:
         assert np.array_equal(boxes, copies[1])
 
 
-def test_shift_clips_boxes_and_counts_truncation(results) -> None:
+def test_shift_clips_boxes_and_counts_truncation(
+    results: dict[str, Any],
+) -> None:
     results['gt_bboxes'][:3] = [
         [200, 10, 240, 50],  # a quarter leaves on the right
         [241, 10, 249, 50],  # leaves as a whole
@@ -261,7 +269,7 @@ def test_shift_clips_boxes_and_counts_truncation(results) -> None:
     assert (out['img'][:, :19] == 0).all() and (out['img'][:, 19:] > 0).all()
 
 
-def test_shift_stays_within_its_range(results) -> None:
+def test_shift_stays_within_its_range(results: dict[str, Any]) -> None:
     np.random.seed(0)
     transform = RandomShift3D(prob=0.5, max_shift=4)
     moves = []
@@ -273,7 +281,9 @@ def test_shift_stays_within_its_range(results) -> None:
     assert moves.min() == pytest.approx(-4) and moves.max() == 4
 
 
-def test_crop_has_its_size_and_no_more_than_the_image(results) -> None:
+def test_crop_has_its_size_and_no_more_than_the_image(
+    results: dict[str, Any],
+) -> None:
     out = RandomCrop3D((200, 70))(dict(results))
     assert out['img'].shape == (70, 200, 3) == (*out['img_shape'], 3)
     out = RandomCrop3D((400, 70))(dict(results))
@@ -281,7 +291,7 @@ def test_crop_has_its_size_and_no_more_than_the_image(results) -> None:
     assert out['cam2img'][0, 2] == CAMERA[0, 2]
 
 
-def test_resize_keeps_meters(results) -> None:
+def test_resize_keeps_meters(results: dict[str, Any]) -> None:
     boxes = results['gt_bboxes_3d'].copy()
     boxes_2d = results['gt_bboxes'].copy()
     out = resize(results)
@@ -294,7 +304,9 @@ def test_resize_keeps_meters(results) -> None:
     assert out['ori_cam2img'].tolist() == CAMERA.tolist()
 
 
-def test_padding_of_mmdet_leaves_boxes_and_camera(results) -> None:
+def test_padding_of_mmdet_leaves_boxes_and_camera(
+    results: dict[str, Any],
+) -> None:
     before = results['gt_bboxes'].copy()
     pad = MMDET_TRANSFORMS.build(dict(type='Pad', size_divisor=32))
     out = pad(results)
@@ -303,7 +315,7 @@ def test_padding_of_mmdet_leaves_boxes_and_camera(results) -> None:
     assert np.array_equal(out['gt_bboxes'], before)
 
 
-def test_all_objects_may_be_absent(results) -> None:
+def test_all_objects_may_be_absent(results: dict[str, Any]) -> None:
     for key in list(results):
         if key.startswith('gt_'):
             results[key] = results[key][:0]
@@ -314,7 +326,7 @@ def test_all_objects_may_be_absent(results) -> None:
     assert sample.gt_instances.bboxes.shape == (0, 4)
 
 
-def make_frame():
+def make_frame() -> dict[str, Any]:
     instance = dict(
         bbox=[10.0, 20.0, 30.0, 40.0],
         bbox_label=2,
@@ -380,7 +392,7 @@ def test_image_of_another_size_than_its_annotations() -> None:
     ],
 )
 def test_objects_that_are_too_hard_are_dropped(
-    results, key, value, kept
+    results: dict[str, Any], key: str, value: Any, kept: Any
 ) -> None:
     results['gt_bboxes'][:] = (10, 20, 60, 80)
     results[key][1] = value
@@ -391,7 +403,7 @@ def test_objects_that_are_too_hard_are_dropped(
     assert len(out['gt_bboxes_3d']) == len(expected)
 
 
-def _lone_image(**keys):
+def _lone_image(**keys: Any) -> dict[str, Any]:
     image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     shape = (HEIGHT, WIDTH)
     return dict(img=image, img_shape=shape, ori_shape=shape, **keys)

@@ -1,6 +1,8 @@
 """Masks are loaded as mmseg loads them, and faulty ones are named."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,10 +14,10 @@ from lvt_dense.errors import UserError
 
 
 @pytest.fixture
-def info(tmp_path: Path):
+def info(tmp_path: Path) -> Callable[..., dict]:
     """Write a mask and give the info of its image, 6 x 4 pixels."""
 
-    def make(mask, **keys):
+    def make(mask: np.ndarray, **keys: Any) -> dict:
         path = tmp_path / 'mask.png'
         Image.fromarray(np.asarray(mask)).save(path)
         base = dict(
@@ -31,7 +33,7 @@ def info(tmp_path: Path):
     return make
 
 
-def mask_of(*values):
+def mask_of(*values: int) -> np.ndarray:
     return np.resize(np.array(values, np.uint8), (4, 6))
 
 
@@ -44,7 +46,9 @@ def mask_of(*values):
         dict(reduce_zero_label=True, label_map={0: 1, 1: 255, 2: 0}),
     ],
 )
-def test_mask_is_that_of_mmseg(info, keys) -> None:
+def test_mask_is_that_of_mmseg(
+    info: Callable[..., dict], keys: dict[str, Any]
+) -> None:
     mask = mask_of(0, 1, 2, 3, 255)
     given = info(mask, **keys)
     expected = LoadAnnotations()(dict(given, seg_fields=[]))['gt_seg_map']
@@ -54,7 +58,9 @@ def test_mask_is_that_of_mmseg(info, keys) -> None:
     assert loaded['seg_fields'] == ['gt_seg_map']
 
 
-def test_palette_files_hold_indices(info, tmp_path: Path) -> None:
+def test_palette_files_hold_indices(
+    info: Callable[..., dict], tmp_path: Path
+) -> None:
     given = info(mask_of(0, 5))
     picture = Image.fromarray(mask_of(0, 5), mode='P')
     picture.putpalette(range(0, 255))
@@ -71,20 +77,26 @@ def test_palette_files_hold_indices(info, tmp_path: Path) -> None:
         (2, (0, 7), dict(label_map={0: 1, 1: 0}), r'label\(s\) 7'),
     ],
 )
-def test_labels_out_of_range(info, num_classes, values, keys, message) -> None:
+def test_labels_out_of_range(
+    info: Callable[..., dict],
+    num_classes: int,
+    values: Any,
+    keys: dict[str, Any],
+    message: str,
+) -> None:
     given = info(mask_of(*values), **keys)
     with pytest.raises(UserError, match=message) as caught:
         LoadSegAnnotations(num_classes)(given)
     assert given['seg_map_path'] in str(caught.value)
 
 
-def test_sixteen_bits_do_not_wrap_around(info) -> None:
+def test_sixteen_bits_do_not_wrap_around(info: Callable[..., dict]) -> None:
     given = info(np.full((4, 6), 256 + 3, np.uint16))
     with pytest.raises(UserError, match='259'):
         LoadSegAnnotations(num_classes=4)(given)
 
 
-def test_other_size_than_the_image(info) -> None:
+def test_other_size_than_the_image(info: Callable[..., dict]) -> None:
     given = info(mask_of(0), ori_shape=(6, 4))
     with pytest.raises(UserError, match='6 x 4, .* 4 x 6') as caught:
         LoadSegAnnotations(num_classes=4)(given)
@@ -92,7 +104,7 @@ def test_other_size_than_the_image(info) -> None:
 
 
 @pytest.mark.parametrize('content', [b'', b'no picture', None])
-def test_unreadable_masks(info, content) -> None:
+def test_unreadable_masks(info: Callable[..., dict], content: bytes) -> None:
     given = info(mask_of(0))
     with open(given['seg_map_path'], 'rb') as file:
         whole = file.read()
@@ -102,7 +114,7 @@ def test_unreadable_masks(info, content) -> None:
         LoadSegAnnotations(num_classes=4)(given)
 
 
-def test_missing_and_colored_masks(info) -> None:
+def test_missing_and_colored_masks(info: Callable[..., dict]) -> None:
     colors = info(np.zeros((4, 6, 3), np.uint8))
     with pytest.raises(UserError, match='has 3 channels'):
         LoadSegAnnotations(num_classes=4)(colors)

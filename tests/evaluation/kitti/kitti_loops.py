@@ -7,17 +7,19 @@ import math
 
 import numpy as np
 
+from lvt_dense.datasets.kitti.labels import KittiObjects
+
 SIZES = {'easy': 40, 'moderate': 25, 'hard': 25}
 OCCLUSIONS = {'easy': 0, 'moderate': 1, 'hard': 2}
 TRUNCATIONS = {'easy': 0.15, 'moderate': 0.3, 'hard': 0.5}
 NEIGHBORS = {'Car': 'van', 'Pedestrian': 'person_sitting', 'Cyclist': ''}
 
 
-def interval(a1, a2, b1, b2):
+def interval(a1: float, a2: float, b1: float, b2: float) -> float:
     return max(0.0, min(a2, b2) - max(a1, b1))
 
 
-def sides(box):
+def sides(box: np.ndarray) -> tuple[float, float, float, float]:
     """Extent along x and z of a box whose yaw is a multiple of 90 deg."""
     x, _, z, length, _, width, yaw = box
     if abs(math.sin(yaw)) > 0.5:
@@ -25,7 +27,13 @@ def sides(box):
     return x - length / 2, x + length / 2, z - width / 2, z + width / 2
 
 
-def overlap(metric, box_2d, box_3d, other_2d, other_3d):
+def overlap(
+    metric: str,
+    box_2d: np.ndarray,
+    box_3d: np.ndarray,
+    other_2d: np.ndarray,
+    other_3d: np.ndarray,
+) -> float:
     if metric == '2d':
         common = interval(*box_2d[[0, 2]], *other_2d[[0, 2]]) * interval(
             *box_2d[[1, 3]], *other_2d[[1, 3]]
@@ -45,8 +53,16 @@ def overlap(metric, box_2d, box_3d, other_2d, other_3d):
     return common / (sum(areas) - common)
 
 
-def one_frame(truth, found, name, metric, level, minimum, threshold):
-    """Scores of the true positives, their number, misses and orientation.
+def one_frame(
+    truth: KittiObjects,
+    found: KittiObjects,
+    name: str,
+    metric: str,
+    level: str,
+    minimum: float,
+    threshold: float | None,
+) -> tuple[list[float], float, int]:
+    """Scores of the true positives, orientation similarity, false positives.
 
     Without a threshold the first pass, else the second.
     """
@@ -61,7 +77,7 @@ def one_frame(truth, found, name, metric, level, minimum, threshold):
             kinds.append(1)
         else:
             kinds.append(0 if found.types[j] == name else -1)
-    scores, similarity, false = [], 0.0, 0
+    scores, similarity = [], 0.0
     for i in range(len(truth)):
         kind = truth.types[i].lower()
         if kind not in (name.lower(), NEIGHBORS[name]):
@@ -73,24 +89,10 @@ def one_frame(truth, found, name, metric, level, minimum, threshold):
             or truth.occluded[i] > OCCLUSIONS[level]
             or truth.truncated[i] > TRUNCATIONS[level]
         )
-        best, best_value, best_small = None, -math.inf, False
-        for j in range(len(found)):
-            if not free[j] or kinds[j] == -1:
-                continue
-            value = overlap(
-                metric, truth.bboxes[i], truth.boxes_3d[i],
-                found.bboxes[j], found.boxes_3d[j],
-            )  # fmt: skip
-            if value <= minimum:
-                continue
-            if first_pass:
-                if found.scores[j] > best_value:
-                    best, best_value = j, found.scores[j]
-            elif kinds[j] == 0:
-                if best is None or best_small or value > best_value:
-                    best, best_value, best_small = j, value, False
-            elif best is None:
-                best, best_small = j, True
+        usable = [j for j in range(len(found)) if free[j] and kinds[j] != -1]
+        best = match(
+            truth, i, found, usable, kinds, metric, minimum, first_pass
+        )
         if best is None:
             continue
         free[best] = False
@@ -98,26 +100,70 @@ def one_frame(truth, found, name, metric, level, minimum, threshold):
             scores.append(found.scores[best])
             gap = truth.alphas[i] - found.alphas[best]
             similarity += (1 + math.cos(gap)) / 2
-    for j in range(len(found)):
-        if not free[j] or kinds[j] != 0:
-            continue
-        false += 1
-        if metric != '2d':
-            continue
-        for i in range(len(truth)):
-            if truth.types[i] != 'DontCare':
-                continue
-            a, b = truth.bboxes[i], found.bboxes[j]
-            common = interval(*a[[0, 2]], *b[[0, 2]]) * interval(
-                *a[[1, 3]], *b[[1, 3]]
-            )
-            if common / ((b[2] - b[0]) * (b[3] - b[1])) > minimum:
-                false -= 1
-                break
+    false = sum(
+        free[j]
+        and kinds[j] == 0
+        and not (metric == '2d' and is_excused(truth, found, j, minimum))
+        for j in range(len(found))
+    )
     return scores, similarity, false
 
 
-def average_precision(labels, results, name, metric, level, minimum):
+def match(
+    truth: KittiObjects,
+    i: int,
+    found: KittiObjects,
+    usable: list[int],
+    kinds: list[int],
+    metric: str,
+    minimum: float,
+    first_pass: bool,
+) -> int | None:
+    """The detection that object ``i`` takes, or None."""
+    best, best_value, best_small = None, -math.inf, False
+    for j in usable:
+        value = overlap(
+            metric, truth.bboxes[i], truth.boxes_3d[i],
+            found.bboxes[j], found.boxes_3d[j],
+        )  # fmt: skip
+        if value <= minimum:
+            continue
+        if first_pass:
+            if found.scores[j] > best_value:
+                best, best_value = j, found.scores[j]
+        elif kinds[j] == 0:
+            if best is None or best_small or value > best_value:
+                best, best_value, best_small = j, value, False
+        elif best is None:
+            best, best_small = j, True
+    return best
+
+
+def is_excused(
+    truth: KittiObjects, found: KittiObjects, j: int, minimum: float
+) -> bool:
+    """Whether detection ``j`` lies in a region that does not count."""
+    b = found.bboxes[j]
+    for i in range(len(truth)):
+        if truth.types[i] != 'DontCare':
+            continue
+        a = truth.bboxes[i]
+        common = interval(*a[[0, 2]], *b[[0, 2]]) * interval(
+            *a[[1, 3]], *b[[1, 3]]
+        )
+        if common / ((b[2] - b[0]) * (b[3] - b[1])) > minimum:
+            return True
+    return False
+
+
+def average_precision(
+    labels: list[KittiObjects],
+    results: list[KittiObjects],
+    name: str,
+    metric: str,
+    level: str,
+    minimum: float,
+) -> tuple[float, float]:
     """R40 and R11 of precision and of orientation similarity."""
     num_truths = 0
     for truth in labels:

@@ -5,6 +5,7 @@ import math
 import zipfile
 from io import TextIOWrapper
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +24,14 @@ from lvt_dense.evaluation.kitti.average_precision import (
 NONE = KittiObjects.from_rows([], [])
 
 
-def car(x=0.0, z=20.0, name='Car', score=1.0, alpha=0.5, **changes):
+def car(
+    x: float = 0.0,
+    z: float = 20.0,
+    name: str = 'Car',
+    score: float = 1.0,
+    alpha: float = 0.5,
+    **changes: Any,
+) -> tuple[str, list[float]]:
     """A box 100 px wide and 60 high, away from those at another x."""
     values = dict(truncated=0, occluded=0, left=x * 100, top=100, height=60)
     values.update(size=(4.0, 1.5, 2.0), yaw=0.0, y=1.6)
@@ -35,17 +43,17 @@ def car(x=0.0, z=20.0, name='Car', score=1.0, alpha=0.5, **changes):
     return name, [*row, x * 10, values['y'], z, values['yaw'], score]
 
 
-def frame(*items):
+def frame(*items: tuple[str, list[float]]) -> KittiObjects:
     return KittiObjects.from_rows(
         [name for name, _ in items], [row for _, row in items]
     )
 
 
-def fifty(**changes):
+def fifty(**changes: Any) -> list[KittiObjects]:
     return [frame(car(**changes)) for _ in range(50)]
 
 
-def moderate(scores, key='car_3d'):
+def moderate(scores: dict, key: str = 'car_3d') -> float:
     return scores[key]['moderate']['R40']
 
 
@@ -133,7 +141,7 @@ def test_overlap_of_turned_boxes() -> None:
 
 
 def test_yaw_turns_the_right_way() -> None:
-    # Ahead and to the right: nose towards the camera's left, y axis down.
+    # Ahead and to the right: nose toward the camera's left, y axis down.
     labels = fifty(yaw=0.6, size=(4.0, 1.5, 1.0))
     results = fifty(yaw=0.6, size=(4.0, 1.5, 1.0))
     for item in results:  # along the box: forward is (cos, -sin)
@@ -164,7 +172,7 @@ def test_hard_objects_are_ignored_where_they_are_too_hard() -> None:
 
 
 def test_limits_of_the_difficulties() -> None:
-    def valid(**changes):
+    def valid(**changes: Any) -> list[int]:
         label = [frame(car(**changes))]
         return [count_valid(label, 'Car', level) for level in DIFFICULTIES]
 
@@ -211,7 +219,7 @@ def test_dont_care_regions_excuse_in_the_image_only() -> None:
 @pytest.mark.parametrize(
     'turn, expected', [(0, 100), (math.pi / 2, 50), (math.pi, 0)]
 )
-def test_orientation(turn, expected) -> None:
+def test_orientation(turn: float, expected: float) -> None:
     scores = evaluate_kitti(fifty(alpha=0.5), fifty(alpha=0.5 + turn))
     assert moderate(scores, 'car_aos') == pytest.approx(expected)
     assert moderate(scores, 'car_2d') == 100
@@ -230,12 +238,14 @@ def test_frames_must_be_the_same() -> None:
         evaluate_kitti(fifty(), fifty()[1:])
 
 
-def crowded_frames(num, seed):
+def crowded_frames(
+    num: int, seed: int
+) -> tuple[list[KittiObjects], list[KittiObjects]]:
     """Frames in which many boxes compete: few places, much jitter."""
     rng = np.random.default_rng(seed)
     names = ['Car', 'Pedestrian', 'Cyclist', 'Van', 'Person_sitting']
 
-    def make(count, is_label):
+    def make(count: int, is_label: bool) -> KittiObjects:
         items = []
         for _ in range(count):
             x, z = rng.integers(0, 2), 20 + 8 * rng.integers(0, 2)
@@ -268,7 +278,7 @@ def crowded_frames(num, seed):
 
 
 @pytest.mark.parametrize('seed', range(4))
-def test_arrays_agree_with_plain_loops(seed) -> None:
+def test_arrays_agree_with_plain_loops(seed: int) -> None:
     labels, results = crowded_frames(80, seed)
     scores = evaluate_kitti(labels, results, 'loose')
     seen = 0

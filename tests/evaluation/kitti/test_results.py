@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from helpers.kitti import write_kitti
 from mmdet.structures import DetDataSample
 from mmengine.evaluator import Evaluator
 from mmengine.structures import InstanceData
+from torch import Tensor
 
 from lvt_dense.commands.main import main
 from lvt_dense.datasets.kitti import results as kitti_results
@@ -40,7 +42,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def folders(tmp_path: Path):
+def folders(tmp_path: Path) -> tuple[Path, Path]:
     """Labels of three frames, and results that equal them."""
     labels, results = tmp_path / 'label_2', tmp_path / 'results'
     labels.mkdir()
@@ -85,7 +87,7 @@ def test_stale_results_are_reported(
     assert '1 other frames, such as 000002.txt' in said[0]
 
 
-def test_frames_that_are_missing(folders) -> None:
+def test_frames_that_are_missing(folders: tuple[Path, Path]) -> None:
     results, labels = folders
     (results / '000001.txt').unlink()
     with pytest.raises(UserError, match='lacks 1 of 3 frames.*000001.txt'):
@@ -95,7 +97,9 @@ def test_frames_that_are_missing(folders) -> None:
     assert [len(item) for item in truth] == [1, 1, 1]
 
 
-def test_frames_can_be_named(folders, tmp_path: Path) -> None:
+def test_frames_can_be_named(
+    folders: tuple[Path, Path], tmp_path: Path
+) -> None:
     results, labels = folders
     (results / '000001.txt').unlink()
     ids = tmp_path / 'val.txt'
@@ -107,14 +111,16 @@ def test_frames_can_be_named(folders, tmp_path: Path) -> None:
         read_folders(results, labels, ids)
 
 
-def test_results_without_labels(folders) -> None:
+def test_results_without_labels(folders: tuple[Path, Path]) -> None:
     results, labels = folders
     (labels / '000001.txt').unlink()
     with pytest.raises(UserError, match='000001.txt: no label file'):
         read_folders(results, labels)
 
 
-def test_folders_that_hold_nothing(folders, tmp_path: Path) -> None:
+def test_folders_that_hold_nothing(
+    folders: tuple[Path, Path], tmp_path: Path
+) -> None:
     results, labels = folders
     with pytest.raises(UserError, match='nowhere: no such folder'):
         read_folders(tmp_path / 'nowhere', labels)
@@ -144,7 +150,9 @@ def test_table() -> None:
 # ------------------------------------------------------------------ metric
 
 
-def make_samples(root, classes=None, **changes):
+def make_samples(
+    root: Path, classes: tuple[str, ...] | None = None, **changes: Any
+) -> tuple[list, dict]:
     """Data samples of all frames, with the ground truth as predictions."""
     data = KittiMonoDataset(
         data_root=str(root),
@@ -158,7 +166,12 @@ def make_samples(root, classes=None, **changes):
         items = info['instances']
         count = len(items)
 
-        def gather(key, width, items=items, count=count):
+        def gather(
+            key: str,
+            width: tuple[int, ...],
+            items: list[dict] = items,
+            count: int = count,
+        ) -> Tensor:
             values = [item[key] for item in items]
             return torch.tensor(values).reshape(count, *width)
 
@@ -182,7 +195,7 @@ def make_samples(root, classes=None, **changes):
     return samples, data.metainfo
 
 
-def run_metric(samples, meta, **kwargs):
+def run_metric(samples: list, meta: dict, **kwargs: Any) -> dict[str, float]:
     evaluator = Evaluator(dict(type='lvt_dense.KittiMetric', **kwargs))
     evaluator.dataset_meta = meta
     evaluator.process(samples)
@@ -280,7 +293,9 @@ def test_classes_of_ones_own_have_their_metrics(tmp_path: Path) -> None:
         (dict(Bus=0.5), 'Bus is no class.*Car, Pedestrian, Cyclist'),
     ],
 )
-def test_overlaps_that_are_none(tmp_path: Path, overlaps, message) -> None:
+def test_overlaps_that_are_none(
+    tmp_path: Path, overlaps: Any, message: str
+) -> None:
     samples, meta = make_samples(write_kitti(tmp_path / 'kitti'))
     with pytest.raises(UserError, match=message):
         run_metric(samples, meta, overlaps=overlaps)
@@ -299,14 +314,16 @@ def call_tool(*args: object) -> None:
     main('kitti-eval', list(map(str, args)))
 
 
-def run_tool(results, labels, tmp_path: Path, *args):
+def run_tool(results: Path, labels: Path, tmp_path: Path, *args: Any) -> dict:
     out = tmp_path / 'figures.json'
     call_tool(results, labels, '--out', out, *args)
     return json.loads(out.read_text())
 
 
 def test_script_writes_all_figures(
-    folders, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    folders: tuple[Path, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     report = run_tool(*folders, tmp_path)
     assert report['frames'] == 3
@@ -324,7 +341,9 @@ def test_script_writes_all_figures(
 
 
 def test_script_scores_other_classes(
-    folders, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    folders: tuple[Path, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     report = run_tool(*folders, tmp_path, '--classes', 'Truck', 'Car')
     assert {key.split('_')[0] for key in report['ap']} == {'truck', 'car'}
@@ -342,7 +361,10 @@ def test_script_scores_other_classes(
     ],
 )
 def test_script_says_bad_input_in_one_line(
-    folders, capsys: pytest.CaptureFixture[str], text, message
+    folders: tuple[Path, Path],
+    capsys: pytest.CaptureFixture[str],
+    text: str,
+    message: str,
 ) -> None:
     results, labels = folders
     (results / '000001.txt').write_text(text)
@@ -355,7 +377,9 @@ def test_script_says_bad_input_in_one_line(
 
 
 def test_script_refuses_missing_frames_unless_told(
-    folders, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    folders: tuple[Path, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     results, labels = folders
     (results / '000001.txt').unlink()

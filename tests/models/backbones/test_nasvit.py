@@ -1,8 +1,12 @@
 """NASViT against the official figures, and its dense parts one by one."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 from helpers.official import difference, figures, image, official_state
+from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -32,7 +36,7 @@ PUBLISHED = {
 
 
 @pytest.fixture(scope='module')
-def supernet():
+def supernet() -> dict[str, Tensor]:
     keys = FIGURES['official_keys']
     state = official_state(
         {k: v for k, v in keys.items() if not k.endswith('_index')}
@@ -44,7 +48,9 @@ def supernet():
 
 
 @pytest.mark.parametrize('name', FIGURES['subnets'])
-def test_levels_match_the_official_code(name, supernet) -> None:
+def test_levels_match_the_official_code(
+    name: str, supernet: dict[str, Tensor]
+) -> None:
     subnet = FIGURES['subnets'][name]
     net = NASViT(subnet['subnet'], ALL_LEVELS).eval()
     assert net.settings['width'][2] == 24
@@ -65,7 +71,7 @@ def test_levels_match_the_official_code(name, supernet) -> None:
 
 
 @pytest.mark.parametrize('arch', PUBLISHED)
-def test_published_macs_and_parameters(arch) -> None:
+def test_published_macs_and_parameters(arch: str) -> None:
     macs, parameters = PUBLISHED[arch]
     net = NASViT(arch, ALL_LEVELS).eval()
     side = net.settings['resolution']
@@ -84,7 +90,7 @@ def test_published_macs_and_parameters(arch) -> None:
     )
 
 
-def naive_attention(attn, x):
+def naive_attention(attn: TalkingHeadAttention, x: Tensor) -> Tensor:
     """Attention of a (H, W, C) map, head by head, pixel pair by pixel pair."""
     height, width, channels = x.shape
     heads = channels // 8
@@ -119,10 +125,10 @@ def naive_attention(attn, x):
 
 
 @pytest.fixture
-def attention():
+def attention() -> Callable[..., TalkingHeadAttention]:
     torch.manual_seed(0)
 
-    def make(max_side=None, dilation=1):
+    def make(max_side: Any = None, dilation: int = 1) -> TalkingHeadAttention:
         attn = TalkingHeadAttention(16, max_side, dilation)
         for parameter in attn.parameters():
             torch.nn.init.normal_(parameter, std=0.5)
@@ -132,14 +138,18 @@ def attention():
 
 
 @torch.no_grad()
-def test_attention_is_that_of_the_formulas(attention) -> None:
+def test_attention_is_that_of_the_formulas(
+    attention: Callable[..., TalkingHeadAttention],
+) -> None:
     attn, x = attention(), torch.randn(2, 4, 5, 16)
     expected = torch.stack([naive_attention(attn, image) for image in x])
     torch.testing.assert_close(attn(x), expected, atol=1e-4, rtol=1e-4)
 
 
 @torch.no_grad()
-def test_windows_attend_apart_and_padding_takes_no_part(attention) -> None:
+def test_windows_attend_apart_and_padding_takes_no_part(
+    attention: Callable[..., TalkingHeadAttention],
+) -> None:
     attn, x = attention(max_side=4), torch.randn(1, 7, 9, 16)
     # The convolution on the values crosses windows: without it they are
     # independent. 7 pixels make windows of 4 and 3, 9 make three of 3.
@@ -157,7 +167,7 @@ def test_windows_attend_apart_and_padding_takes_no_part(attention) -> None:
 @torch.no_grad()
 @pytest.mark.parametrize('max_side, height', [(None, 9), (3, 10)])
 def test_dilated_attention_is_that_of_interleaved_maps(
-    attention, max_side, height
+    attention: Callable[..., TalkingHeadAttention], max_side: Any, height: int
 ) -> None:
     attn, x = attention(max_side, dilation=2), torch.randn(1, height, 12, 16)
     got = attn(x)
@@ -171,7 +181,9 @@ def test_dilated_attention_is_that_of_interleaved_maps(
 
 
 @torch.no_grad()
-def test_position_table_is_stretched_beyond_its_size(attention) -> None:
+def test_position_table_is_stretched_beyond_its_size(
+    attention: Callable[..., TalkingHeadAttention],
+) -> None:
     attn = attention()
     attn.talk_logits.weight.copy_(torch.eye(2))
     attn.talk_logits.bias.zero_()
@@ -188,7 +200,9 @@ def test_position_table_is_stretched_beyond_its_size(attention) -> None:
 @torch.no_grad()
 @pytest.mark.parametrize('max_side', [None, 4])
 def test_groups_do_not_change_the_result(
-    attention, max_side, monkeypatch: pytest.MonkeyPatch
+    attention: Callable[..., TalkingHeadAttention],
+    max_side: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     attn, x = attention(max_side), torch.randn(2, 7, 9, 16)
     expected = attn(x)
@@ -207,7 +221,7 @@ def test_joint_norm_is_over_pixels_and_channels() -> None:
         torch.testing.assert_close(got, expected * norm.weight + norm.bias)
 
 
-def make_mbconv(stride, dilation=1):
+def make_mbconv(stride: int, dilation: int = 1) -> MBConv:
     torch.manual_seed(0)
     block = MBConv(
         8, 16, 2, 3, stride, dilation, True, False, dict(type='BN'), None
@@ -217,7 +231,7 @@ def make_mbconv(stride, dilation=1):
 
 @torch.no_grad()
 @pytest.mark.parametrize('dilation', [1, 2])
-def test_block_without_its_stride_keeps_the_values(dilation) -> None:
+def test_block_without_its_stride_keeps_the_values(dilation: int) -> None:
     x = torch.randn(1, 8, 8, 6)
     expected = make_mbconv(stride=2)(x)
     # A map that was kept at a resolution too high, by the dilation.
@@ -271,7 +285,9 @@ def test_windows_leave_maps_of_the_published_sizes_whole() -> None:
         (dict(width=(16, 16, 24, 32, 60, 112, 160, 208, 8)), '60.*of 8'),
     ],
 )
-def test_wrong_arguments_are_named(kwargs, message) -> None:
+def test_wrong_arguments_are_named(
+    kwargs: dict[str, Any], message: str
+) -> None:
     settings = NASViT.arch_settings['min']
     subnet = {k: kwargs.pop(k, v) for k, v in settings.items()}
     with pytest.raises(ValueError, match=message):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from helpers.official_names import to_official
-from helpers.weight_server import File, Server, serving
+from helpers.weight_server import File, Server, mirroring
 from torch import Tensor
 
 from lvt_dense import build_backbone
@@ -39,7 +39,9 @@ def saved(folder: Path, content: Any) -> str:
     return str(path)
 
 
-def fresh(path: str, name: str = 'mobilevit_xxs', **kwargs: Any):
+def fresh(
+    path: str, name: str = 'mobilevit_xxs', **kwargs: Any
+) -> PyramidBackbone:
     init = dict(type='Pretrained', checkpoint=path)
     init['flip_stem'] = kwargs.pop('flip_stem', False)
     backbone = build_backbone(name, init_cfg=init, **kwargs)
@@ -243,11 +245,7 @@ def server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Server]:
     """A mirror of official files, and an empty cache."""
-    monkeypatch.delenv('LVT_DENSE_PRETRAINED', raising=False)
-    monkeypatch.setenv('LVT_DENSE_CACHE', str(tmp_path / 'cache'))
-    monkeypatch.setattr(cache, 'PAUSES', ())
-    with serving() as server:
-        monkeypatch.setenv('LVT_DENSE_MIRROR', server.url)
+    with mirroring(tmp_path, monkeypatch) as server:
         yield server
 
 

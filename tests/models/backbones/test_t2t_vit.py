@@ -2,11 +2,12 @@
 
 import copy
 import math
+from typing import Any
 
 import pytest
 import torch
 from helpers.official import difference, figures, image, official_state
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
@@ -62,13 +63,13 @@ TINY = dict(
 )
 
 
-def tiny(cls=T2TViT, **kwargs):
+def tiny(cls: type[T2TViT] = T2TViT, **kwargs: Any) -> T2TViT:
     arch = {key: kwargs.pop(key, value) for key, value in TINY.items()}
     torch.manual_seed(0)
     return cls(arch, **kwargs).eval()
 
 
-def maps(model, *size, batch=1):
+def maps(model: nn.Module, *size: int, batch: int = 1) -> tuple[Tensor, ...]:
     generator = torch.Generator().manual_seed(1)
     x = torch.randn(batch, 3, *size, generator=generator)
     with torch.no_grad():
@@ -77,7 +78,7 @@ def maps(model, *size, batch=1):
 
 # ------------------------------------------------------- the official code
 @pytest.mark.parametrize('name', FIGURES)
-def test_levels_match_the_official_code(name) -> None:
+def test_levels_match_the_official_code(name: str) -> None:
     keys, fixed = FIGURES[name]['official_keys'], FIGURES[name]['fixed']
     state = official_state({k: v for k, v in keys.items() if k not in fixed})
     _, layout, prefix = identify(state, families().values())
@@ -95,7 +96,7 @@ def test_levels_match_the_official_code(name) -> None:
 
 
 @pytest.mark.parametrize('arch', OFFICIAL_SIZES)
-def test_parameters_and_macs_are_the_official_ones(arch) -> None:
+def test_parameters_and_macs_are_the_official_ones(arch: str) -> None:
     millions, billions = OFFICIAL_SIZES[arch]
     with torch.device('meta'):
         model = T2TViT(arch, out_indices=(2,)).eval()
@@ -126,7 +127,9 @@ def test_fixed_tensors_are_saved_and_not_trained() -> None:
     ('split', 'channels'), [(SoftSplit(7, 4, 2), 3), (SoftSplit(3, 2, 1), 8)]
 )
 @pytest.mark.parametrize('bias', [True, False])
-def test_soft_split_is_unfold_norm_and_linear(split, channels, bias) -> None:
+def test_soft_split_is_unfold_norm_and_linear(
+    split: Any, channels: int, bias: bool
+) -> None:
     torch.manual_seed(0)
     x = torch.randn(2, channels, 32, 48, requires_grad=True)
     size = channels * split.kernel**2
@@ -165,13 +168,19 @@ def test_soft_split_of_one_color_is_the_shift_alone() -> None:
 
 
 # --------------------------------------------------------- token attention
-def plain_kernel_attention(query, key, value, features, eps=1e-8):
+def plain_kernel_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    features: Tensor,
+    eps: float = 1e-8,
+) -> Tensor:
     """The paper's formula in double precision."""
     query, key, value, features = (
         x.double() for x in (query, key, value, features)
     )
 
-    def phi(x):
+    def phi(x: Tensor) -> Tensor:
         norm = x.square().sum(-1, keepdim=True) / 2
         return torch.exp(x @ features.T - norm) / len(features) ** 0.5
 
@@ -180,7 +189,7 @@ def plain_kernel_attention(query, key, value, features, eps=1e-8):
 
 
 @pytest.mark.parametrize('scale', [0.1, 1.0, 2.2, 6.0])
-def test_performer_follows_the_formula(scale) -> None:
+def test_performer_follows_the_formula(scale: float) -> None:
     """From dense attention to tokens that no key is near to."""
     torch.manual_seed(0)
     query, key = (scale * torch.randn(2, 50, 8) for _ in range(2))
@@ -201,7 +210,9 @@ def test_performer_follows_the_formula(scale) -> None:
 
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize('scale', [1.0, 50.0, 1000.0])
-def test_performer_is_finite_at_large_activations(dtype, scale) -> None:
+def test_performer_is_finite_at_large_activations(
+    dtype: torch.dtype, scale: float
+) -> None:
     torch.manual_seed(0)
     layer = TokenPerformer(8, SoftSplit(3, 2, 1))
     with torch.no_grad():
@@ -345,7 +356,9 @@ def test_plain_maps_of_the_dense_variant() -> None:
 
 
 @pytest.mark.parametrize('indices', [(0,), (0, 1), (1, 2)])
-def test_plain_maps_build_no_more_than_it_needs(indices) -> None:
+def test_plain_maps_build_no_more_than_it_needs(
+    indices: tuple[int, ...],
+) -> None:
     model = tiny(PlainT2TViT, out_indices=indices)
     assert len(model.stages[2].blocks) == (1, 2, 4)[indices[-1]]
     assert not any('norm.' in key for key in model.stages[2].state_dict())
@@ -392,7 +405,7 @@ def test_every_second_token_of_the_fine_grid_is_one_of_the_coarse() -> None:
 
 
 @pytest.mark.parametrize('tokens', ['performer', 'transformer'])
-def test_windows_in_the_pyramid(tokens) -> None:
+def test_windows_in_the_pyramid(tokens: str) -> None:
     whole = tiny(tokens=tokens)
     model = tiny(tokens=tokens, window_size=3)
     model.load_state_dict(whole.state_dict())
@@ -412,7 +425,7 @@ def test_windows_in_the_pyramid(tokens) -> None:
 
 
 def test_windows_cut_the_work_on_large_images() -> None:
-    def macs(**kwargs):
+    def macs(**kwargs: Any) -> float:
         with torch.device('meta'):
             model = T2TViT('t_14', out_indices=(2,), **kwargs).eval()
             x = torch.empty(1, 3, 800, 1344)
@@ -464,6 +477,8 @@ def test_weights_of_reduced_precision() -> None:
         (dict(depths=(2, 0, 2, 2)), 'depths=.*1 or more'),
     ],
 )
-def test_wrong_arguments_name_the_right_ones(given, message) -> None:
+def test_wrong_arguments_name_the_right_ones(
+    given: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         tiny(**given)

@@ -1,6 +1,6 @@
 """Labeled scenes and a tiny pyramid for the monocular 3D tests."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -102,14 +102,18 @@ def scene() -> DetDataSample:
     return make_sample(boxes, labels + [2, 2])
 
 
-def _perfect_monocon_maps(samples, map_shape=(48, 160)):
+def _perfect_monocon_maps(
+    samples: list, map_shape: tuple[int, int] = (48, 160)
+) -> tuple:
     """Maps that say exactly what the targets ask for."""
     cameras = [torch.tensor(s.cam2img).float() for s in samples]
     gts = [s.gt_instances_3d for s in samples]
     targets = build_targets(gts, torch.stack(cameras), map_shape, 4, 3)
     objects, image = targets.objects, targets.image
 
-    def paint(values, image=image, cell=objects.cell):
+    def paint(
+        values: Tensor, image: Tensor = image, cell: Tensor = objects.cell
+    ) -> Tensor:
         out = torch.zeros(len(samples), values.size(1), *map_shape)
         out[image, :, cell[:, 1], cell[:, 0]] = values.float()
         return out
@@ -136,7 +140,7 @@ def _perfect_monocon_maps(samples, map_shape=(48, 160)):
 
 
 @pytest.fixture
-def perfect_monocon_maps():
+def perfect_monocon_maps() -> Callable:
     """Maps and targets of samples, where the maps have no fault."""
     return _perfect_monocon_maps
 
@@ -147,10 +151,12 @@ def stub_pyramid() -> type:
 
 
 @pytest.fixture
-def sort_by_depth():
+def sort_by_depth() -> Callable:
     """Rows of instances from near to far, to compare sets of objects."""
 
-    def sort(instances: InstanceData, limit: int | None = None):
+    def sort(
+        instances: InstanceData, limit: int | None = None
+    ) -> InstanceData:
         order: list[int] = instances.bboxes_3d[:, 2].argsort().tolist()
         return instances[torch.tensor(order[:limit], dtype=torch.long)]
 

@@ -47,7 +47,7 @@ def test_one_image_trains() -> None:
 
 
 @pytest.mark.parametrize('kind', [AttentiveBN, 'lvt_dense.AttentiveBN'])
-def test_builds_as_a_norm_of_mmcv(kind) -> None:
+def test_builds_as_a_norm_of_mmcv(kind: str) -> None:
     conv = ConvModule(3, 8, 3, norm_cfg=dict(type=kind, num_affines=5))
     assert conv.norm.mixed_scale.shape == (5, 8)
     assert conv.conv.bias is None
@@ -73,7 +73,7 @@ def test_gradients_are_those_that_autograd_derives() -> None:
 
 
 @pytest.mark.parametrize('training', [True, False])
-def test_mixed_precision_stays_near_float32(training) -> None:
+def test_mixed_precision_stays_near_float32(training: bool) -> None:
     torch.manual_seed(0)
     norm = AttentiveBN(6, momentum=0.0).train(training)
     x = torch.randn(4, 6, 8, 8) * 3 + 1

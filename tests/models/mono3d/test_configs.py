@@ -26,7 +26,7 @@ NAMES = sorted(
 )
 
 
-def _load(name):
+def _load(name: str) -> Config:
     init_default_scope('mmdet')
     cfg = Config.fromfile(CONFIGS / f'{name}.py')
     cfg.model.backbone.pop('init_cfg', None)
@@ -43,7 +43,7 @@ def test_both_heads_have_a_config_for_every_family() -> None:
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_model_fits_together(name) -> None:
+def test_model_fits_together(name: str) -> None:
     cfg = _load(name)
     detector = DET_MODELS.build(cfg.model).eval()
     backbone = detector.backbone
@@ -59,7 +59,7 @@ def test_model_fits_together(name) -> None:
 
 
 @pytest.mark.parametrize('name', [n for n in NAMES if n.endswith('_kitti')])
-def test_header_states_size_and_cost(name) -> None:
+def test_header_states_size_and_cost(name: str) -> None:
     """Parameters used in prediction, and multiply-accumulates."""
     cfg = _load(name)
     lines = (CONFIGS / f'{name}.py').read_text().splitlines()
@@ -80,7 +80,7 @@ def test_header_states_size_and_cost(name) -> None:
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_every_pipeline_loads_images_by_our_loader(name) -> None:
+def test_every_pipeline_loads_images_by_our_loader(name: str) -> None:
     cfg = _load(name)
     for split, skips in (('train', True), ('val', False), ('test', False)):
         step = cfg[f'{split}_dataloader'].dataset.pipeline[0]

@@ -1,6 +1,10 @@
+from collections.abc import Callable
+
 import pytest
 import torch
 from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample
+from torch import nn
 
 HEADS = dict(
     fcos3d=dict(
@@ -23,7 +27,7 @@ HEADS = dict(
 )
 
 
-def _build(pyramid, head):
+def _build(pyramid: str, head: str) -> nn.Module:
     torch.manual_seed(0)
     detector = MODELS.build(
         dict(
@@ -38,13 +42,13 @@ def _build(pyramid, head):
 
 
 @pytest.fixture(params=sorted(HEADS))
-def detector(request, stub_pyramid):
+def detector(request: pytest.FixtureRequest, stub_pyramid: str) -> nn.Module:
     return _build(stub_pyramid, request.param)
 
 
 @pytest.mark.parametrize('names', ['full', 'empty', 'mixed', 'one'])
 def test_losses_are_finite_and_reach_every_weight(
-    detector, scene, empty, names
+    detector: nn.Module, scene: DetDataSample, empty: DetDataSample, names: str
 ) -> None:
     samples = dict(
         full=[scene, scene],
@@ -64,7 +68,7 @@ def test_losses_are_finite_and_reach_every_weight(
 
 
 def test_prediction_has_the_fields_of_the_convention(
-    detector, scene, empty
+    detector: nn.Module, scene: DetDataSample, empty: DetDataSample
 ) -> None:
     detector.eval()
     with torch.no_grad():
@@ -88,7 +92,7 @@ def test_prediction_has_the_fields_of_the_convention(
         assert torch.equal(plain.labels, found.labels_3d)
 
 
-def _halve(sample):
+def _halve(sample: DetDataSample) -> DetDataSample:
     """The same scene at half the resolution."""
     gt = sample.gt_instances_3d
     gt.bboxes = gt.bboxes / 2
@@ -99,7 +103,12 @@ def _halve(sample):
     return sample
 
 
-def test_learns_one_scene(request, detector, scene, sort_by_depth) -> None:
+def test_learns_one_scene(
+    request: pytest.FixtureRequest,
+    detector: nn.Module,
+    scene: DetDataSample,
+    sort_by_depth: Callable,
+) -> None:
     """Every object is found about where it stands; at first, 1 m away."""
     torch.manual_seed(1)
     scene.gt_instances_3d = scene.gt_instances_3d[:4]

@@ -21,7 +21,7 @@ CAMERA = torch.tensor(
 )
 
 
-def _objects(*rows):
+def _objects(*rows: tuple) -> InstanceData:
     """Objects of 2 m height from (x, z, label, 2D box)."""
     count = len(rows)
     boxes = torch.zeros(count, 7)
@@ -34,7 +34,7 @@ def _objects(*rows):
     )
 
 
-def test_points_lie_at_the_centres_of_cells() -> None:
+def test_points_lie_at_the_centers_of_cells() -> None:
     points = make_points([(2, 3), (1, 2)], (4, 8), torch.zeros(1))
     assert points.xy[:6].tolist() == [
         [2, 2], [6, 2], [10, 2], [2, 6], [6, 6], [10, 6]
@@ -49,7 +49,9 @@ def test_points_lie_at_the_centres_of_cells() -> None:
 @pytest.mark.parametrize(
     'width, level', [(60, 0), (180, 1), (400, 2), (600, 3)]
 )
-def test_the_extent_of_the_2d_box_chooses_the_level(width, level) -> None:
+def test_the_extent_of_the_2d_box_chooses_the_level(
+    width: float, level: int
+) -> None:
     shapes = [(48 >> i, 160 >> i) for i in range(4)]
     points = make_points(shapes, (4, 8, 16, 32), torch.zeros(1))
     half = width / 2
@@ -63,7 +65,7 @@ def test_the_extent_of_the_2d_box_chooses_the_level(width, level) -> None:
     assert 4 <= positive.sum() <= 9
 
 
-def test_the_nearest_centre_wins_not_the_smallest_box() -> None:
+def test_the_nearest_center_wins_not_the_smallest_box() -> None:
     points = Points(
         torch.tensor([[302.0, 102.0], [306.0, 102.0]]),
         *(torch.full((2,), value) for value in (4.0, -1.0, 64.0)),

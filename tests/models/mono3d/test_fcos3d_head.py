@@ -1,8 +1,11 @@
 import math
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
+from mmdet.structures import DetDataSample
 
 from lvt_dense.errors import UserError
 from lvt_dense.models.mono3d import FCOS3DHead
@@ -16,7 +19,7 @@ SHAPES = [(48, 160), (24, 80), (12, 40), (6, 20)]
 STRIDES = (4, 8, 16, 32)
 
 
-def _perfect_levels(head, samples):
+def _perfect_levels(head: FCOS3DHead, samples: list) -> list:
     """Maps that say at every positive point exactly what is asked for."""
     points = make_points(SHAPES, STRIDES, torch.zeros(1))
     count = len(points.xy)
@@ -57,7 +60,7 @@ def _perfect_levels(head, samples):
 
 
 def test_encode_then_decode_gives_the_boxes_back(
-    scene, empty, sort_by_depth
+    scene: DetDataSample, empty: DetDataSample, sort_by_depth: Callable
 ) -> None:
     samples = [scene, empty]
     head = FCOS3DHead(32, feat_channels=32)
@@ -74,7 +77,9 @@ def test_encode_then_decode_gives_the_boxes_back(
     assert (found.bboxes - gt.bboxes).abs().max() < 1e-3
 
 
-def test_perfect_maps_have_no_loss(scene, empty) -> None:
+def test_perfect_maps_have_no_loss(
+    scene: DetDataSample, empty: DetDataSample
+) -> None:
     head = FCOS3DHead(32, feat_channels=32)
     samples = [scene, empty]
     losses = head.loss_by_maps(
@@ -101,7 +106,7 @@ def test_perfect_maps_have_no_loss(scene, empty) -> None:
     ],
 )
 def test_each_loss_counts_what_it_names(
-    scene, name, channel, loss, expected
+    scene: DetDataSample, name: str, channel: Any, loss: Any, expected: Any
 ) -> None:
     head = FCOS3DHead(32, feat_channels=32)
     levels = _perfect_levels(head, [scene])
@@ -118,7 +123,9 @@ def test_each_loss_counts_what_it_names(
         assert value == pytest.approx(expected, rel=2e-3)
 
 
-def test_suppression_is_per_class_and_seen_from_above(scene) -> None:
+def test_suppression_is_per_class_and_seen_from_above(
+    scene: DetDataSample,
+) -> None:
     head = FCOS3DHead(32, feat_channels=32)
     gt = scene.gt_instances_3d[[2, 2, 2, 5]]
     gt.bboxes_3d[1, 0] += 1.0
@@ -128,7 +135,7 @@ def test_suppression_is_per_class_and_seen_from_above(scene) -> None:
     assert head._suppress(gt).tolist() == [1, 3, 2]
 
 
-def test_prediction_is_limited(scene) -> None:
+def test_prediction_is_limited(scene: DetDataSample) -> None:
     head = FCOS3DHead(32, feat_channels=32, test_cfg=dict(max_per_img=3))
     levels = _perfect_levels(head, [scene])
     (found,) = head.predict_by_maps(levels, [scene.metainfo], True)
@@ -167,6 +174,8 @@ def test_base_sizes_are_those_of_the_classes() -> None:
         (1, [(1, 0, 1)], 'num_classes=1, but base_dims'),
     ],
 )
-def test_base_sizes_of_other_classes(num_classes, sizes, message) -> None:
+def test_base_sizes_of_other_classes(
+    num_classes: int, sizes: Any, message: str
+) -> None:
     with pytest.raises(UserError, match=message):
         FCOS3DHead(32, num_classes, feat_channels=32, base_dims=sizes)

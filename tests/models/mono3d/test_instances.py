@@ -1,5 +1,8 @@
+from typing import Any
+
 import pytest
 import torch
+from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 
 from lvt_dense.errors import UserError
@@ -18,7 +21,9 @@ from lvt_dense.models.mono3d.instances import finish_boxes
         ('occluded', 3, False),
     ],
 )
-def test_objects_to_learn(scene, field, value, kept) -> None:
+def test_objects_to_learn(
+    scene: DetDataSample, field: str, value: Any, kept: bool
+) -> None:
     head = MonoConHead(8, train_cfg=dict(max_occlusion=2))
     gt = scene.gt_instances_3d = scene.gt_instances_3d[:3]
     gt[field][1] = torch.as_tensor(value, dtype=gt[field].dtype)
@@ -29,7 +34,9 @@ def test_objects_to_learn(scene, field, value, kept) -> None:
 
 
 @pytest.mark.parametrize('kind', [MonoConHead, FCOS3DHead])
-def test_a_label_beyond_the_head_is_refused(kind, scene) -> None:
+def test_a_label_beyond_the_head_is_refused(
+    kind: type, scene: DetDataSample
+) -> None:
     sizes = dict(base_dims=[(1, 1, 1)] * 2) if kind is FCOS3DHead else {}
     head = kind(32, num_classes=2, feat_channels=32, **sizes)
     scene.set_metainfo(dict(img_path='a/000007.png'))
@@ -47,7 +54,9 @@ def test_a_label_beyond_the_head_is_refused(kind, scene) -> None:
         (True, [0.0, 41.5, 399.0, 399.0]),
     ],
 )
-def test_2d_boxes_end_at_the_image_and_grow_with_it(rescale, expected) -> None:
+def test_2d_boxes_end_at_the_image_and_grow_with_it(
+    rescale: bool, expected: list[float]
+) -> None:
     found = InstanceData(bboxes=torch.tensor([[-5.0, 10.0, 250.0, 120.0]]))
     meta = dict(
         img_shape=(100, 200), ori_shape=(400, 400), scale_factor=(0.5, 0.25)

@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+from torch import nn
 
 from lvt_dense.models.mono3d.losses import (
     dimension_aware_l1,
@@ -20,7 +21,7 @@ def test_dimension_aware_l1_has_the_value_of_l1_and_relative_gradients() -> (
     loss = dimension_aware_l1(pred, target)
     assert loss.item() == pytest.approx((1 + 0.5 + 1) / 3)
     loss.backward()
-    # In the ratio of 1/4, 1/1 and 1/2, towards the target.
+    # In the ratio of 1/4, 1/1 and 1/2, toward the target.
     assert (pred.grad / pred.grad[0, 0]).tolist() == [[1.0, 4.0, -2.0]]
 
 
@@ -81,7 +82,9 @@ def test_masked_l1_ignores_what_is_masked() -> None:
         ),
     ],
 )
-def test_without_objects_zero_that_reaches_the_prediction(loss, shape) -> None:
+def test_without_objects_zero_that_reaches_the_prediction(
+    loss: nn.Module, shape: tuple[int, ...]
+) -> None:
     source = torch.ones(4, requires_grad=True)
     pred = source[:0].sum() + torch.zeros(shape)
     value = loss(pred, torch.zeros(shape))

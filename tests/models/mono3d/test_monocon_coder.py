@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+from mmdet.structures import DetDataSample
 
 from lvt_dense.models.mono3d.monocon_coder import (
     decode_alpha,
@@ -24,8 +25,8 @@ from lvt_dense.models.mono3d.monocon_coder import (
         (-100, 9, -10),
     ],
 )
-def test_bins_are_centred_at_multiples_of_30_degrees(
-    degrees, bin_index, residual
+def test_bins_are_centered_at_multiples_of_30_degrees(
+    degrees: float, bin_index: int, residual: float
 ) -> None:
     bins, residuals = encode_alpha(torch.tensor([math.radians(degrees)]))
     assert bins.item() == bin_index
@@ -46,7 +47,7 @@ def test_angles_come_back() -> None:
     assert torch.allclose(back.sin(), alpha.sin(), atol=1e-5)
 
 
-def test_one_car_by_hand(scene) -> None:
+def test_one_car_by_hand(scene: DetDataSample) -> None:
     """A car 20 m ahead, facing right, seen by a camera without offsets."""
     camera = torch.tensor(
         [[400.0, 0, 300, 0], [0, 400, 100, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
@@ -73,7 +74,9 @@ def test_one_car_by_hand(scene) -> None:
     assert target.angle_residual.item() == pytest.approx(-math.atan(0.1))
 
 
-def test_keypoints_behind_the_camera_are_not_valid(scene) -> None:
+def test_keypoints_behind_the_camera_are_not_valid(
+    scene: DetDataSample,
+) -> None:
     gt = scene.gt_instances_3d[:1]
     gt.bboxes_3d = torch.tensor([[2.5, 1.6, 1.0, 4.0, 1.5, 1.6, math.pi / 2]])
     target = encode_objects(gt, torch.tensor(scene.cam2img).float(), stride=4)

@@ -1,13 +1,18 @@
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
+from mmdet.structures import DetDataSample
 
 from lvt_dense.models.mono3d import MonoConHead
 
 
 def test_encode_then_decode_gives_the_boxes_back(
-    scene, empty, sort_by_depth, perfect_monocon_maps
+    scene: DetDataSample,
+    empty: DetDataSample,
+    sort_by_depth: Callable,
+    perfect_monocon_maps: Callable,
 ) -> None:
     samples = [scene, empty]
     maps, _ = perfect_monocon_maps(samples)
@@ -27,7 +32,9 @@ def test_encode_then_decode_gives_the_boxes_back(
     assert turned.minimum(2 * math.pi - turned).max() < 1e-3
 
 
-def test_perfect_maps_have_no_loss(scene, empty, perfect_monocon_maps) -> None:
+def test_perfect_maps_have_no_loss(
+    scene: DetDataSample, empty: DetDataSample, perfect_monocon_maps: Callable
+) -> None:
     maps, targets = perfect_monocon_maps([scene, empty])
     losses = MonoConHead(8).loss_by_maps(maps, targets)
     heatmaps = {k: losses.pop(k).item() for k in list(losses) if 'heat' in k}
@@ -41,7 +48,9 @@ def test_perfect_maps_have_no_loss(scene, empty, perfect_monocon_maps) -> None:
     assert worse['loss_heatmap'] > 3 * heatmaps['loss_heatmap']
 
 
-def test_each_loss_counts_what_it_names(scene, perfect_monocon_maps) -> None:
+def test_each_loss_counts_what_it_names(
+    scene: DetDataSample, perfect_monocon_maps: Callable
+) -> None:
     head = MonoConHead(8)
     maps, targets = perfect_monocon_maps([scene])
     for name, channels, loss, expected in (
@@ -60,7 +69,7 @@ def test_each_loss_counts_what_it_names(scene, perfect_monocon_maps) -> None:
 
 
 def test_distant_scores_are_lower_when_depth_is_uncertain(
-    scene, perfect_monocon_maps
+    scene: DetDataSample, perfect_monocon_maps: Callable
 ) -> None:
     maps, _ = perfect_monocon_maps([scene])
     maps['depth'][:, 1] = math.log(4)
@@ -71,7 +80,7 @@ def test_distant_scores_are_lower_when_depth_is_uncertain(
 
 
 def test_2d_boxes_go_back_to_the_original_image(
-    scene, perfect_monocon_maps
+    scene: DetDataSample, perfect_monocon_maps: Callable
 ) -> None:
     maps, _ = perfect_monocon_maps([scene])
     meta = {

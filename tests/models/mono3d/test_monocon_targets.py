@@ -1,5 +1,8 @@
+from typing import Any
+
 import torch
 from mmdet.models.utils.gaussian_target import gen_gaussian_target
+from mmdet.structures import DetDataSample
 
 from lvt_dense.models.mono3d.monocon_targets import (
     build_targets,
@@ -9,7 +12,7 @@ from lvt_dense.models.mono3d.monocon_targets import (
 MAP = (48, 160)
 
 
-def _targets(samples):
+def _targets(samples: list) -> Any:
     cameras = [torch.tensor(s.cam2img).float() for s in samples]
     gts = [s.gt_instances_3d for s in samples]
     return build_targets(gts, torch.stack(cameras), MAP, 4, 3)
@@ -32,7 +35,9 @@ def test_gaussians_are_those_of_mmdet() -> None:
     assert (maps == 1).sum() == (expected == 1).sum()
 
 
-def test_rows_of_a_batch_name_their_image(scene, empty) -> None:
+def test_rows_of_a_batch_name_their_image(
+    scene: DetDataSample, empty: DetDataSample
+) -> None:
     targets = _targets([empty, scene, scene])
     count = len(scene.gt_instances_3d)
     assert targets.image.tolist() == [1] * count + [2] * count
@@ -46,7 +51,9 @@ def test_rows_of_a_batch_name_their_image(scene, empty) -> None:
     assert (targets.heatmap[1] == 1).sum() == count
 
 
-def test_keypoints_inside_the_map_have_peaks_and_offsets(scene) -> None:
+def test_keypoints_inside_the_map_have_peaks_and_offsets(
+    scene: DetDataSample,
+) -> None:
     targets = _targets([scene])
     objects = targets.objects
     points = (objects.keypoints + objects.cell[:, None]).reshape(-1, 2)
@@ -59,7 +66,7 @@ def test_keypoints_inside_the_map_have_peaks_and_offsets(scene) -> None:
     assert (targets.keypoint_heatmap[0, kinds, y, x] == 1).all()
 
 
-def test_without_any_object(empty) -> None:
+def test_without_any_object(empty: DetDataSample) -> None:
     targets = _targets([empty, empty])
     assert targets.heatmap.shape == (2, 3, *MAP)
     assert targets.keypoint_heatmap.shape == (2, 9, *MAP)

@@ -1,16 +1,18 @@
 """Encoding and decoding of KITTI's own labels."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from mmdet.structures import DetDataSample
 from mmengine.registry import init_default_scope
 
 from lvt_dense.datasets.kitti.dataset import KittiMonoDataset
 from lvt_dense.models.mono3d import MonoConHead
 
 
-def _samples(root):
+def _samples(root: Path) -> list[DetDataSample]:
     init_default_scope('mmdet')
     data = KittiMonoDataset(
         data_root=str(root / 'kitti'),
@@ -30,7 +32,7 @@ def _samples(root):
 
 
 def test_monocon_gives_real_boxes_back(
-    real_data: Path, perfect_monocon_maps
+    real_data: Path, perfect_monocon_maps: Callable
 ) -> None:
     head = MonoConHead(8, test_cfg=dict(score_thr=0.9))
     count = 0

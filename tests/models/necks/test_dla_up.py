@@ -14,13 +14,15 @@ from lvt_dense.models.necks import DLAUp
         ((24, 48, 96, 192), 0.57),
     ],
 )
-def test_size_is_the_published_one(channels, millions) -> None:
+def test_size_is_the_published_one(
+    channels: tuple[int, ...], millions: float
+) -> None:
     parameters = sum(p.numel() for p in DLAUp(channels).parameters())
     assert parameters / 1e6 == pytest.approx(millions, abs=0.006)
 
 
 @pytest.mark.parametrize('size', [(64, 96), (75, 101), (33, 130)])
-def test_any_size_comes_out_at_stride_4(size) -> None:
+def test_any_size_comes_out_at_stride_4(size: tuple[int, int]) -> None:
     shapes = [tuple(-(-side // s) for side in size) for s in (4, 8, 16, 32)]
     channels = (8, 12, 16, 20)
     levels = [torch.randn(2, c, *s) for c, s in zip(channels, shapes)]

@@ -7,7 +7,9 @@ from lvt_dense.models.necks import SimpleFPN
 
 @pytest.mark.parametrize('channels', [16, (16,), (16, 24, 32, 40)])
 @pytest.mark.parametrize('num_outs', [4, 6])
-def test_strides_double_from_4(channels, num_outs) -> None:
+def test_strides_double_from_4(
+    channels: int | tuple[int, ...], num_outs: int
+) -> None:
     given = (channels,) if isinstance(channels, int) else channels
     maps = [torch.randn(2, c, 3, 5) for c in given]
     outs = SimpleFPN(channels, 8, num_outs)(maps)
