@@ -4,7 +4,7 @@
 #   python tools/test.py configs/deeplabv3_emo_512x1024_cityscapes.py \
 #       CHECKPOINT
 #
-# There is no published figure, and we have not measured one: the recipe is
+# There is no published result, and we have not measured one: the recipe is
 # EMO's of ADE20K. Batch size 16 (4 x 4). 10,288,494 parameters with the
 # auxiliary head; 13.10 GMACs at 512 x 1024 without it. Starts from EMO's
 # ImageNet weights.

@@ -3,7 +3,7 @@
 #   tools/dist_train.sh configs/deeplabv3_mobilevit_512_voc12aug.py 4 --amp
 #   python tools/test.py configs/deeplabv3_mobilevit_512_voc12aug.py CHECKPOINT
 #
-# There is no published figure, and we have not measured one: MobileViT's
+# There is no published result, and we have not measured one: MobileViT's
 # authors train on images of COCO as well, see
 # deeplabv3_mobilevit_512_coco_voc12aug.py. Here as many iterations, about
 # 41,000, see those of VOC alone. 6,357,941 parameters; 13.69 GMACs at 512 x

@@ -4,7 +4,7 @@
 #   python tools/test.py configs/deeplabv3_mobilevit_xs_512_voc12aug.py \
 #       CHECKPOINT
 #
-# There is no published figure, and we have not measured one: MobileViT's
+# There is no published result, and we have not measured one: MobileViT's
 # authors train on images of COCO as well, see
 # deeplabv3_mobilevit_xs_512_coco_voc12aug.py. Here as many iterations, about
 # 41,000, see those of VOC alone. 2,944,069 parameters; 7.38 GMACs at 512 x

@@ -3,7 +3,7 @@
 #   tools/dist_train.sh configs/deeplabv3_plg_vit_512_ade20k.py 4
 #   python tools/test.py configs/deeplabv3_plg_vit_512_ade20k.py CHECKPOINT
 #
-# There is no published figure, and we have not measured one: the recipe is
+# There is no published result, and we have not measured one: the recipe is
 # EMO's. Batch size 32 (4 x 8). 6,008,606 parameters; 7.47 GMACs at 512 x 512.
 # Starts from random weights: PLG-ViT has no published ones.
 _base_ = [

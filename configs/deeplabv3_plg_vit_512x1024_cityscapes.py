@@ -4,7 +4,7 @@
 #   python tools/test.py configs/deeplabv3_plg_vit_512x1024_cityscapes.py \
 #       CHECKPOINT
 #
-# There is no published figure, and we have not measured one: the recipe is
+# There is no published result, and we have not measured one: the recipe is
 # EMO's of ADE20K. Batch size 16 (4 x 4). 5,974,939 parameters; 14.86 GMACs at
 # 512 x 1024. Starts from random weights: PLG-ViT has no published ones.
 _base_ = [

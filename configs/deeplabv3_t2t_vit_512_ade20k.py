@@ -3,7 +3,7 @@
 #   tools/dist_train.sh configs/deeplabv3_t2t_vit_512_ade20k.py 4
 #   python tools/test.py configs/deeplabv3_t2t_vit_512_ade20k.py CHECKPOINT
 #
-# There is no published figure, and we have not measured one: the recipe is
+# There is no published result, and we have not measured one: the recipe is
 # EMO's. Batch size 32 (4 x 8). 24,300,924 parameters; 37.21 GMACs at 512 x
 # 512. The head reads the tokens, at stride 16. Starts from T2T-ViT's ImageNet
 # weights.

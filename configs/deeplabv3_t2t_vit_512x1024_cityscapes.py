@@ -4,7 +4,7 @@
 #   python tools/test.py configs/deeplabv3_t2t_vit_512x1024_cityscapes.py \
 #       CHECKPOINT
 #
-# There is no published figure, and we have not measured one: the recipe is
+# There is no published result, and we have not measured one: the recipe is
 # EMO's of ADE20K. Batch size 16 (4 x 4). 24,267,257 parameters; 96.88 GMACs at
 # 512 x 1024. Attention is global: testing slides windows of the training size.
 # Starts from T2T-ViT's ImageNet weights.

@@ -7,7 +7,7 @@
 # Published for another backbone, DLA-34 with 19.7 M parameters in all: AP3D
 # R40 of Car on val, IoU 0.7, easy/moderate/hard 26.33/19.01/15.98 (BEV
 # 34.65/25.39/21.93); the five runs that its code lists average
-# 25.74/18.92/16.00. There is no published figure for this backbone, and
+# 25.74/18.92/16.00. There is no published result for this backbone, and
 # nothing is reproduced here. In prediction, at 384 x 1248: 6.54 M parameters,
 # 42.1 GMACs. Batch size 8. Starts from the backbone's ImageNet weights.
 _base_ = [

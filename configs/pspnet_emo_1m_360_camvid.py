@@ -3,7 +3,7 @@
 #   python tools/train.py configs/pspnet_emo_1m_360_camvid.py
 #   python tools/test.py configs/pspnet_emo_1m_360_camvid.py CHECKPOINT
 #
-# There is no published figure, and we have not measured one: the recipe is
+# There is no published result, and we have not measured one: the recipe is
 # that of the DeepLabv3 config. 4,303,278 parameters with the auxiliary head;
 # 1.45 GMACs at 360 x 480 without it.
 _base_ = [

@@ -50,7 +50,7 @@ val_evaluator = dict(ann_file=data_root + 'annotations/instances_val2017.json')
 test_evaluator = val_evaluator
 max_epochs = 28
 train_cfg = dict(max_epochs=max_epochs, val_interval=14)
-randomness = dict(seed=0)  # the same figure at every run
+randomness = dict(seed=0)  # the same result at every run
 optim_wrapper = dict(optimizer=dict(lr=0.0012))
 auto_scale_lr = dict(base_batch_size=4)
 param_scheduler = [

@@ -26,12 +26,12 @@ def score_folders(
         missing_as_empty: Count a frame without result file as one without
             detections.
         overlaps: ``'strict'`` or ``'loose'`` IoU thresholds.
-        out: JSON file to write all figures to.
+        out: JSON file to write all metrics to.
         classes: Types of the label files to score; by default KITTI's Car,
             Pedestrian and Cyclist.
 
     Returns:
-        The figures as a table.
+        The metrics as a table.
     """
     import_stack()  # before any module of ours that imports mmdet
     from lvt_dense.datasets.kitti.results import read_folders

@@ -114,7 +114,7 @@ class Recipe:
     Attributes:
         name: File name without suffix.
         title: First sentence of the header.
-        figures: Published figures, by name.
+        results: Published results, by name.
         source: Who published them.
         backbone: Name of the backbone, such as ``MobileViT s``.
         dataset: Class of the data set.
@@ -122,7 +122,7 @@ class Recipe:
 
     name: str
     title: str
-    figures: dict[str, float]
+    results: dict[str, float]
     source: str
     backbone: str
     dataset: str
@@ -143,7 +143,7 @@ def read_recipe(path: Path) -> Recipe:
         raise UserError(f'{path} has no header that says what it is')
     text = ' '.join(lines)
     title = re.split(r'\.(?: |$)', ' '.join(lines[: lines.index('')]))[0]
-    figures, source = _read_figures(text)
+    results, source = _read_results(text)
     cfg = Config.fromfile(path)
     backbone = cfg.model.backbone
     data = cfg.train_dataloader.dataset
@@ -152,14 +152,14 @@ def read_recipe(path: Path) -> Recipe:
     return Recipe(
         name=path.stem,
         title=title,
-        figures=figures,
+        results=results,
         source=source,
         backbone=f'{backbone.type.split(".")[-1]} {backbone.get("arch", "")}',
         dataset=data['type'].split('.')[-1].removesuffix('Dataset'),
     )
 
 
-def _read_figures(text: str) -> tuple[dict[str, float], str]:
+def _read_results(text: str) -> tuple[dict[str, float], str]:
     found = _FIGURE.search(text)
     if not found:
         return {}, ''
@@ -235,13 +235,13 @@ def _model(method: Method, recipe: Recipe) -> dict[str, Any]:
             'Training Data': recipe.dataset,
         },
     }
-    # mim lists a model by its results, so there is an entry without figures
+    # mim lists a model by its results, so there is an entry without results
     result: dict[str, Any] = {
         'Task': method.task,
         'Dataset': recipe.dataset,
         'Metrics': {
             f'published {name}': value
-            for name, value in recipe.figures.items()
+            for name, value in recipe.results.items()
         },
     }
     model['Results'] = [result]
@@ -260,7 +260,7 @@ def _weights_of(recipe: Recipe) -> str | None:
 def _readme(method: Method, recipes: Sequence[Recipe]) -> str:
     rows = [
         f'| [`{recipe.name}`](../../{recipe.name}.py) | {recipe.title} | '
-        f'{_figure_cell(recipe)} | {_weights_cell(recipe)} |'
+        f'{_result_cell(recipe)} | {_weights_cell(recipe)} |'
         for recipe in recipes
     ]
     return '\n'.join(
@@ -269,7 +269,7 @@ def _readme(method: Method, recipes: Sequence[Recipe]) -> str:
             '',
             f'[{method.title}]({method.url})',
             '',
-            'The figures are those that papers and official repositories '
+            'The results are those that papers and official repositories '
             'state, not reproduced here. Weights are those of the official '
             'code; `lvt-dense convert` makes them ours.',
             '',
@@ -284,11 +284,11 @@ def _readme(method: Method, recipes: Sequence[Recipe]) -> str:
     )
 
 
-def _figure_cell(recipe: Recipe) -> str:
-    figures = [f'{value:g} {name}' for name, value in recipe.figures.items()]
-    if not figures:
+def _result_cell(recipe: Recipe) -> str:
+    results = [f'{value:g} {name}' for name, value in recipe.results.items()]
+    if not results:
         return '-'
-    return f'{", ".join(figures)} ({recipe.source})'
+    return f'{", ".join(results)} ({recipe.source})'
 
 
 def _weights_cell(recipe: Recipe) -> str:

@@ -209,7 +209,7 @@ def use_device(device: str) -> None:
 
 
 def use_log(cfg: Config, log: str) -> None:
-    """Send figures to TensorBoard or Weights & Biases as well.
+    """Send losses and metrics to TensorBoard or Weights & Biases as well.
 
     Raises:
         UserError: The package is not installed.
@@ -229,7 +229,7 @@ def use_log(cfg: Config, log: str) -> None:
 
 
 def use_per_class(cfg: Config) -> None:
-    """Log the figures of every class as well.
+    """Log the metrics of every class as well.
 
     MMSegmentation's IoU and KITTI's metric list the classes in any case.
     """
@@ -250,7 +250,7 @@ def use_patience(cfg: Config, patience: int) -> None:
     """Stop when no validation in a row was better than the best so far.
 
     Args:
-        cfg: Config; changed in place. The figure is the one by which the
+        cfg: Config; changed in place. The metric is the one by which the
             best checkpoint is kept.
         patience: Number of validations in a row.
 

@@ -102,17 +102,17 @@ def fetch_files(files: Iterable[WeightFile]) -> Iterator[Path]:
 
 def table_of_files() -> str:
     """Format a table of the published files."""
-    rows = [('name', 'figure', 'license', 'layout', 'cached')]
+    rows = [('name', 'result', 'license', 'layout', 'cached')]
     for name, (file, backbones) in published_files().items():
         shared = len(backbones) > 1
-        figure = (
-            f'for {len(backbones)} backbones' if shared else figure_of(file)
+        result = (
+            f'for {len(backbones)} backbones' if shared else result_of(file)
         )
         is_cached = path_of(file).is_file()
         rows.append(
             (
                 name,
-                figure,
+                result,
                 file.license or 'none stated',
                 file.layout,
                 'yes' if is_cached else '-',
@@ -126,12 +126,12 @@ def table_of_files() -> str:
     return '\n'.join(line.rstrip() for line in lines)
 
 
-def figure_of(file: WeightFile) -> str:
+def result_of(file: WeightFile) -> str:
     """Return the published result of a file, such as ``top-1 78.3``."""
-    figures = dict(file.metrics or {})
+    results = dict(file.metrics or {})
     if file.top1 is not None:
-        figures['top-1'] = file.top1
-    return ', '.join(f'{k} {v:g}' for k, v in figures.items()) or '-'
+        results['top-1'] = file.top1
+    return ', '.join(f'{k} {v:g}' for k, v in results.items()) or '-'
 
 
 def describe_file(file: WeightFile) -> str:
@@ -143,7 +143,7 @@ def describe_file(file: WeightFile) -> str:
         'url': file.url,
         'page': file.page,
         'source': file.source,
-        'figure, as published': figure_of(file),
+        'result, as published': result_of(file),
         'license': file.license or 'none stated',
         'layout': file.layout,
         'images': _describe_norm(norm) if norm else 'not known',
@@ -332,7 +332,7 @@ def _prepared(part: Part, init: dict[str, Any], cfg: Config) -> list[str]:
         return [f'{part.title} starts from {source} ({path})', *grid]
     line = (
         f'{part.title} starts from {source.name} of {source.source} '
-        f'({figure_of(source)} as published; license: '
+        f'({result_of(source)} as published; license: '
         f'{source.license or "none stated"}), {path}, published at '
         f'{source.url}'
     )

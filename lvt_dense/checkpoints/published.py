@@ -135,7 +135,7 @@ _SUPERNET = WeightFile(
 
 def _subnet(top1: float, source: str) -> tuple[WeightFile]:
     """Return the supernet's file, with the metrics of a part of it."""
-    return (replace(_SUPERNET, top1=top1, source=f'NASViT; figure: {source}'),)
+    return (replace(_SUPERNET, top1=top1, source=f'NASViT; result: {source}'),)
 
 
 NASVIT: Table = {

@@ -17,7 +17,7 @@ from .locate import locate
 from .records import WeightFile
 
 # What training codes put around the tensors; averaged weights come first,
-# because the published figures are theirs. MMEngine is the exception: there
+# because the published results are theirs. MMEngine is the exception: there
 # ``state_dict`` holds the averaged weights, ``ema_state_dict`` the others.
 WRAPPERS = (
     'model_ema',

@@ -27,12 +27,12 @@ class WeightFile:
         name: Unique name, under which it is asked for and cached.
         url: Where it is downloaded from.
         layout: Name of the :class:`Layout` of its keys.
-        source: Who trained it and states its figures.
+        source: Who trained it and states its results.
         license: License of the weights, as the source states it; None if it
             states none.
         top1: Top-1 accuracy on ImageNet's validation set in percent, as
             published.
-        metrics: Other published figures, by name.
+        metrics: Other published results, by name.
         size: Bytes, where they are known.
         sha256: First digits of the SHA-256 sum, where they are known.
         page: Where a person gets the file, if the URL is not that place.

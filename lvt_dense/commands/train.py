@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='vary the image size between batches, from 0.5 to 1.5 times that '
         'of the recipe, with a constant number of pixels (MobileViT)',
     )
-    _add_figures(parser)
+    _add_metrics(parser)
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',
@@ -78,7 +78,7 @@ def _add_size(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_figures(parser: argparse.ArgumentParser) -> None:
+def _add_metrics(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--log',
         choices=['tensorboard', 'wandb'],

@@ -42,12 +42,12 @@ class CocoMetric(MMDetCocoMetric):
             truth is that of the data set.
         proposal_nums: Three numbers of boxes an image. For ``bbox`` and
             ``segm`` one of them is 100, of which mAP is.
-        metric_items: Some of the figures, under the names above without
+        metric_items: Some of the metrics, under the names above without
             ``bbox_`` or ``segm_``.
         **kwargs: Other arguments of MMDetection's ``CocoMetric``.
 
     Raises:
-        UserError: There is no such figure, the annotation file has two
+        UserError: There is no such metric, the annotation file has two
             images of one id, or ``format_only`` has no ``outfile_prefix``.
     """
 
@@ -60,7 +60,7 @@ class CocoMetric(MMDetCocoMetric):
         metric_items: Sequence[str] | None = None,
         **kwargs: Any,
     ) -> None:
-        names = _name_figures(proposal_nums)
+        names = _name_metrics(proposal_nums)
         items = None if metric_items is None else list(metric_items)
         for item in items or ():
             if item not in names:
@@ -94,7 +94,7 @@ class CocoMetric(MMDetCocoMetric):
                 self._coco_api = _load_api(path)
 
     def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
-        """Compute the figures, in [0, 1]; -1 where no object counts.
+        """Compute the metrics, in [0, 1]; -1 where no object counts.
 
         Raises:
             UserError: The annotation file lacks a class of the data set.
@@ -104,7 +104,7 @@ class CocoMetric(MMDetCocoMetric):
             self._coco_api = _build_api(self.dataset_meta['classes'], results)
         self._check_classes()
         metrics = self.metrics
-        figures: dict[str, float] = OrderedDict()
+        values: dict[str, float] = OrderedDict()
         groups = [
             [m for m in metrics if m in ('bbox', 'segm')],
             [m for m in metrics if m == 'proposal'],
@@ -112,22 +112,22 @@ class CocoMetric(MMDetCocoMetric):
         ]
         try:
             for self.metrics in filter(None, groups):
-                figures.update(self._compute(results))
+                values.update(self._compute(results))
         finally:
             self.metrics = metrics
-        return figures
+        return values
 
     def _compute(self, results: list[tuple]) -> dict[str, float]:
-        """Compute the figures of metrics whose names do not collide."""
+        """Compute metrics of kinds whose names do not collide."""
         items = self._items
         if items is None:
             recalls = self.metrics == ['proposal']
             items = list(self._names)[len(_PRECISIONS) if recalls else 0 :]
         wanted = {self._names[item]: item for item in items}
         self.metric_items = list(wanted)
-        figures = super().compute_metrics(results)
+        values = super().compute_metrics(results)
         if self.metrics == ['proposal_fast']:
-            return figures
+            return values
         renamed = {
             f'{metric}_{theirs}': f'{metric}_{ours}'
             for metric in self.metrics
@@ -137,7 +137,7 @@ class CocoMetric(MMDetCocoMetric):
             renamed = wanted
         # save_best='auto' takes the first one, which is not to be a class's
         first = renamed.values()
-        named = {renamed.get(key, key): figures[key] for key in figures}
+        named = {renamed.get(key, key): values[key] for key in values}
         return OrderedDict(
             sorted(named.items(), key=lambda i: i[0] not in first)
         )
@@ -152,8 +152,8 @@ class CocoMetric(MMDetCocoMetric):
             )
 
 
-def _name_figures(proposal_nums: Sequence[int]) -> dict[str, str]:
-    """Map our names of the figures to MMDetection's."""
+def _name_metrics(proposal_nums: Sequence[int]) -> dict[str, str]:
+    """Map our names of the metrics to MMDetection's."""
     if len(proposal_nums) != len(_RECALLS):
         raise UserError(
             f'proposal_nums={tuple(proposal_nums)} of CocoMetric: give three '

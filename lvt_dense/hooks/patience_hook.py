@@ -1,4 +1,4 @@
-"""Early stopping on the figure by which the best checkpoint is kept."""
+"""Early stopping on the metric by which the best checkpoint is kept."""
 
 from typing import Any
 
@@ -12,15 +12,15 @@ AUTO = 'auto'
 
 @HOOKS.register_module()
 class PatienceHook(EarlyStoppingHook):
-    """MMEngine's early stopping, which can find its figure by itself.
+    """MMEngine's early stopping, which can choose its metric by itself.
 
     Args:
-        monitor: Name of the figure; ``auto`` takes the first one of the first
+        monitor: Name of the metric; ``auto`` takes the first one of the first
             validation, as ``save_best='auto'`` does.
-        patience: Validations in a row without a better figure.
+        patience: Validations in a row without a better value.
         rule: ``greater`` or ``less`` is better.
         min_delta: Least difference that counts as better, in the unit of the
-            figure.
+            metric.
         **kwargs: Other arguments of ``EarlyStoppingHook``.
     """
 

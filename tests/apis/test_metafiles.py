@@ -49,11 +49,11 @@ def test_official_weights_are_linked(files: dict[Path, str]) -> None:
 def test_recipe() -> None:
     found = read_recipe(CONFIGS / 'ssdlite_mobilevit_320_coco.py')
     assert found.title.startswith('SSDLite with MobileViT-S on COCO')
-    assert found.figures == {'mAP': 27.7}
+    assert found.results == {'mAP': 27.7}
     assert found.backbone == 'MobileViT s'
     assert found.dataset == 'Coco'
     both = read_recipe(CONFIGS / 'mask_rcnn_mobilevit_1024_coco.py')
-    assert both.figures == {'box mAP': 42.0, 'mask mAP': 37.7}
+    assert both.results == {'box mAP': 42.0, 'mask mAP': 37.7}
 
 
 def test_config_without_header_or_method(tmp_path: Path) -> None:

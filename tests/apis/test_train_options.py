@@ -115,7 +115,7 @@ def test_classes_are_asked_of_metrics_that_know_them() -> None:
         (dict(), 'auto', 'greater'),
     ],
 )
-def test_patience_watches_the_figure_of_the_best_checkpoint(
+def test_patience_watches_the_metric_of_the_best_checkpoint(
     saving: dict, monitor: str, rule: str
 ) -> None:
     cfg = config(default_hooks=dict(checkpoint=saving))

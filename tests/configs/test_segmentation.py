@@ -85,7 +85,7 @@ def test_header_names_the_command_and_the_figure(name: str) -> None:
     header = header_of(name)
     assert f'configs/{name}.py' in header
     assert re.search(
-        'not reproduced here|no published figure|mIoU on val by', header
+        'not reproduced here|no published result|mIoU on val by', header
     )
 
 

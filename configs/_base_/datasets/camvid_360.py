@@ -23,7 +23,7 @@ train_pipeline = [
 test_pipeline = [
     load_image,
     dict(type='Resize', scale=(480, 360), keep_ratio=True),
-    load_mask,  # after Resize: figures are of the original size
+    load_mask,  # after Resize: metrics are of the original size
     dict(type='PackSegInputs'),
 ]
 # Six sizes, each as it is and mirrored.

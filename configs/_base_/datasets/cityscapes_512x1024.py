@@ -22,7 +22,7 @@ train_pipeline = [
 test_pipeline = [
     load_image,
     dict(type='Resize', scale=(2048, 1024), keep_ratio=True),
-    load_mask,  # after Resize: figures are of the original size
+    load_mask,  # after Resize: metrics are of the original size
     dict(type='PackSegInputs'),
 ]
 # Six sizes, each as it is and mirrored.

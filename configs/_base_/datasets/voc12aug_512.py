@@ -24,7 +24,7 @@ train_pipeline = [
 test_pipeline = [
     load_image,
     dict(type='Resize', scale=crop_size, keep_ratio=False),
-    load_mask,  # after Resize: figures are of the original size
+    load_mask,  # after Resize: metrics are of the original size
     dict(type='PackSegInputs'),
 ]
 # Six sizes, each as it is and mirrored.

@@ -2,7 +2,7 @@
 
 Written from the rules of the official evaluator (evaluate_object.cpp of the
 development kit, with 40 recall positions after Simonelli et al., ICCV 2019),
-and checked against its figures. Everything that the official code does in a
+and checked against its results. Everything that the official code does in a
 loop over thresholds and frames is one array operation here.
 
 Two properties of the protocol surprise: at most one threshold is taken for
@@ -146,7 +146,7 @@ def required_overlap(
 
 
 def round_scores(scores: Scores, digits: int = 4) -> Scores:
-    """Round all figures to a number of decimals."""
+    """Round all metrics to a number of decimals."""
     return {
         key: {
             level: {

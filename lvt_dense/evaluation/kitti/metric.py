@@ -36,12 +36,12 @@ _KINDS = {'strict': KINDS, 'loose': ('bev', '3d')}
 class KittiMetric(BaseMetric):
     """2D, BEV, 3D AP and AOS of the classes of the data set.
 
-    The figures are named as in MMDetection3D, such as
+    The metrics are named as in MMDetection3D, such as
     ``KITTI/Car_3D_AP40_moderate_strict``, in percent; NaN where there is
     nothing to measure. Those named ``loose``, of BEV and 3D only, take IoU
     0.5 for vehicles and 0.25 for the other classes.
 
-    ``KITTI/3D_AP40_moderate_strict`` is the figure to select checkpoints by,
+    ``KITTI/3D_AP40_moderate_strict`` is the metric to select checkpoints by,
     whatever the classes: that of Car, by which KITTI ranks, if Car is a
     class; else the mean of all classes that have one.
 
@@ -108,7 +108,7 @@ class KittiMetric(BaseMetric):
         if any(item['labels'] is None for item in results):
             if self.submission_dir is None:
                 raise UserError(
-                    'these frames have no labels, so that no figure can be '
+                    'these frames have no labels, so that no metric can be '
                     'computed; set submission_dir of KittiMetric to write '
                     "result files for KITTI's server"
                 )
@@ -148,7 +148,7 @@ def describe_small_counts(
 ) -> str:
     """Name the classes with so few ground truths that AP stays below 100.
 
-    The figure is right even so, but means little.
+    The metric is correct even so, but means little.
 
     Returns:
         One line, empty if there are none.

@@ -1,4 +1,4 @@
-"""KITTI's figures as lines of text."""
+"""KITTI's metrics as lines of text."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ def format_table(
     metrics: Sequence[str] = METRICS,
     classes: Sequence[str] = CLASSES,
 ) -> str:
-    """Format figures with two decimals, '-' where there is none.
+    """Format metrics with two decimals, '-' where there is none.
 
     Args:
         scores: As from :func:`evaluate_kitti`.

@@ -139,7 +139,7 @@ class NASViT(PyramidBackbone):
     depth and training resolution pinned.
 
     Sub-networks: 'min' and 'max' are the smallest and the largest one of the
-    paper's supernet, with the official figures. 't1' to 't5' were found and
+    paper's supernet, with the official results. 't1' to 't5' were found and
     measured by MathNAS. 'a1' has its configuration from third-party files;
     its multiply-accumulates agree with the paper's 309 million within 0.6 %.
     The paper's A0 and A2 to A5 are unpublished, apart from incomplete tables,

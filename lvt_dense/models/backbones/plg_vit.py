@@ -391,7 +391,7 @@ class PLGViT(PyramidBackbone):
             light=True,
         ),
     }
-    # Of the papers' own networks; LW PLG-ViT has one figure, for its best.
+    # Of the papers' own networks; LW PLG-ViT has one result, for its best.
     reported_top1 = {'tiny': 83.4, 'small': 84.0, 'base': 84.5, 'lw_a': 79.5}
     # Fan-in, because the depthwise convolutions have no norm to undo the
     # tiny weights that a fan-out over all channels would give them.
