@@ -98,6 +98,12 @@ def _adapt_names(module: 'ModuleType') -> None:
     adapt(module)
 
 
+def _allow_checkpoints(module: 'ModuleType') -> None:
+    from lvt_dense.compat import allow_own_checkpoints
+
+    allow_own_checkpoints()
+
+
 def install() -> None:
     """Install the hooks; a second call does nothing."""
     if any(isinstance(finder, ImportHooks) for finder in sys.meta_path):
@@ -105,7 +111,10 @@ def install() -> None:
     engine = 'config.config', 'config.utils', 'hub.hub'
     hooks = ImportHooks(
         before={'mmcv': _install_operators},
-        after={f'mmengine.{name}': _adapt_names for name in engine},
+        after={
+            **{f'mmengine.{name}': _adapt_names for name in engine},
+            'mmengine.runner.checkpoint': _allow_checkpoints,
+        },
     )
     sys.meta_path.insert(0, hooks)
     hooks.catch_up()

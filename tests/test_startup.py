@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 from helpers.processes import run_python
 
 NAME = 'lvt_dense::ssdlite_mobilevit_xs_320_coco.py'
@@ -86,3 +87,21 @@ def test_public_names() -> None:
         'print(hasattr(lvt_dense, "nothing"))',
     )
     assert found.split() == ['True', 'False']
+
+
+@pytest.mark.skipif(
+    not hasattr(torch.serialization, 'get_safe_globals'),
+    reason='this torch allows every class in a checkpoint',
+)
+@pytest.mark.parametrize('theirs_first', [False, True])
+def test_scripts_of_others_read_checkpoints_of_a_training(
+    theirs_first: bool,
+) -> None:
+    imports = [OURS, 'import mmengine.runner']
+    found = run(
+        *(reversed(imports) if theirs_first else imports),
+        'from mmengine.logging import HistoryBuffer',
+        'from torch.serialization import get_safe_globals',
+        'print(HistoryBuffer in get_safe_globals())',
+    )
+    assert found == 'True'
