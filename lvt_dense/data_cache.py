@@ -31,14 +31,17 @@ def read_records(kind: str, root: Path, version: int) -> dict[str, list]:
         version: Version of the records; those of another one are ignored.
 
     Returns:
-        A record for each path; empty if there is no valid file.
+        A record for each path; empty if there is no file, or one that is
+        damaged.
     """
     try:
         text = _records_path(kind, root).read_text(encoding='utf-8')
-        content = json.loads(text)
-        if content['version'] == version:
-            return content['entries']
-    except (OSError, ValueError, KeyError, TypeError):
+        digest, _, body = text.partition('\n')
+        if digest == _digest(body.encode()):
+            content = json.loads(body)
+            if content['version'] == version:
+                return content['entries']
+    except (OSError, ValueError):
         pass
     return {}
 
@@ -47,13 +50,17 @@ def write_records(
     kind: str, root: Path, version: int, entries: dict[str, list]
 ) -> None:
     """Write the records that :func:`read_records` reads."""
-    text = json.dumps(dict(version=version, entries=entries))
+    body = json.dumps(dict(version=version, entries=entries))
+    text = f'{_digest(body.encode())}\n{body}'
     write_quietly(_records_path(kind, root), text)
 
 
 def _records_path(kind: str, root: Path) -> Path:
-    name = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
-    return cache_dir() / f'{kind}_{name}.json'
+    return cache_dir() / f'{kind}_{_digest(str(root.resolve()).encode())}.json'
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def store(kind: str, name: str, content: bytes) -> Path:
@@ -70,11 +77,10 @@ def store(kind: str, name: str, content: bytes) -> Path:
     Raises:
         UserError: The cache folder cannot be written.
     """
-    digest = hashlib.sha256(content).hexdigest()[:16]
-    path = cache_dir() / kind / digest / name
-    if path.is_file() and path.stat().st_size == len(content):
-        return path
+    path = cache_dir() / kind / _digest(content) / name
     try:
+        if path.is_file() and path.read_bytes() == content:
+            return path
         write_atomically(path, content)
     except OSError as error:
         raise UserError(

@@ -3,6 +3,7 @@
 import errno
 import functools
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -132,7 +133,8 @@ def explain_errors(cfg: Config) -> Iterator[None]:
 
     Raises:
         UserError: Names a broken annotation file and what is wrong in it, the
-            layer that a batch is too small for, or the full disk.
+            layer that a batch is too small for, the full disk, or the
+            process that loaded data and was killed.
     """
     try:
         yield
@@ -142,6 +144,7 @@ def explain_errors(cfg: Config) -> Iterator[None]:
         cause = (
             _small_batch(error)
             or _full_disk(error, cfg)
+            or _killed_worker(error, cfg)
             or _no_image(error)
             or annotation_fault(cfg)
         )
@@ -178,11 +181,26 @@ def _full_disk(error: Exception, cfg: Config) -> str | None:
     if not isinstance(error, OSError) or error.errno not in FULL:
         return None
     path = error.filename or cfg.get('work_dir')
-    newest = newest_checkpoint(cfg.get('work_dir') or '.')
-    kept = f'; {newest} is whole' if newest else ''
     return (
-        f'{path} cannot be written: {os.strerror(error.errno)}{kept}. Free '
-        'some space, then go on with --resume'
+        f'{path} cannot be written: {os.strerror(error.errno)}{_kept(cfg)}. '
+        'Free some space, then go on with --resume'
+    )
+
+
+def _kept(cfg: Config) -> str:
+    newest = newest_checkpoint(cfg.get('work_dir') or '.')
+    return f'; {newest} is whole' if newest else ''
+
+
+def _killed_worker(error: Exception, cfg: Config) -> str | None:
+    # torch.utils.data raises nothing more special.
+    match = re.match(r'DataLoader worker \(pid\S* ([\d, ]+)\) ', str(error))
+    if not isinstance(error, RuntimeError) or match is None:
+        return None
+    return (
+        f'process {match[1]}, which loaded data, was ended from outside, as '
+        f'when memory runs out{_kept(cfg)}. Use fewer --workers or smaller '
+        'batches, then go on with --resume'
     )
 
 

@@ -104,9 +104,12 @@ def fetch(record: WeightFile) -> Path:
     """
     path = path_of(record)
     with _lock(path):
-        if path.is_file():
-            return _refresh(record, path)
         faults = []
+        if _is_damaged(path):
+            _log(f'{path} is damaged, and fetched again')
+            faults.append(f'the cache, where {path} is damaged')
+        elif path.is_file():
+            return _refresh(record, path)
         for url in _sources(record):
             try:
                 _download(url, path, record)
@@ -132,6 +135,12 @@ def _sources(record: WeightFile) -> Iterator[str]:
             mirror = Path(mirror).expanduser().resolve().as_uri()
         yield f'{mirror.rstrip("/")}/{record.file_name}'
     yield record.url
+
+
+def _is_damaged(path: Path) -> bool:
+    """Whether a file is no longer what was downloaded."""
+    expected = (_note_of(path) or {}).get('sha256')
+    return bool(expected and path.is_file() and _sha256(path) != expected)
 
 
 def _refresh(record: WeightFile, path: Path) -> Path:

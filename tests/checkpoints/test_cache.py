@@ -116,6 +116,42 @@ def test_cached_file_serves_without_a_server(server: Server) -> None:
     assert value_in(url) == 1.0
 
 
+def spoil(path: Path) -> None:
+    """Change a byte of a file, and neither its size nor its form."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize('has_hash', [False, True])
+def test_damaged_file_is_fetched_again(server: Server, has_hash: bool) -> None:
+    content = weights(3.0)
+    server.files['/net.pth'] = File(content, etag='"1"')
+    facts = {}
+    if has_hash:
+        facts['sha256'] = hashlib.sha256(content).hexdigest()[:16]
+    known = record(f'{server.url}/net.pth', **facts)
+    path = fetch(known)
+    for damage in (spoil, lambda path: path.write_bytes(content[:50])):
+        damage(path)
+        assert value_in(known) == 3.0
+        assert path.read_bytes() == content
+    assert [status for *_, status in server.requests] == [200, 200, 200]
+
+
+def test_damaged_file_without_a_server(server: Server) -> None:
+    server.files['/net.pth'] = File(weights())
+    url = f'{server.url}/net.pth'
+    path = fetch(record_of(url))
+    spoil(path)
+    server.files['/net.pth'].statuses = [404]
+    with pytest.raises(DownloadError) as error:
+        fetch(record_of(url))
+    assert f'where {path} is damaged' in str(error.value)
+    assert 'get the file by other means' in str(error.value)
+    assert path.is_file()
+
+
 def test_file_put_there_by_hand(server: Server) -> None:
     url = f'{server.url}/net.pth'
     path = path_of(record_of(url))

@@ -130,6 +130,18 @@ def test_damaged_cache_is_read_anew(
     assert load(root).get_cat_ids(0) == [2, 0]
 
 
+def test_cache_with_a_wrong_byte_is_read_anew(root: Path, cache: Path) -> None:
+    whole = load(root).get_data_info(0)
+    path = next(cache.iterdir())
+    content = bytearray(path.read_bytes())
+    # A digit of a number, in the middle of the boxes.
+    content[content.index(b'bboxes.npy') + 200] ^= 1
+    path.write_bytes(content)
+    again = load(root).get_data_info(0)
+    assert str(again) == str(whole)
+    assert path.read_bytes() != content
+
+
 def test_cache_holds_no_pickle(root: Path, cache: Path) -> None:
     load(root)
     with np.load(next(cache.iterdir()), allow_pickle=False) as arrays:
