@@ -6,9 +6,11 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from lvt_dense.checkpoints.read import read_content
 from lvt_dense.compat import allow_own_checkpoints, import_stack
 from lvt_dense.errors import UserError
 from lvt_dense.files import ATOMIC, is_complete, newest_checkpoint
+from lvt_dense.replay import replay_from
 
 from .checks import check_data
 from .runs import (
@@ -42,7 +44,7 @@ def train(
             a URL; by default those that the config names.
         **options: ``epochs``, ``batch_size``, ``multi_scale``, ``workers``,
             ``seed``, ``device``, ``amp``, ``auto_scale_lr``, ``log``,
-            ``per_class``, ``patience`` and ``on_nan``, see
+            ``per_class``, ``patience``, ``on_nan`` and ``exact_resume``, see
             :func:`.train_options.apply_options`.
 
     Returns:
@@ -85,6 +87,11 @@ def _resume(cfg: Config, resume: bool | str) -> None:
             )
     cfg.resume = True
     cfg.load_from = str(path)
+    content = read_content(path)
+    meta = content.get('meta') if isinstance(content, dict) else None
+    # What lacks these is refused, with a reason, once there is a model.
+    if isinstance(meta, dict) and {'epoch', 'iter'} <= meta.keys():
+        replay_from(cfg, meta)
 
 
 def _watch_loss(cfg: Config) -> None:

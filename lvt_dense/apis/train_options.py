@@ -14,6 +14,7 @@ from lvt_dense.config import evaluators
 from lvt_dense.errors import UserError
 from lvt_dense.hooks.finite_loss_hook import parse_on_nan
 from lvt_dense.multi_scale import use_multi_scale
+from lvt_dense.replay import use_exact_resume
 from lvt_dense.schedules import base_batch_size, count_images
 from lvt_dense.schedules import fit_recipe as fit
 from lvt_dense.schedules import scale_lr as scale
@@ -45,6 +46,7 @@ def apply_options(
     per_class: bool = False,
     patience: int | None = None,
     on_nan: str | None = None,
+    exact_resume: bool = False,
 ) -> list[str]:
     """Change a config as the options of the command ask for.
 
@@ -62,6 +64,7 @@ def apply_options(
         per_class: Log the metrics of every class.
         patience: Stop early, see :func:`use_patience`.
         on_nan: ``stop`` or ``skip:N``, see :func:`use_on_nan`.
+        exact_resume: See :func:`lvt_dense.replay.use_exact_resume`.
 
     Returns:
         What changed in the schedule, in lines for the log.
@@ -87,6 +90,8 @@ def apply_options(
     ):
         if value is not None:
             use(cfg, value)
+    if exact_resume:
+        use_exact_resume(cfg)
     return changes
 
 

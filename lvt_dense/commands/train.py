@@ -50,6 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='on a loss that is not finite, stop (default) or skip the batch, '
         'up to N times',
     )
+    parser.add_argument(
+        '--exact-resume',
+        action='store_true',
+        help='draw all random numbers from seed and step, so that a training '
+        'that goes on with --resume repeats those of one that never stopped',
+    )
     parser.add_argument('--backbone', help='backbone to swap in')
     parser.add_argument(
         '--pretrained',
@@ -120,4 +126,5 @@ def run(args: argparse.Namespace) -> None:
         per_class=args.per_class,
         patience=args.patience,
         on_nan=args.on_nan,
+        exact_resume=args.exact_resume,
     )

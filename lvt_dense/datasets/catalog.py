@@ -2,7 +2,7 @@
 
 from importlib.util import find_spec
 
-from . import samplers, transforms  # noqa: F401
+from . import replay, samplers, transforms  # noqa: F401
 from .kitti.dataset import KittiMonoDataset  # noqa: F401
 
 if find_spec('mmseg'):

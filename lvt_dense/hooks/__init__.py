@@ -4,5 +4,12 @@ from .finite_loss_hook import FiniteLossHook
 from .mono3d_check_hook import Mono3DCheckHook
 from .patience_hook import PatienceHook
 from .picture_hook import PictureHook
+from .replay_hook import ReplayHook
 
-__all__ = ['FiniteLossHook', 'Mono3DCheckHook', 'PatienceHook', 'PictureHook']
+__all__ = [
+    'FiniteLossHook',
+    'Mono3DCheckHook',
+    'PatienceHook',
+    'PictureHook',
+    'ReplayHook',
+]
