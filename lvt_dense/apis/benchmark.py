@@ -18,7 +18,7 @@ from tqdm import tqdm
 from lvt_dense.errors import UserError
 from lvt_dense.files import write_atomically
 
-from .benchmark_subjects import MODES, make_subjects
+from .benchmark_subjects import MODES, Subject, make_subjects
 
 
 @dataclass
@@ -95,6 +95,25 @@ def benchmark(
         for name in names
         for subject in make_subjects(name, modes, image, threads)
     ]
+    found = measure(subjects, rounds, device)
+    if out:
+        _write(found, Path(out), size, batch, threads, device)
+    return found
+
+
+def measure(
+    subjects: Sequence[Subject], rounds: int, device: str = 'cpu'
+) -> list[Measurement]:
+    """Measure what can be called, round after round.
+
+    Args:
+        subjects: What is measured; ratios are to the first one.
+        rounds: Calls of each, after two to warm up.
+        device: ``'cpu'`` or ``'cuda'``.
+
+    Returns:
+        One measurement for each subject.
+    """
     found = [Measurement(s.name, s.mode) for s in subjects]
     for subject, measurement in zip(subjects, found):
         with _memory(device) as peak:
@@ -106,8 +125,6 @@ def benchmark(
             measurement.seconds.append(_time(subject.run, device))
     for measurement in found:
         measurement.ratio = measurement.median / found[0].median
-    if out:
-        _write(found, Path(out), size, batch, threads, device)
     return found
 
 

@@ -145,52 +145,88 @@ def _runtime_call(
     """Export the network and run it in another runtime."""
     if image.device.type != 'cpu':
         raise UserError(f'--modes {mode}: only on a CPU')
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, 'model.onnx')
+        export_network(model, image, path)
+        return load_network(path, mode, image, threads)
+
+
+def export_network(model: nn.Module, image: Tensor, path: Path) -> None:
+    """Write a network as it is, for images of one size, in ONNX.
+
+    Args:
+        model: Network in eval mode.
+        image: Input, (N, 3, H, W).
+        path: ``.onnx`` file to write.
+
+    Raises:
+        UserError: A package is missing.
+    """
+    from lvt_dense.apis.export import require
+
+    require('onnx', 'onnxscript')
+    chatter = io.StringIO()
+    with (
+        warnings.catch_warnings(),
+        redirect_stdout(chatter),
+        redirect_stderr(chatter),
+    ):
+        warnings.simplefilter('ignore')
+        program = torch.onnx.export(
+            model,
+            (image,),
+            dynamo=True,
+            opset_version=18,
+            input_names=['image'],
+            verbose=False,
+        )
+    program.save(str(path))
+
+
+def load_network(
+    path: Path, mode: str, image: Tensor, threads: int
+) -> Callable[[], object]:
+    """Load what :func:`export_network` wrote into a runtime.
+
+    Args:
+        path: ``.onnx`` file.
+        mode: Of :data:`MODES`, a runtime.
+        image: Input of the network, (N, 3, H, W).
+        threads: Threads of the runtime.
+
+    Returns:
+        What runs the network on the image.
+
+    Raises:
+        UserError: The runtime is missing.
+    """
     from lvt_dense.apis.export import require
 
     is_onnx = mode == 'onnxruntime'
-    runtime = 'onnxruntime' if is_onnx else 'openvino'
-    require('onnx', 'onnxscript', runtime)
+    require('onnxruntime' if is_onnx else 'openvino')
     feed = {'image': image.numpy()}
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, 'model.onnx')
-        chatter = io.StringIO()
-        with (
-            warnings.catch_warnings(),
-            redirect_stdout(chatter),
-            redirect_stderr(chatter),
-        ):
-            warnings.simplefilter('ignore')
-            program = torch.onnx.export(
-                model,
-                (image,),
-                dynamo=True,
-                opset_version=18,
-                input_names=['image'],
-                verbose=False,
-            )
-        program.save(str(path))
-        if is_onnx:
-            import onnxruntime
+    if is_onnx:
+        import onnxruntime
 
-            options = onnxruntime.SessionOptions()
-            options.intra_op_num_threads = threads
-            session = onnxruntime.InferenceSession(
-                path.read_bytes(), options, ['CPUExecutionProvider']
-            )
-            return lambda: session.run(None, feed)
-        import openvino
-
-        core = openvino.Core()
-        precision = 'bf16' if mode.endswith('bf16') else 'f32'
-        compiled = core.compile_model(
-            core.read_model(path),
-            'CPU',
-            {
-                'INFERENCE_NUM_THREADS': threads,
-                'INFERENCE_PRECISION_HINT': precision,
-            },
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        session = onnxruntime.InferenceSession(
+            path.read_bytes(), options, ['CPUExecutionProvider']
         )
-        return lambda: compiled(feed)
+        return lambda: session.run(None, feed)
+    import openvino
+
+    core = openvino.Core()
+    precision = 'bf16' if mode.endswith('bf16') else 'f32'
+    compiled = core.compile_model(
+        core.read_model(path),
+        'CPU',
+        {
+            'INFERENCE_NUM_THREADS': threads,
+            'INFERENCE_PRECISION_HINT': precision,
+        },
+    )
+    return lambda: compiled(feed)
 
 
 def _exported_subject(path: str, image: Tensor, threads: int) -> Subject:

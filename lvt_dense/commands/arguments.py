@@ -51,17 +51,18 @@ def add_size(
     """Add the height and width of an image as ``--size HxW``."""
     parser.add_argument(
         '--size',
-        type=_parse_dynamic_size if dynamic else _parse_size,
+        type=_parse_dynamic_size if dynamic else parse_size,
         metavar='HxW',
         help=help_text,
     )
 
 
 def _parse_dynamic_size(text: str) -> tuple[int, int] | str:
-    return text if text == 'dynamic' else _parse_size(text)
+    return text if text == 'dynamic' else parse_size(text)
 
 
-def _parse_size(text: str) -> tuple[int, int]:
+def parse_size(text: str) -> tuple[int, int]:
+    """Parse the height and width of an image, such as ``320x320``."""
     height, _, width = text.lower().partition('x')
     if not (height.isdigit() and width.isdigit()):
         raise argparse.ArgumentTypeError(
