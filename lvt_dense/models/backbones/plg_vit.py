@@ -26,7 +26,6 @@ from lvt_dense.models.layers import (
     Windows,
     at_least_single,
     attend,
-    project,
 )
 from lvt_dense.registry import MODELS
 
@@ -58,10 +57,10 @@ class WindowAttention(Attention):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, WINDOW ** 2, C) to the same shape."""
-        qkv = project(x, self.qkv)
+        qkv = self.qkv(x)
         bias = self.bias_table[:, self.bias_index].to(qkv.dtype)
         out = attend(qkv, self.num_heads, bias[None])
-        return project(out, self.proj)
+        return self.proj(out)
 
 
 def pool(x: Tensor, mode: str) -> Tensor:

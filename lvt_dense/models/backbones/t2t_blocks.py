@@ -9,7 +9,7 @@ from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lvt_dense.models.layers import Windows, attend, project
+from lvt_dense.models.layers import Windows, attend
 
 SE_REDUCTION = 16
 Grid = tuple[int, int]
@@ -83,7 +83,7 @@ class TokenMapAttention(nn.Module):
 
     def project_qkv(self, x: Tensor) -> Tensor:
         """Map (B, L, C) to queries, keys and values, (B, L, 3 * C)."""
-        return project(x, self.qkv)
+        return self.qkv(x)
 
     def forward(self, x: Tensor, grid: Grid) -> Tensor:
         """Map (B, 1 + H * W, C) to the same shape; ``grid`` is (H, W)."""
@@ -92,7 +92,7 @@ class TokenMapAttention(nn.Module):
             x = attend(qkv, self.heads)
         else:
             x = self._attend_in_windows(qkv, grid)
-        x = project(x, self.proj)
+        x = self.proj(x)
         return x if self.se_layer is None else self.se_layer(x)
 
     def _attend_in_windows(self, qkv: Tensor, grid: Grid) -> Tensor:
@@ -119,7 +119,7 @@ class GhostAttention(TokenMapAttention):
         """Map (B, L, C) to queries, keys and values, (B, L, 3 * C)."""
         parts = []
         for name in 'qkv':
-            part = project(x, getattr(self, name))
+            part = getattr(self, name)(x)
             parts += [part, getattr(self, f'cheap_operation_{name}')(part)]
         return torch.cat(parts, -1)
 
@@ -134,7 +134,7 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, L, C) to (B, L, C)."""
-        return project(F.gelu(project(x, self.fc1)), self.fc2)
+        return self.fc2(F.gelu(self.fc1(x)))
 
 
 class GhostFeedForward(nn.Module):
@@ -153,10 +153,10 @@ class GhostFeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, L, C) to (B, L, C)."""
-        x = F.gelu(project(x, self.fc1))
+        x = F.gelu(self.fc1(x))
         copies = [self.cheap_operation2(x), self.cheap_operation3(x)]
         x = torch.cat([x, *(F.gelu(c) for c in copies)], -1)
-        return project(x, self.fc2)
+        return self.fc2(x)
 
 
 class Block(nn.Module):
@@ -227,7 +227,7 @@ class DenseBlock(Block):
 
     def forward(self, x: Tensor, grid: Grid) -> Tensor:
         """Map (B, 1 + H * W, C) to (B, 1 + H * W, C + growth)."""
-        new = project(super().forward(x, grid), self.dense_linear)
+        new = self.dense_linear(super().forward(x, grid))
         return torch.cat((x, new), -1)
 
 
@@ -240,4 +240,4 @@ class Transition(nn.Module):
 
     def forward(self, x: Tensor, grid: Grid) -> Tensor:
         """Map (B, L, C) to (B, L, C / 2)."""
-        return F.gelu(project(x, self.linear))
+        return F.gelu(self.linear(x))

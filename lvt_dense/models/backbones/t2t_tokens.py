@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lvt_dense.models.layers import Windows, at_least_single, project
+from lvt_dense.models.layers import Windows, at_least_single
 
 from .t2t_blocks import FeedForward
 
@@ -177,10 +177,10 @@ class TokenPerformer(nn.Module):
             size = x.shape[2:]
             key, query, value = x.flatten(2).transpose(1, 2).chunk(3, -1)
             out = kernel_attention(query, key, value, self.w).to(x.dtype)
-            x = value + self.dropout(project(out, self.proj))
+            x = value + self.dropout(self.proj(out))
             first, activation, second, dropout = self.mlp
-            hidden = activation(project(self.norm2(x), first))
-            x = x + dropout(project(hidden, second))
+            hidden = activation(first(self.norm2(x)))
+            x = x + dropout(second(hidden))
             return x.transpose(1, 2).unflatten(2, size)
 
 
@@ -204,7 +204,7 @@ class TokenAttention(nn.Module):
         out = F.scaled_dot_product_attention(
             query, key, value, scale=self.scale
         )
-        return value.squeeze(1) + project(out.squeeze(1), self.proj)
+        return value.squeeze(1) + self.proj(out.squeeze(1))
 
 
 class TokenTransformer(nn.Module):

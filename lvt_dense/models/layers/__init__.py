@@ -2,7 +2,6 @@
 
 from .attention import Attention, attend
 from .conv import ConvNormAct, InvertedResidual, make_divisible
-from .linear import project
 from .memory import fast_layout
 from .norm import LayerNorm2d
 from .precision import at_least_single
@@ -23,5 +22,4 @@ __all__ = [
     'fast_layout',
     'frozen_batch_statistics',
     'make_divisible',
-    'project',
 ]

@@ -4,8 +4,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .linear import project
-
 
 def attend(qkv: Tensor, num_heads: int, bias: Tensor | None = None) -> Tensor:
     """Attend between the tokens of a sequence.
@@ -49,4 +47,4 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, L, C) to (B, L, C)."""
-        return project(attend(project(x, self.qkv), self.num_heads), self.proj)
+        return self.proj(attend(self.qkv(x), self.num_heads))
