@@ -20,6 +20,10 @@ from lvt_dense.files import write_atomically
 
 from .benchmark_subjects import MODES, Subject, make_subjects
 
+# Seconds before every call: the threads of a runtime wait actively for more
+# work after a call, and would take the cores of the next runtime.
+PAUSE = 0.1
+
 
 @dataclass
 class Measurement:
@@ -102,7 +106,11 @@ def benchmark(
 
 
 def measure(
-    subjects: Sequence[Subject], rounds: int, device: str = 'cpu'
+    subjects: Sequence[Subject],
+    rounds: int,
+    device: str = 'cpu',
+    clock: Callable[[], float] = time.perf_counter,
+    pause: float = PAUSE,
 ) -> list[Measurement]:
     """Measure what can be called, round after round.
 
@@ -110,6 +118,9 @@ def measure(
         subjects: What is measured; ratios are to the first one.
         rounds: Calls of each, after two to warm up.
         device: ``'cpu'`` or ``'cuda'``.
+        clock: Seconds; ``time.process_time`` leaves out what other programs
+            take of a busy CPU, and suits a single thread.
+        pause: Seconds to wait before a call, on a CPU.
 
     Returns:
         One measurement for each subject.
@@ -122,20 +133,23 @@ def measure(
         subject.run()
     for _ in tqdm(range(rounds), 'Rounds'):
         for subject, measurement in zip(subjects, found):
-            measurement.seconds.append(_time(subject.run, device))
+            time.sleep(pause if device == 'cpu' else 0)
+            measurement.seconds.append(_time(subject.run, device, clock))
     for measurement in found:
         measurement.ratio = measurement.median / found[0].median
     return found
 
 
-def _time(call: Callable[[], object], device: str) -> float:
+def _time(
+    call: Callable[[], object], device: str, clock: Callable[[], float]
+) -> float:
     if device != 'cpu':
         torch.cuda.synchronize()
-    start = time.perf_counter()
+    start = clock()
     call()
     if device != 'cpu':
         torch.cuda.synchronize()
-    return time.perf_counter() - start
+    return clock() - start
 
 
 @contextmanager
