@@ -1,0 +1,56 @@
+"""The comparison of backbones: pieces, tables, pictures. No figure is held."""
+
+import json
+from pathlib import Path
+
+import pytest
+from frontier import published, report, sweep
+
+from lvt_dense.models.backbones import list_backbones
+
+
+def test_front_has_what_no_other_beats() -> None:
+    points = [(3, 5), (1, 2), (2, 1), (2, 4), (4, 5), (5, 9)]
+    assert report.pareto_front(points) == [(1, 2), (2, 4), (3, 5), (5, 9)]
+
+
+def test_published_figures_are_of_models_that_are_measured() -> None:
+    assert set(published.OURS) <= set(list_backbones())
+    assert set(published.PUBLISHED) <= {*published.OURS, *published.THEIRS}
+    for figures in published.PUBLISHED.values():
+        assert all(f.source and 15 < f.value < 85 for f in figures)
+
+
+def test_second_run_measures_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, 'TOGETHER', 1)
+    out = tmp_path / 'rows.json'
+    names, size = ['emo_1m', 'mobilevit_xxs'], (64, 64)
+
+    def go_on(limit: int | None) -> list[str]:
+        sweep.measure_all(names, size, tmp_path, out, 1, 1, limit)
+        return [row['name'] for row in json.loads(out.read_text())]
+
+    assert go_on(1) == ['emo_1m']
+    assert go_on(None) == names
+    monkeypatch.delattr(sweep, 'measure')
+    assert go_on(None) == names  # nothing is measured twice
+    first, second = sweep.read_rows(out)
+    assert first['eager_ratio'] == 1 and second['eager'] > 0
+    report.write_report([first, second], tmp_path)
+    table = (tmp_path / 'table.md').read_text()
+    assert '34.4 RetinaNet, COCO' in table and 'no export' in table
+    assert (tmp_path / 'macs_64x64.png').stat().st_size > 1000
+
+
+def test_a_failed_export_leaves_its_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError('no such operator')
+
+    monkeypatch.setattr(sweep, 'export_network', fail)
+    sweep.export_all(['emo_1m'], (64, 64), tmp_path)
+    reason = tmp_path / 'emo_1m_64x64.txt'
+    assert reason.read_text() == 'ValueError: no such operator'
