@@ -4,8 +4,9 @@
 
 Scenes are rendered in the layout and at the usual size of every data set, and
 one process reads, augments and packs them as in training. The step is forward
-and backward on a batch of ``--batch`` images that the pipeline gave. With
-``--transforms`` the time of every transform follows.
+and backward on a batch of ``--batch`` images that the pipeline gave. Seconds
+are those of the processor on one thread, so that other programs do not count.
+With ``--transforms`` the time of every transform follows.
 """
 
 import argparse
@@ -124,13 +125,13 @@ def load(cfg: Config) -> Any:
 def time_samples(dataset: Any, rounds: int) -> tuple[float, list]:
     """Return images a second of one process, and a few samples."""
     samples = [dataset[i % len(dataset)] for i in range(4)]
-    start = time.perf_counter()
+    start = time.process_time()
     count = 0
     for _ in range(rounds):
         for i in range(len(dataset)):
             dataset[i]
             count += 1
-    return count / (time.perf_counter() - start), samples
+    return count / (time.process_time() - start), samples
 
 
 def time_transforms(dataset: Any) -> dict[str, float]:
@@ -140,10 +141,10 @@ def time_transforms(dataset: Any) -> dict[str, float]:
         data = dataset.get_data_info(i)
         data['dataset'] = dataset
         for transform in dataset.pipeline.transforms:
-            start = time.perf_counter()
+            start = time.process_time()
             data = transform(data)
             name = type(transform).__name__
-            seconds[name] += time.perf_counter() - start
+            seconds[name] += time.process_time() - start
             if data is None:
                 break
     return {k: 1e3 * v / len(dataset) for k, v in seconds.items()}
@@ -155,11 +156,11 @@ def time_step(cfg: Config, samples: list, rounds: int = 3) -> float:
     model = MODELS.build(cfg.model).train()
     seconds = []
     for _ in range(rounds):
-        start = time.perf_counter()
+        start = time.process_time()
         data = model.data_preprocessor(pseudo_collate(samples), training=True)
         losses = model(**data, mode='loss')
         model.parse_losses(losses)[0].backward()
-        seconds.append(time.perf_counter() - start)
+        seconds.append(time.process_time() - start)
     return len(samples) / statistics.median(seconds)
 
 
@@ -169,16 +170,13 @@ def measure(case: Case, args: argparse.Namespace) -> str:
     set_data_root(cfg, str(render(case, Path(args.data), args.images)))
     init_default_scope(cfg.default_scope)
     dataset = load(cfg)
-    torch.set_num_threads(1)
     one, samples = time_samples(dataset, args.rounds)
-    torch.set_num_threads(args.threads)
     step = time_step(cfg, samples[: args.batch])
     line = (
         f'{case.title:34}{one:10.1f}{WORKERS * one:10.1f}{step:10.2f}'
         f'{WORKERS * one / step:10.1f}'
     )
     if args.transforms:
-        torch.set_num_threads(1)
         for name, milliseconds in time_transforms(dataset).items():
             line += f'\n    {name:30}{milliseconds:8.2f} ms'
     return line
@@ -192,7 +190,6 @@ def main() -> None:
     parser.add_argument('--images', type=int, default=24)
     parser.add_argument('--rounds', type=int, default=1)
     parser.add_argument('--batch', type=int, default=2)
-    parser.add_argument('--threads', type=int, default=2)
     parser.add_argument('--only', default='', help='part of the title')
     parser.add_argument('--transforms', action='store_true')
     parser.add_argument('--render', action='store_true', help='data only')
@@ -203,6 +200,7 @@ def main() -> None:
             render(case, Path(args.data), args.images)
         return
     import_stack()
+    torch.set_num_threads(1)
     print(
         f'{"images a second":34}{"1 worker":>10}{f"{WORKERS} workers":>10}'
         f'{"step":>10}{"ratio":>10}'
