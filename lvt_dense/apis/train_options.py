@@ -75,12 +75,10 @@ def apply_options(
     if device:
         use_device(device)
     changes = fit_recipe(cfg, epochs, batch_size, auto_scale_lr)
-    if multi_scale:
-        changes += use_multi_scale(cfg)
-    if amp:
-        use_amp(cfg)
-    if per_class:
-        use_per_class(cfg)
+    changes += use_multi_scale(cfg) if multi_scale else []
+    for is_wanted, switch_on in ((amp, use_amp), (per_class, use_per_class)):
+        if is_wanted:
+            switch_on(cfg)
     for value, use in (
         (workers, use_workers),
         (seed, use_seed),

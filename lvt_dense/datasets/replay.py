@@ -23,7 +23,7 @@ from lvt_dense.registry import DATA_SAMPLERS
 class SeededIndex(NamedTuple):
     """An index of a data set, and the seed with which its datum is loaded."""
 
-    index: int
+    number: int
     seed: int
 
 

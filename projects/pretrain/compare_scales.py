@@ -2,13 +2,15 @@
 
     python projects/pretrain/compare_scales.py data/crops --epochs 40
 
-Both trainings have the same config, images, seed and number of epochs. Counted
-are optimizer updates and the processor time of an epoch without validation;
-the averaged weights at the end are tested at several image sizes.
+Both trainings have the same config, images, seed and number of epochs, and run
+side by side, on a core each. Counted are optimizer updates and the processor
+time of an epoch without validation; the averaged weights at the end are tested
+at several image sizes. A second call goes on where the first one ended.
 """
 
 import argparse
 import json
+import multiprocessing
 import time
 from pathlib import Path
 from typing import Any
@@ -22,8 +24,10 @@ from mmengine.runner import Runner
 from lvt_dense.apis.train import train
 from lvt_dense.checkpoints.read import read_state_dict
 from lvt_dense.commands.cli import command
+from lvt_dense.compat import import_stack
 from lvt_dense.config import load_config, set_data_root
-from lvt_dense.files import write_atomically
+from lvt_dense.errors import UserError
+from lvt_dense.files import newest_checkpoint, write_atomically
 from lvt_dense.registry import HOOKS
 
 CONFIG = Path(__file__).parent / 'configs' / 'mobilevit_xxs_128.py'
@@ -34,24 +38,20 @@ ARMS = ('fixed', 'multi-scale')
 class EpochCostHook(Hook):
     """Note the processor time and the updates of every epoch."""
 
-    def __init__(self) -> None:
-        self.rows: list[dict[str, float]] = []
-
     def before_train_epoch(self, runner: Runner) -> None:
         """Start the clock."""
         self._start = time.process_time(), runner.iter
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Stop it, and write the rows."""
+        """Stop it, and write a row."""
         seconds, updates = self._start
-        self.rows.append(
-            dict(
-                seconds=time.process_time() - seconds,
-                updates=runner.iter - updates,
-            )
+        row = dict(
+            epoch=runner.epoch,
+            seconds=time.process_time() - seconds,
+            updates=runner.iter - updates,
         )
-        path = Path(runner.work_dir, 'costs.json')
-        write_atomically(path, json.dumps(self.rows) + '\n', sync=False)
+        with open(Path(runner.work_dir, 'costs.jsonl'), 'a') as file:
+            file.write(json.dumps(row) + '\n')
 
 
 def make_config(data: str, num_classes: int) -> Config:
@@ -60,8 +60,25 @@ def make_config(data: str, num_classes: int) -> Config:
     set_data_root(cfg, data)
     cfg.model.num_classes = num_classes
     cfg.default_hooks.costs = dict(type='lvt_dense.EpochCostHook')
-    cfg.default_hooks.checkpoint.max_keep_ckpts = 1
+    cfg.default_hooks.checkpoint.update(max_keep_ckpts=1, save_best=None)
+    cfg.train_cfg.val_interval = cfg.train_cfg.max_epochs
     return cfg
+
+
+def train_arm(arm: str, args: argparse.Namespace, num_classes: int) -> None:
+    """Train one arm, in a process of its own."""
+    work_dir = args.out / arm
+    torch.set_num_threads(1)
+    train(
+        make_config(str(args.data), num_classes),
+        work_dir=str(work_dir),
+        resume=newest_checkpoint(work_dir) is not None,
+        exact_resume=True,
+        multi_scale=arm != 'fixed',
+        epochs=args.epochs,
+        workers=0,
+        seed=args.seed,
+    )
 
 
 def test_at(cfg: Config, checkpoint: Path, size: int) -> float:
@@ -79,34 +96,41 @@ def test_at(cfg: Config, checkpoint: Path, size: int) -> float:
 
 
 def compare(args: argparse.Namespace) -> list[dict[str, Any]]:
-    """Train and test both arms; return a row for each."""
+    """Train and test both arms; return a row for each.
+
+    Raises:
+        UserError: A training ended badly.
+    """
     load_config(str(CONFIG))  # which makes this project importable
     from pretrain.data import list_classes
 
     num_classes = len(list_classes(args.data / 'train'))
+    last = {arm: args.out / arm / f'epoch_{args.epochs}.pth' for arm in ARMS}
+    import_stack()
+    context = multiprocessing.get_context('fork')
+    running = [
+        context.Process(target=train_arm, args=(arm, args, num_classes))
+        for arm in ARMS
+        if not last[arm].is_file()
+    ]
+    for process in running:
+        process.start()
+    for process in running:
+        process.join()
+    cfg = make_config(str(args.data), num_classes)
     rows = []
     for arm in ARMS:
-        work_dir = args.out / arm
-        if not (work_dir / f'epoch_{args.epochs}.pth').is_file():
-            train(
-                make_config(str(args.data), num_classes),
-                work_dir=str(work_dir),
-                multi_scale=arm != 'fixed',
-                epochs=args.epochs,
-                workers=0,
-                seed=args.seed,
-            )
-        costs = json.loads((work_dir / 'costs.json').read_text())
-        seconds = sorted(row['seconds'] for row in costs)
-        cfg = make_config(str(args.data), num_classes)
-        checkpoint = work_dir / f'epoch_{args.epochs}.pth'
+        if not last[arm].is_file():
+            raise UserError(f'{last[arm]} was not written: see the log there')
+        lines = (args.out / arm / 'costs.jsonl').read_text().splitlines()
+        # The last row counts of an epoch that was done twice.
+        costs = {row['epoch']: row for row in map(json.loads, lines)}.values()
         rows.append(
             dict(
                 arm=arm,
-                updates=round(sum(row['updates'] for row in costs)),
-                mean_seconds=sum(seconds) / len(seconds),
-                median_seconds=seconds[len(seconds) // 2],
-                top1={s: test_at(cfg, checkpoint, s) for s in args.sizes},
+                updates=sum(row['updates'] for row in costs),
+                seconds=sum(row['seconds'] for row in costs) / len(costs),
+                top1={s: test_at(cfg, last[arm], s) for s in args.sizes},
             )
         )
     return rows
@@ -119,7 +143,7 @@ def format_table(rows: list[dict[str, Any]]) -> str:
     titles += [f'top-1 at {size}' for size in sizes]
     lines = [titles, ['---'] * len(titles)]
     for row in rows:
-        cells = [row['arm'], row['updates'], f'{row["mean_seconds"]:.1f}']
+        cells = [row['arm'], row['updates'], f'{row["seconds"]:.1f}']
         cells += [f'{row["top1"][size]:.1f}' for size in sizes]
         lines.append(cells)
     return '\n'.join(f'| {" | ".join(map(str, line))} |' for line in lines)
@@ -133,12 +157,11 @@ def main() -> None:
     parser.add_argument('--epochs', type=int, default=40)
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--sizes', type=int, nargs='+', default=(96, 128, 160))
-    parser.add_argument('--threads', type=int, default=1)
     parser.add_argument(
         '--out', type=Path, default=Path('work_dirs/compare_scales')
     )
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
+    torch.set_num_threads(1)
     rows = compare(args)
     write_atomically(args.out / 'rows.json', json.dumps(rows, indent=1) + '\n')
     print(format_table(rows))

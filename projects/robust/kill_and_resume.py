@@ -40,9 +40,10 @@ from lvt_dense.scenes import write_coco
 
 CONFIG = 'lvt_dense::ssdlite_mobilevit_xxs_192_demo.py'
 LOSSES = 'losses.jsonl'
-SIDE = 96  # of the images in pixels
-SAVED_EVERY = 3  # iterations
-MOST_DONE = 14  # iterations that a killed process may do at most
+SIDE = 64  # of the images in pixels
+BATCH = 8  # of that side; of the largest one 2
+SAVED_EVERY = 2  # iterations
+MOST_DONE = 5  # iterations that a killed process may do at most
 LONGEST_WAIT = 1.0  # seconds from an iteration to the kill
 
 
@@ -71,6 +72,7 @@ def make_config(data: Path, epochs: int) -> Config:
         if 'scale' in step:
             step.scale = (SIDE, SIDE)
     cfg.val_dataloader.dataset.pipeline[1].scale = (SIDE, SIDE)
+    cfg.train_dataloader.batch_size = BATCH
     cfg.train_cfg.update(max_epochs=epochs, val_interval=4)
     cfg.default_hooks.checkpoint.update(
         by_epoch=False, interval=SAVED_EVERY, max_keep_ckpts=2, save_best=None
@@ -118,6 +120,17 @@ def read_losses(work_dir: Path) -> list[tuple[int, str]]:
         except ValueError:
             continue
     return rows
+
+
+def finish(process: BaseProcess, work_dir: Path) -> None:
+    """Let a training come to its end.
+
+    Raises:
+        UserError: It ended badly.
+    """
+    process.join()
+    if process.exitcode:
+        raise UserError(f'the training failed: see {work_dir}/said.txt')
 
 
 def kill_at_random(
@@ -194,7 +207,7 @@ def main(args: list[str] | None = None) -> None:
     """Train, kill, resume, compare; exit with 1 if anything differs."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--kills', type=int, default=20)
-    parser.add_argument('--epochs', type=int, default=24)
+    parser.add_argument('--epochs', type=int, default=14)
     parser.add_argument('--images', type=int, default=48)
     parser.add_argument('--seed', type=int, default=0, help='of the moments')
     parser.add_argument(
@@ -208,7 +221,7 @@ def main(args: list[str] | None = None) -> None:
         given.out / name for name in ('data', 'whole', 'killed')
     )
     write_coco(data, given.images, seed=1, size=(128, 96), val_fraction=0.25)
-    start(data, whole, given.epochs).join()
+    finish(start(data, whole, given.epochs), whole)
     numbers = random.Random(given.seed)
     ends = []
     for _ in tqdm(range(given.kills), 'killing', unit='kill'):
@@ -217,7 +230,7 @@ def main(args: list[str] | None = None) -> None:
         if done is None:
             break  # it has ended, well or badly: what follows will tell
         ends.append(max((i for i, _ in read_losses(killed)), default=-1) + 1)
-    start(data, killed, given.epochs).join()
+    finish(start(data, killed, given.epochs), killed)
     result = dict(kills=len(ends), **compare(whole, killed))
     write_atomically(given.out / 'result.json', json.dumps(result) + '\n')
     draw(whole, killed, ends, given.out / 'losses.png')
