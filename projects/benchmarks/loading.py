@@ -119,7 +119,8 @@ def load(cfg: Config) -> Any:
     while 'dataset' in dataset:
         dataset = dataset.dataset
     with contextlib.redirect_stdout(io.StringIO()):
-        return DATASETS.build(dataset)
+        built = DATASETS.build(dataset)
+    return built.datasets[0] if hasattr(built, 'datasets') else built
 
 
 def time_samples(dataset: Any, rounds: int) -> tuple[float, list]:
@@ -139,7 +140,6 @@ def time_transforms(dataset: Any) -> dict[str, float]:
     seconds: dict[str, float] = defaultdict(float)
     for i in range(len(dataset)):
         data = dataset.get_data_info(i)
-        data['dataset'] = dataset
         for transform in dataset.pipeline.transforms:
             start = time.process_time()
             data = transform(data)
@@ -171,11 +171,10 @@ def measure(case: Case, args: argparse.Namespace) -> str:
     init_default_scope(cfg.default_scope)
     dataset = load(cfg)
     one, samples = time_samples(dataset, args.rounds)
-    step = time_step(cfg, samples[: args.batch])
-    line = (
-        f'{case.title:34}{one:10.1f}{WORKERS * one:10.1f}{step:10.2f}'
-        f'{WORKERS * one / step:10.1f}'
-    )
+    line = f'{case.title:34}{one:10.1f}{WORKERS * one:10.1f}'
+    if args.batch:
+        step = time_step(cfg, samples[: args.batch])
+        line += f'{step:10.2f}{WORKERS * one / step:10.1f}'
     if args.transforms:
         for name, milliseconds in time_transforms(dataset).items():
             line += f'\n    {name:30}{milliseconds:8.2f} ms'
@@ -189,7 +188,9 @@ def main() -> None:
     parser.add_argument('--data', default='work_dirs/loading')
     parser.add_argument('--images', type=int, default=24)
     parser.add_argument('--rounds', type=int, default=1)
-    parser.add_argument('--batch', type=int, default=2)
+    parser.add_argument(
+        '--batch', type=int, default=2, help='images a step; 0 for no step'
+    )
     parser.add_argument('--only', default='', help='part of the title')
     parser.add_argument('--transforms', action='store_true')
     parser.add_argument('--render', action='store_true', help='data only')

@@ -4,8 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
-from frontier import published, report, sweep
+from frontier import camvid, published, report, sweep
+from swap_sweep import trial
 
+from lvt_dense.config import load_config
+from lvt_dense.errors import UserError
 from lvt_dense.models.backbones import list_backbones
 
 
@@ -54,3 +57,40 @@ def test_a_failed_export_leaves_its_reason(
     sweep.export_all(['emo_1m'], (64, 64), tmp_path)
     reason = tmp_path / 'emo_1m_64x64.txt'
     assert reason.read_text() == 'ValueError: no such operator'
+
+
+@pytest.mark.parametrize('name', camvid.TITLES)
+def test_families_share_all_but_the_backbone(name: str) -> None:
+    cfg = load_config(str(camvid.HERE / 'camvid' / f'{name}.py'))
+    base = load_config(str(camvid.HERE / 'camvid' / 'mobilevit_xxs.py'))
+    assert trial.try_modes(cfg) == dict.fromkeys(trial.MODES, '')
+    for key in ('train_dataloader', 'optim_wrapper', 'param_scheduler'):
+        assert cfg[key] == base[key]
+    head, own = (dict(c.model.decode_head) for c in (base, cfg))
+    for key in ('in_channels', 'in_index'):
+        del head[key], own[key]
+    assert own == head
+
+
+def test_miou_is_that_of_the_last_validation(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match='train there first'):
+        camvid.last_miou(tmp_path)
+    path = tmp_path / '20260101_000000' / 'vis_data' / 'scalars.json'
+    path.parent.mkdir(parents=True)
+    path.write_text('{"loss": 2.0}\n{"mIoU": 20.5}\n{"mIoU": 25.0}\n')
+    assert camvid.last_miou(tmp_path) == 25.0
+
+
+def test_families_in_table_and_picture(tmp_path: Path) -> None:
+    row = dict(
+        family='EMO-1M',
+        miou=25.04,
+        parameters=2_770_000,
+        macs=6e8,
+        seconds=0.05,
+        ratio=1.5,
+    )
+    table = camvid.make_table([row])
+    assert '| EMO-1M | 25.0 | 2.77 | 0.60 | 50 | 1.50 |' in table
+    camvid.draw([row], tmp_path / 'camvid.png')
+    assert (tmp_path / 'camvid.png').stat().st_size > 1000
