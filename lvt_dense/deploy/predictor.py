@@ -1,11 +1,13 @@
 """Predict with an exported model, without PyTorch and OpenMMLab.
 
 This file stands alone: copied beside a model it needs numpy, Pillow, and
-onnxruntime or openvino. ``python predictor.py MODEL IMAGES`` runs it.
+onnxruntime or openvino; for videos also OpenCV. ``python predictor.py MODEL
+IMAGES`` runs it.
 """
 
 import argparse
 import colorsys
+import importlib
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -19,6 +21,7 @@ from PIL.PngImagePlugin import PngInfo
 
 KEY = 'lvt_dense'
 SUFFIXES = {'.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff'}
+VIDEOS = {'.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg'}
 _OPACITY = 0.5
 # Corners of a 3D box that its edges join; 0 to 3 are the bottom.
 _EDGES = (
@@ -149,13 +152,9 @@ class Predictor:
             if 'boxes_3d' in outputs:
                 # As in `_camera`: pixels count from their centers.
                 box = box + (1 - factor) / 2 / factor
-            index = int(outputs['labels'][i])
-            found = Detection(
-                self.classes[index] if self.classes else str(index),
-                index,
-                float(outputs['scores'][i]),
-                box,
-            )
+            index, score = int(outputs['labels'][i]), outputs['scores'][i]
+            name = self.classes[index] if self.classes else str(index)
+            found = Detection(name, index, float(score), box)
             if 'masks' in outputs:
                 found.mask = paste_mask(
                     outputs['masks'][i], box, scale.original
@@ -172,26 +171,21 @@ class Predictor:
     ) -> Image.Image:
         """Draw a prediction over its image."""
         array = to_array(image)
+        palette = self.palette
         if isinstance(found, np.ndarray):
-            return Image.fromarray(self._overlay(array, found))
+            known = found < len(palette)
+            colors = palette[np.where(known, found, 0)]
+            return Image.fromarray(_blend(array, known, colors))
         for item in found:
             if item.mask is not None:
-                color = self.palette[item.index % len(self.palette)]
-                blend = _OPACITY * array[item.mask] + (1 - _OPACITY) * color
-                array = array.copy()
-                array[item.mask] = blend.astype(np.uint8)
+                color = palette[item.index % len(palette)]
+                array = _blend(array, item.mask, color)
         picture = Image.fromarray(array)
         pen = ImageDraw.Draw(picture)
         for item in reversed(found):
-            color = tuple(self.palette[item.index % len(self.palette)])
+            color = tuple(palette[item.index % len(palette)])
             _draw_item(pen, item, color, camera)
         return picture
-
-    def _overlay(self, array: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        known = labels < len(self.palette)
-        colors = self.palette[np.where(known, labels, 0)]
-        mixed = _OPACITY * array + (1 - _OPACITY) * colors
-        return np.where(known[..., None], mixed, array).astype(np.uint8)
 
 
 @dataclass
@@ -275,20 +269,10 @@ def resize_bilinear(array: np.ndarray, size: Sequence[int]) -> np.ndarray:
     if tuple(array.shape[:2]) == tuple(size):
         return array
     out = array.astype(np.float32)
-    for axis in (0, 1):
-        low, high, weight = _taps(array.shape[axis], size[axis])
-        weight = weight.reshape(-1, *([1] * (out.ndim - 1 - axis)))
-        below, above = out.take(low, axis), out.take(high, axis)
-        out = below + (above - below) * weight
+    for axis, new in enumerate(size):
+        position = (np.arange(new) + 0.5) * array.shape[axis] / new - 0.5
+        out = _sample(out.swapaxes(0, axis), position).swapaxes(0, axis)
     return (out + 0.5).astype(np.uint8)
-
-
-def _taps(old: int, new: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    position = (np.arange(new, dtype=np.float64) + 0.5) * old / new - 0.5
-    position = position.clip(0, old - 1)
-    low = np.floor(position).astype(np.int64)
-    weight = (position - low).astype(np.float32)
-    return low, np.minimum(low + 1, old - 1), weight
 
 
 def paste_mask(
@@ -321,11 +305,12 @@ def paste_mask(
 
 
 def _sample(values: np.ndarray, position: np.ndarray) -> np.ndarray:
-    """Interpolate rows of (R, C) at positions."""
+    """Interpolate rows of (R, ...) at positions."""
     position = position.clip(0, len(values) - 1)
     low = np.floor(position).astype(np.int64)
     high = np.minimum(low + 1, len(values) - 1)
-    weight = (position - low)[:, None]
+    weight = (position - low).astype(values.dtype)
+    weight = weight.reshape(-1, *[1] * (values.ndim - 1))
     return values[low] * (1 - weight) + values[high] * weight
 
 
@@ -352,20 +337,18 @@ def _camera(camera: np.ndarray | None, scale: Scale) -> np.ndarray:
         raise ValueError(f'camera has shape {camera.shape}; give (3, 4)')
     full = np.eye(4)
     full[: len(camera)] = camera
-    fx, fy = scale.factor
     # Pixel i covers [i - 1/2, i + 1/2].
-    fit = np.eye(4)
-    fit[0, 0], fit[0, 2] = fx, (fx - 1) / 2
-    fit[1, 1], fit[1, 2] = fy, (fy - 1) / 2
+    fit = np.diag([*scale.factor, 1.0, 1.0])
+    fit[:2, 2] = (scale.factor - 1) / 2
     return (fit @ full).astype(np.float32)
 
 
-def _draw_item(
-    pen: ImageDraw.ImageDraw,
-    item: Detection,
-    color: tuple[int, ...],
-    camera: np.ndarray | None,
-) -> None:
+def _blend(array: np.ndarray, where: np.ndarray, color: Any) -> np.ndarray:
+    mixed = _OPACITY * array + (1 - _OPACITY) * color
+    return np.where(where[..., None], mixed, array).astype(np.uint8)
+
+
+def _draw_item(pen: Any, item: Detection, color: Any, camera: Any) -> None:
     if item.box_3d is not None and camera is not None:
         corners = project_corners(item.box_3d, np.asarray(camera))
         if corners is not None:
@@ -390,14 +373,9 @@ def project_corners(box: np.ndarray, camera: np.ndarray) -> np.ndarray | None:
     across = np.array([1, -1, -1, 1] * 2) * width / 2
     up = np.repeat([0.0, -height], 4)
     cos, sin = np.cos(yaw), np.sin(yaw)
-    points = np.stack(
-        [
-            x + cos * along + sin * across,
-            y + up,
-            z - sin * along + cos * across,
-            np.ones(8),
-        ]
-    )
+    aside = x + cos * along + sin * across
+    ahead = z - sin * along + cos * across
+    points = np.stack([aside, y + up, ahead, np.ones(8)])
     u, v, depth = (camera[:3] @ points)[:3]
     if (depth <= 0.1).any():
         return None
@@ -405,12 +383,7 @@ def project_corners(box: np.ndarray, camera: np.ndarray) -> np.ndarray | None:
 
 
 def _open_onnx(path: Path, threads: int) -> tuple[Any, dict]:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise ValueError(
-            f'{path} needs onnxruntime: pip install onnxruntime'
-        ) from error
+    onnxruntime = _require('onnxruntime', path)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
@@ -432,13 +405,7 @@ def _open_onnx(path: Path, threads: int) -> tuple[Any, dict]:
 
 
 def _open_openvino(path: Path, threads: int) -> tuple[Any, dict]:
-    try:
-        import openvino
-    except ImportError as error:
-        raise ValueError(
-            f'{path} needs openvino: pip install openvino'
-        ) from error
-    core = openvino.Core()
+    core = _require('openvino', path).Core()
     model = core.read_model(path)
     text = None
     if model.has_rt_info(KEY):
@@ -458,6 +425,14 @@ def _open_openvino(path: Path, threads: int) -> tuple[Any, dict]:
     return run, info
 
 
+def _require(name: str, path: Path, package: str = '') -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        needs = f'needs {package or name}: pip install {package or name}'
+        raise ValueError(f'{path} {needs}') from error
+
+
 def _parse(text: str | None, path: Path) -> dict:
     if not text:
         raise ValueError(
@@ -474,6 +449,8 @@ def list_images(source: str | Path) -> list[Path]:
         ValueError: There is none.
     """
     source = Path(source)
+    if not source.exists():
+        raise ValueError(f'{source} does not exist')
     if source.is_file():
         return [source]
     found = sorted(
@@ -486,6 +463,32 @@ def list_images(source: str | Path) -> list[Path]:
     if not found:
         raise ValueError(f'{source} holds no image')
     return found
+
+
+def read_frames(path: str | Path) -> Iterator[np.ndarray]:
+    """Read the frames of a video, (H, W, 3) uint8 in RGB each.
+
+    Raises:
+        ValueError: OpenCV is missing, or cannot read the video.
+    """
+    cv2 = _require('cv2', Path(path), 'opencv-python')
+    video, count = cv2.VideoCapture(str(path)), 0
+    while (grabbed := video.read())[0]:
+        count += 1
+        yield np.ascontiguousarray(grabbed[1][..., ::-1])
+    if not count:
+        raise ValueError(f'{path} is no readable video')
+
+
+def _frames(source: Path) -> Iterator[tuple[Path, Any]]:
+    """Yield a name, and an image: a file, or a frame of a video."""
+    if source.suffix.lower() in VIDEOS:
+        for number, frame in enumerate(read_frames(source)):
+            yield Path(f'{source.name}.{number:06}'), frame
+    else:
+        base = source if source.is_dir() else source.parent
+        for path in list_images(source):
+            yield path.relative_to(base), path
 
 
 def read_camera(path: str | Path) -> np.ndarray:
@@ -505,15 +508,13 @@ def read_camera(path: str | Path) -> np.ndarray:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument('model', help='.onnx file, or .xml file of OpenVINO')
-    parser.add_argument('images', help='an image, or a folder of images')
+    parser.add_argument('images', help='an image, a folder, or a video')
     parser.add_argument('--out', default='predictions', help='output folder')
     parser.add_argument(
         '--camera', help="calibration file with KITTI's P2, for 3D models"
     )
     parser.add_argument('--score-thr', type=float, help='lowest score')
-    parser.add_argument(
-        '--threads', type=int, default=0, help='threads; 0 takes all cores'
-    )
+    parser.add_argument('--threads', type=int, default=0, help='0: all cores')
 
 
 def run(args: argparse.Namespace) -> int:
@@ -522,32 +523,31 @@ def run(args: argparse.Namespace) -> int:
     Returns:
         0, or 2 where an input cannot be used.
     """
-    out = Path(args.out)
+    out, source = Path(args.out), Path(args.images)
+    records, failures = [], 0
     try:
         model = Predictor(args.model, args.threads)
         camera = read_camera(args.camera) if args.camera else None
-        paths = list_images(args.images)
-        base = Path(args.images)
+        for name, image in _frames(source):
+            origin = image if isinstance(image, Path) else name
+            target = out / name.with_name(f'{name.name}.png')
+            try:
+                found = model.predict(image, camera, args.score_thr)
+                _save(model.draw(image, found, camera), target)
+            except (OSError, ValueError) as error:
+                print(f'error: {origin}: {error}', file=sys.stderr)
+                failures += 1
+                continue
+            records.append(_record(origin, target, found, model.classes))
         out.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
-    records, failures = [], 0
-    for path in paths:
-        name = path.relative_to(base) if base.is_dir() else Path(path.name)
-        target = out / name.with_name(f'{name.name}.png')
-        try:
-            found = model.predict(path, camera, args.score_thr)
-            _save(model.draw(path, found, camera), target)
-        except (OSError, ValueError) as error:
-            print(f'error: {path}: {error}', file=sys.stderr)
-            failures += 1
-            continue
-        records.append(_record(path, target, found, model.classes))
     partial = out / 'predictions.json.partial'
     partial.write_text(json.dumps(records, indent=1) + '\n')
     partial.replace(out / 'predictions.json')
-    print(f'{len(records)} of {len(paths)} images: pictures in {out}')
+    count = len(records)
+    print(f'{count} of {count + failures} images: pictures in {out}')
     return 2 if failures else 0
 
 

@@ -100,3 +100,31 @@ def test_bad_input_is_one_line(
     assert capsys.readouterr().err == (
         f'error: {tmp_path / "no.onnx"} does not exist\n'
     )
+
+
+def test_a_video_is_its_frames(tmp_path: Path) -> None:
+    path = tmp_path / 'clip.avi'
+    codec = cv2.VideoWriter_fourcc(*'MJPG')
+    writer = cv2.VideoWriter(str(path), codec, 5.0, (64, 48))
+    for level in (40, 200):
+        writer.write(np.full((48, 64, 3), (level, 0, 0), np.uint8))
+    writer.release()
+    frames = list(predictor.read_frames(path))
+    assert [frame.shape for frame in frames] == [(48, 64, 3)] * 2
+    for frame, level in zip(frames, (40, 200)):
+        assert np.abs(frame.mean((0, 1)) - (0, 0, level)).max() < 12
+    names = [str(name) for name, _ in predictor._frames(path)]
+    assert names == ['clip.avi.000000', 'clip.avi.000001']
+
+
+def test_a_broken_video_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / 'clip.mp4'
+    path.write_bytes(b'no video')
+    with pytest.raises(ValueError, match='is no readable video'):
+        list(predictor.read_frames(path))
+
+
+def test_opencv_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, 'cv2', None)
+    with pytest.raises(ValueError, match='pip install opencv-python'):
+        list(predictor.read_frames('clip.mp4'))
