@@ -247,7 +247,9 @@ class TalkingHeadAttention(nn.Module):
         side = 2 * TABLE_SIDE - 1
         table = self.position_table.T.reshape(1, -1, side, side)
         spans = (2 * height - 1, 2 * width - 1)
-        if max(spans) > side:
+        # Asked first of what is known, as the size of a graph may be free.
+        fits = self.max_side is not None and self.max_side <= TABLE_SIDE
+        if not fits and max(spans) > side:
             stretched = [max(span, side) for span in spans]
             table = F.interpolate(table, stretched, mode='bicubic')
         top, left = (

@@ -7,6 +7,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
+def ceil_div(length: int, part: int) -> int:
+    """Divide positive numbers, and round up.
+
+    ``-(-length // part)`` rounds the other way where an exporter turns it
+    into a division of integers that cuts off.
+    """
+    return (length + part - 1) // part
+
+
 def even_side(length: int, longest: int | None) -> int:
     """Compute the side of windows as few and as even as possible.
 
@@ -18,8 +27,7 @@ def even_side(length: int, longest: int | None) -> int:
     """
     if longest is None:
         return length
-    count = -(-length // longest)
-    return -(-length // count)
+    return ceil_div(length, ceil_div(length, longest))
 
 
 class Windows:
@@ -33,6 +41,9 @@ class Windows:
         size: Height and width of the map, in pixels.
         sides: Height and width of a window, in pixels.
         steps: Distance of neighbors in a window, in pixels of the map.
+        pieces: Number of pieces along each axis, where it is known: by
+            itself it is worked out from the other arguments, which says
+            little where the size of an exported graph is free.
     """
 
     def __init__(
@@ -40,13 +51,17 @@ class Windows:
         size: Sequence[int],
         sides: Sequence[int],
         steps: Sequence[int] = (1, 1),
+        pieces: Sequence[int] | None = None,
     ) -> None:
         self.size = tuple(size)
         self.sides = tuple(sides)
         self.steps = tuple(steps)
-        pieces = [side * step for side, step in zip(self.sides, self.steps)]
-        self.pieces = tuple(-(-n // p) for n, p in zip(self.size, pieces))
-        self.padding = tuple(-n % p for n, p in zip(self.size, pieces))
+        spans = [side * step for side, step in zip(self.sides, self.steps)]
+        self.pieces = tuple(pieces or map(ceil_div, self.size, spans))
+        self.padding = tuple(
+            piece * span - n
+            for piece, span, n in zip(self.pieces, spans, self.size)
+        )
 
     @classmethod
     def tile(cls, size: Sequence[int], side: int) -> 'Windows':
@@ -58,8 +73,12 @@ class Windows:
         cls, size: Sequence[int], longest: int | None, step: int = 1
     ) -> 'Windows':
         """Cut into the fewest windows, see :func:`even_side`."""
-        sides = [even_side(-(-n // step), longest) for n in size]
-        return cls(size, sides, (step, step))
+        lengths = [ceil_div(n, step) for n in size]
+        pieces = [
+            1 if longest is None else ceil_div(n, longest) for n in lengths
+        ]
+        sides = [even_side(n, longest) for n in lengths]
+        return cls(size, sides, (step, step), pieces)
 
     @classmethod
     def spread(cls, size: Sequence[int], side: int) -> 'Windows':
@@ -70,12 +89,13 @@ class Windows:
             side: Height and width of a window; below 1 for a single one.
         """
         sides = (side, side) if side > 0 else size
-        return cls(size, sides, [-(-n // s) for n, s in zip(size, sides)])
+        return cls(size, sides, list(map(ceil_div, size, sides)), (1, 1))
 
     @property
     def may_be_padded(self) -> bool:
         """Whether there is padding, or a trace is to allow for some."""
-        return torch.jit.is_tracing() or any(self.padding)
+        is_free = any(isinstance(n, torch.SymInt) for n in self.padding)
+        return torch.jit.is_tracing() or is_free or any(self.padding)
 
     @property
     def count(self) -> int:
