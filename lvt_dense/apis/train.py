@@ -80,7 +80,7 @@ def _resume(cfg: Config, resume: bool | str) -> None:
                 'iter_N.pth; start without --resume, or name a checkpoint'
             )
     else:
-        path = Path(resume)
+        path = Path(str(resume))
         if not path.is_file() or not is_complete(path):
             raise UserError(
                 f'--resume: {path} is missing or not a complete checkpoint'

@@ -154,7 +154,7 @@ class NASViTLayout(Layout):
             parts = [key]
             if _JOINT in key:
                 parts = [key.replace(_JOINT, part) for part in _SPLIT]
-                shape = (shape[0] // 2, *shape[1:])
+                shape = torch.Size((shape[0] // 2, *shape[1:]))
             if all(part in own for part in parts):
                 tensors = [rest.pop(part) for part in parts]
                 if self.is_supernet or _is_transformer(key):

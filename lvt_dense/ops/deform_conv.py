@@ -5,6 +5,7 @@ version 2 (Zhu et al., https://arxiv.org/abs/1811.11168). The samples of all
 places are gathered into a matrix, which is multiplied by the kernel.
 """
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -35,7 +36,7 @@ class _Layer:
     deform_groups: int
 
     def output_size(self, height: int, width: int) -> tuple[int, int]:
-        return tuple(
+        rows, columns = (
             (size + 2 * pad - dilation * (kernel - 1) - 1) // stride + 1
             for size, pad, dilation, kernel, stride in zip(
                 (height, width),
@@ -45,6 +46,7 @@ class _Layer:
                 self.stride,
             )
         )
+        return rows, columns
 
 
 class _Samples:
@@ -173,12 +175,14 @@ def _backward_weight(samples: _Samples, grad_output: Tensor) -> Tensor:
     """Return the gradient of the kernel's matrix."""
     groups = samples.layer.groups
     grad = _rows(grad_output, groups)
-    total = None
-    for part in samples.parts():
-        columns = _split(samples.columns(part), groups)
-        product = torch.bmm(columns.transpose(1, 2), grad[:, part])
-        total = product if total is None else total + product
-    return total
+    products = (
+        torch.bmm(
+            _split(samples.columns(part), groups).transpose(1, 2),
+            grad[:, part],
+        )
+        for part in samples.parts()
+    )
+    return functools.reduce(torch.add, products)
 
 
 def _backward_input(
@@ -195,16 +199,18 @@ def _backward_input(
     grad = _rows(grad_output, groups)
     table = torch.zeros_like(samples.table)
     offsets = torch.empty_like(samples.offset)
-    masks = None if grad_mask is None else torch.empty_like(samples.mask)
+    mask_of = samples.mask
+    masks = None if mask_of is None else torch.empty_like(mask_of)
     for part in samples.parts():
         columns = torch.bmm(grad[:, part], matrix)
         columns = columns.unflatten(2, (samples.taps, -1)).permute(1, 2, 0, 3)
         columns = columns.reshape(-1, table.size(1))
         with torch.enable_grad():
             leaves = [samples.offset[part].detach().requires_grad_()]
-            if masks is not None:
-                leaves.append(samples.mask[part].detach().requires_grad_())
-            mask = leaves[1] if masks is not None else None
+            mask = None
+            if mask_of is not None:
+                mask = mask_of[part].detach().requires_grad_()
+                leaves.append(mask)
             pixels, weights = samples.pixels(part, leaves[0], mask)
             values = sum_pixels(samples.table, pixels, weights)
         found = torch.autograd.grad(values, leaves, columns)
@@ -217,7 +223,7 @@ def _backward_input(
     )
     grad_input += maps.permute(0, 3, 1, 2)
     for places, out in ((offsets, grad_offset), (masks, grad_mask)):
-        if out is not None:
+        if places is not None and out is not None:
             by_map = places.view(
                 samples.batch,
                 *samples.size,

@@ -141,8 +141,8 @@ def softnms(
     """
     table = Boxes(to_numpy(boxes), offset)
     score = to_numpy(scores).copy()
-    order = np.arange(len(score))
-    least = score.dtype.type(min_score)
+    order: Ints = np.arange(len(score))
+    least = score.dtype.type(min_score).item()
     picked = 0
     with np.errstate(divide='ignore', invalid='ignore', over='ignore'):
         while picked < len(order):

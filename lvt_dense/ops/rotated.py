@@ -139,7 +139,7 @@ class _RotatedBoxes(Shapes):
 
     def near(self, i: Ints, j: Ints) -> Bools:
         """Tell whether the spans of boxes `i` and `j` touch."""
-        touch = np.bool_(True)
+        touch: Bools = np.ones((), dtype=bool)
         for low, high in self.spans:
             touch = touch & (low[i] <= high[j]) & (low[j] <= high[i])
         return touch
@@ -173,7 +173,8 @@ def box_iou_rotated(
     """
     a, b = to_numpy(boxes1), to_numpy(boxes2)
     boxes = _RotatedBoxes(np.concatenate([a, b]))
-    first, second = np.arange(len(a)), len(a) + np.arange(len(b))
+    first: Ints = np.arange(len(a))
+    second = len(a) + np.arange(len(b))
     if not aligned:
         first = first[:, None]
     found = boxes.overlap(first, second, of_first=mode_flag == 1)

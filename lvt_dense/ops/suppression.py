@@ -123,7 +123,7 @@ def _resolve(n: int, higher: Ints, lower: Ints) -> Bools:
 
 def _keep_in_blocks(test: _Test) -> Ints:
     """Decide block by block, each against all that is left."""
-    alive = np.arange(len(test.shapes))
+    alive: Ints = np.arange(len(test.shapes))
     kept = []
     while len(alive):
         block, alive = alive[:_BLOCK], alive[_BLOCK:]

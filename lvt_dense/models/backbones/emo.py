@@ -114,6 +114,7 @@ class InvertedResidualMobileBlock(nn.Module):
     def _attention(self, x: Tensor) -> Tensor:
         """Map the pixels of windows, (B, L, C), to the same shape."""
         batch, length, channels = x.shape
+        assert self.head_dim is not None  # else there is no attention
         heads = channels // self.head_dim
         # On tokens a 1x1 convolution is a linear layer.
         weight = self.query_key.weight.flatten(1)

@@ -197,7 +197,9 @@ class MobileViT(PyramidBackbone):
         stride = self.stage_stride(index)
         # Only the stage whose predecessor was dilated already is dilated.
         dilation = self.stage_dilation(index - 1) if index else 1
-        blocks = [self._residual(given, out, stride, dilation)]
+        blocks: list[nn.Module] = [
+            self._residual(given, out, stride, dilation)
+        ]
         blocks += [
             self._residual(out, out) for _ in range(EXTRA_RESIDUALS[index])
         ]

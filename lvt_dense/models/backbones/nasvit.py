@@ -73,13 +73,13 @@ class MBConv(nn.Module):
         self.stride = stride
         self.dilation = dilation
         self.has_pool = has_pool
-        self.expand = nn.Identity()
+        self.expand: nn.Module = nn.Identity()
         if expand_ratio != 1:
             self.expand = ConvNormAct(in_channels, hidden, 1, **norm_act)
         self.depthwise = ConvNormAct(
             hidden, hidden, kernel_size, stride, dilation, hidden, **norm_act
         )
-        self.se = nn.Identity()
+        self.se: nn.Module = nn.Identity()
         if has_se:
             self.se = SqueezeExcite(
                 hidden,
@@ -88,7 +88,7 @@ class MBConv(nn.Module):
                 gate=F.hardsigmoid,
             )
         self.project = ConvNormAct(hidden, out_channels, 1, norm_cfg=norm_cfg)
-        self.shortcut = nn.Identity()
+        self.shortcut: nn.Module = nn.Identity()
         if in_channels != out_channels:
             self.shortcut = nn.Conv2d(in_channels, out_channels, 1, bias=False)
 
@@ -303,7 +303,7 @@ class NASViT(PyramidBackbone):
         The first block has a dilation of its own.
         """
         given, out = self.settings['width'][part - 1 : part + 1]
-        blocks = [
+        blocks: list[nn.Module] = [
             self._make_mbconv(part, given, stride, dilations[0], part in HALVE)
         ]
         for number in range(self.settings['depth'][part - 1] - 1):
@@ -372,9 +372,10 @@ def _check_subnet(settings: dict[str, Any]) -> None:
 
 def _window_sizes(window_size: WindowSize) -> dict[int, int | None]:
     """Find the window size of every stage with attention."""
-    sizes = window_size
     if window_size is None or isinstance(window_size, int):
-        sizes = (window_size,) * 3
+        sizes: Sequence[int | None] = (window_size,) * 3
+    else:
+        sizes = window_size
     if len(sizes) != 3 or any(s is not None and s < 1 for s in sizes):
         raise UserError(
             f'NASViT: window_size={window_size!r}; give a positive number of '

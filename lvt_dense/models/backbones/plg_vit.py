@@ -43,6 +43,7 @@ class WindowAttention(Attention):
 
     def __init__(self, channels: int, num_heads: int) -> None:
         super().__init__(channels, num_heads)
+        self.bias_index: Tensor
         self.bias_table = nn.Parameter(
             torch.zeros(num_heads, (2 * WINDOW - 1) ** 2)
         )

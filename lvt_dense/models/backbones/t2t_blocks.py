@@ -183,6 +183,8 @@ class Block(nn.Module):
         super().__init__()
         self.norm1 = nn.LayerNorm(channels)
         self.norm2 = nn.LayerNorm(channels)
+        self.attn: nn.Module
+        self.mlp: nn.Module
         if variant == 'ghost':
             self.attn = GhostAttention(channels, heads, window)
             self.mlp = GhostFeedForward(channels)

@@ -51,8 +51,8 @@ class SSDLiteHead(SSDHead):
             **kwargs,
         )
 
-    def _tell_input_shape(self, batch_img_metas: list[dict]) -> None:
-        if hasattr(self.prior_generator, 'input_shape'):
+    def _tell_input_shape(self, batch_img_metas: list[dict] | None) -> None:
+        if batch_img_metas and hasattr(self.prior_generator, 'input_shape'):
             shape = batch_img_metas[0]['batch_input_shape']
             self.prior_generator.input_shape = tuple(shape)
 

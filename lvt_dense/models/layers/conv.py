@@ -65,9 +65,10 @@ class ConvNormAct(nn.Module):
         self.norm: Any = (
             norm_cfg and build_norm_layer(norm_cfg, out_channels)[1]
         )
-        self.act: Any = act_cfg and build_activation_layer(act_cfg)
-        if hasattr(self.act, 'inplace'):
-            self.act.inplace = True  # on a tensor that is this module's own
+        act: Any = act_cfg and build_activation_layer(act_cfg)
+        if hasattr(act, 'inplace'):
+            act.inplace = True  # on a tensor that is this module's own
+        self.act = act
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C', ceil(H / stride), ceil(W / stride))."""

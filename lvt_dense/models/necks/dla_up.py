@@ -5,6 +5,7 @@ MonoCon uses: plain 3x3 convolutions, concatenation instead of a sum.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmcv.cnn import ConvModule
@@ -90,6 +91,7 @@ class DLAUp(BaseModule):
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor]:
         """Map (N, C_i, H_i, W_i), finest first, to ((N, C_0, H_0, W_0),)."""
         maps: list[Tensor] = [fast_layout(x) for x in inputs]
+        nodes: Any
         for count, nodes in enumerate(self.rounds):
             fine = len(maps) - 2 - count
             for i, node in enumerate(nodes, fine + 1):
