@@ -99,7 +99,7 @@ def benchmark(
         for name in names
         for subject in make_subjects(name, modes, image, threads)
     ]
-    found = measure(subjects, rounds, device)
+    found = measure(subjects, rounds, device, pause=PAUSE)
     if out:
         _write(found, Path(out), size, batch, threads, device)
     return found

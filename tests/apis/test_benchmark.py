@@ -1,12 +1,20 @@
 """Benchmarks: what is measured, and what is refused. No figure is held."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 from helpers.commands import run_command
 
-from lvt_dense.apis.benchmark import Measurement, benchmark, format_table
+from lvt_dense.apis import benchmark as module
+from lvt_dense.apis.benchmark import (
+    Measurement,
+    benchmark,
+    format_table,
+    measure,
+)
+from lvt_dense.apis.benchmark_subjects import Subject
 from lvt_dense.errors import UserError
 
 
@@ -15,7 +23,10 @@ def test_statistics() -> None:
     assert found.median == 0.3 and found.p90 == 0.9
 
 
-def test_subjects_and_modes(tmp_path: Path) -> None:
+def test_subjects_and_modes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, 'PAUSE', 0.0)
     out = tmp_path / 'speed.json'
     found = benchmark(
         ['mobilevit_xxs', 'emo_1m'],
@@ -30,6 +41,15 @@ def test_subjects_and_modes(tmp_path: Path) -> None:
     assert [row['mode'] for row in content['rows'][:2]] == ['eager', 'folded']
     assert out.with_suffix('.png').stat().st_size > 1000
     assert format_table(found, 1).count('| emo_1m |') == 4
+
+
+def test_a_pause_and_another_clock() -> None:
+    ticks = iter(range(10))
+    subject = Subject('a', 'eager', lambda: None)
+    start = time.perf_counter()
+    found = measure([subject], 2, clock=lambda: float(next(ticks)), pause=0.01)
+    assert time.perf_counter() - start >= 0.02
+    assert found[0].seconds == [1.0, 1.0] and next(ticks) == 4
 
 
 @pytest.mark.parametrize(
