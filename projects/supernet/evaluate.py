@@ -27,6 +27,23 @@ from .space import Arch
 WARMUP = 3  # calls before those that are timed
 
 
+def build_supernet(cfg: Config) -> Supernet:
+    """Build the supernet of a config, with random weights.
+
+    Raises:
+        UserError: The config has another model.
+    """
+    import_stack()
+    init_default_scope(cfg.get('default_scope') or 'mmengine')
+    model = MODELS.build(cfg.model)
+    if not isinstance(model, Supernet):
+        raise UserError(
+            f'{cfg.filename}: the model is a {type(model).__name__}; give '
+            'the config of a supernet'
+        )
+    return model.to(get_device()).eval()
+
+
 def load_supernet(cfg: Config, checkpoint: str) -> Supernet:
     """Build the supernet of a config and fill it.
 
@@ -38,18 +55,11 @@ def load_supernet(cfg: Config, checkpoint: str) -> Supernet:
         UserError: The config has another model, or the file does not fit.
     """
     allow_own_checkpoints()
-    import_stack()
-    init_default_scope(cfg.get('default_scope') or 'mmengine')
-    model = MODELS.build(cfg.model)
-    if not isinstance(model, Supernet):
-        raise UserError(
-            f'{cfg.filename}: the model is a {type(model).__name__}; give '
-            'the config of a supernet'
-        )
+    model = build_supernet(cfg)
     state = read_model_file(checkpoint).state
     check_fit(model, state, checkpoint)
     model.load_state_dict(state)
-    return model.to(get_device()).eval()
+    return model
 
 
 class SubnetEvaluator:

@@ -40,7 +40,7 @@ def parse_args() -> argparse.Namespace:
     parser = Parser(description=__doc__)
     parser.add_argument('--data-root', required=True, help='CamVid')
     parser.add_argument('--out', default='work_dirs/supernet_experiment')
-    parser.add_argument('--iters', type=int, default=150)
+    parser.add_argument('--iters', type=int, default=100)
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
     parser.add_argument(
         '--variants', nargs='+', default=[*VARIANTS, APART], metavar='NAME'

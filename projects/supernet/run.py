@@ -5,6 +5,7 @@ Examples:
     python projects/supernet/run.py search CONFIG CHECKPOINT --latency 20
     python projects/supernet/run.py extract CONFIG CHECKPOINT --subnet min \
         --out work_dirs/min
+    python projects/supernet/run.py cost CONFIG --subnet min t2 max
     python projects/supernet/run.py conflicts work_dirs/*/conflicts.json \
         --out conflicts.png
 """
@@ -32,6 +33,7 @@ def parse_args() -> argparse.Namespace:
     )
     _add_search(commands.add_parser('search', help='find good sub-networks'))
     _add_extract(commands.add_parser('extract', help='write one as a model'))
+    _add_cost(commands.add_parser('cost', help='GMACs and latency'))
     conflicts = commands.add_parser('conflicts', help='draw conflicts')
     conflicts.add_argument('files', nargs='+', help='conflicts.json files')
     conflicts.add_argument('--names', nargs='+', default=[])
@@ -97,11 +99,29 @@ def _add_extract(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_cost(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('config', help='config of the supernet')
+    parser.add_argument(
+        '--subnet',
+        nargs='+',
+        default=['min', 'max'],
+        help='min, max, t1 to t5, random:SEED, or FILE.json[#N] of a search',
+    )
+    add_size(parser, 'image size; by default that of the test pipeline')
+    parser.add_argument('--threads', type=int, default=1)
+    parser.add_argument(
+        '--rounds', type=int, default=30, help='calls of each (default: 30)'
+    )
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE'
+    )
+
+
 def _load(args: argparse.Namespace):
     from lvt_dense.config import load_config, set_data_root
 
     cfg = load_config(args.config, args.cfg_options)
-    if args.data_root:
+    if getattr(args, 'data_root', None):
         set_data_root(cfg, args.data_root)
     return cfg
 
@@ -115,6 +135,15 @@ def main() -> None:
 
         draw_conflicts(args.files, args.out, args.names)
         print(args.out)
+        return
+    if args.command == 'cost':
+        from supernet.searching import measure_costs
+
+        print('| sub-network | GMACs | latency (ms) |\n| --- | ---: | ---: |')
+        for name, gmacs, latency in measure_costs(
+            _load(args), args.subnet, args.size, args.threads, args.rounds
+        ):
+            print(f'| {name} | {gmacs:.3f} | {latency:.2f} |')
         return
     if args.command == 'extract':
         from supernet.extract import extract

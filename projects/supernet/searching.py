@@ -13,6 +13,7 @@ from lvt_dense.files import write_atomically
 from .evaluate import (
     LatencyMeter,
     SubnetEvaluator,
+    build_supernet,
     count_macs,
     load_supernet,
 )
@@ -100,6 +101,40 @@ def search_supernet(
     entries = list(search.state.entries.values())
     draw_front(entries, picks, plan, folder / PICTURE)
     return picks
+
+
+def measure_costs(
+    cfg: Config,
+    names: Sequence[str],
+    size: Sequence[int] | None = None,
+    threads: int = 1,
+    rounds: int = 30,
+) -> list[tuple[str, float, float]]:
+    """Measure sub-networks on this machine, in turn.
+
+    Weights are random: costs do not depend on them.
+
+    Args:
+        cfg: Config of a supernet.
+        names: What :meth:`~.space.SearchSpace.find` takes.
+        size: Height and width of the image; by default those of the test
+            pipeline.
+        threads: Threads on a CPU.
+        rounds: Calls of each.
+
+    Returns:
+        Name, GMACs and median latency in ms of each.
+    """
+    supernet = build_supernet(cfg)
+    size = tuple(size or find_size(cfg))
+    archs = [supernet.space.find(name) for name in names]
+    models = [supernet.extract(arch) for arch in archs]
+    meter = LatencyMeter(models[0], size, threads, seconds=1.0)
+    latencies = meter.time(models, rounds)
+    return [
+        (name, count_macs(supernet, arch, size) / 1e9, 1000 * latency)
+        for name, arch, latency in zip(names, archs, latencies)
+    ]
 
 
 def find_metric(cfg: Config) -> str:

@@ -15,6 +15,7 @@ model = dict(
     )
 )
 train_dataloader = dict(
+    batch_size=3,
     num_workers=0,
     persistent_workers=False,
     dataset=dict(pipeline=train_pipeline),
@@ -25,7 +26,7 @@ val_dataloader = dict(
     dataset=dict(pipeline=test_pipeline),
 )
 test_dataloader = val_dataloader
-max_iters = 150
+max_iters = 100
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
 val_cfg = dict(
     subnets=['min', 'random:0', 'random:1', 'max'], calibration_batches=16
