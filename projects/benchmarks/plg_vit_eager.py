@@ -137,7 +137,7 @@ class ConvFFN(nn.Module):
         out = self.depthwise(x)
         if self.response_norm is not None:
             out = torch.cat([x, self._normalize(out)], 1)
-        return self.project(out)
+        return F.conv2d(out, self.project.weight, self.project.bias)
 
     def _normalize(self, x: Tensor) -> Tensor:
         norm = torch.norm(x, p=2, dim=(2, 3), keepdim=True)

@@ -189,6 +189,25 @@ class GlobalResponseNorm(nn.Module):
         )
 
 
+class PairConv(nn.Conv2d):
+    """1x1 convolution of two maps that are not concatenated for it.
+
+    LW PLG-ViT is 1.02 to 1.11 times as fast with it on a CPU as with a
+    concatenation. Exported graphs concatenate, so that the weight stays whole
+    for those who quantize it.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(2 * in_channels, out_channels, 1)
+
+    def forward(self, x: Tensor, other: Tensor) -> Tensor:
+        """Map two (N, C, H, W) to (N, C', H, W)."""
+        if torch.compiler.is_compiling() or torch.jit.is_tracing():
+            return super().forward(torch.cat([x, other], dim=1))
+        first, second = self.weight.chunk(2, 1)
+        return F.conv2d(x, first, self.bias).add_(F.conv2d(other, second))
+
+
 class ConvFFN(nn.Module):
     """CCF-FFN: a depthwise convolution inside the feed-forward network.
 
@@ -208,14 +227,18 @@ class ConvFFN(nn.Module):
             hidden, hidden, 3, 1, dilation, hidden, act_cfg=act
         )
         self.response_norm = GlobalResponseNorm(hidden) if light else None
-        self.project = nn.Conv2d(2 * hidden if light else hidden, channels, 1)
+        self.project: nn.Module = (
+            PairConv(hidden, channels)
+            if light
+            else nn.Conv2d(hidden, channels, 1)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to the same shape."""
         x = self.expand(x)
         out = self.depthwise(x)
         if self.response_norm is not None:
-            out = torch.cat([x, self.response_norm(out)], dim=1)
+            return self.project(x, self.response_norm(out))
         return self.project(out)
 
 

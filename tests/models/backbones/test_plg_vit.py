@@ -11,6 +11,7 @@ from lvt_dense.models.backbones import PLGViT
 from lvt_dense.models.backbones.plg_vit import (
     ConvFFN,
     GlobalResponseNorm,
+    PairConv,
     ParallelAttention,
     WindowAttention,
     pool_regions,
@@ -111,6 +112,21 @@ def test_response_norm() -> None:
     assert torch.allclose(norm(x), expected, atol=1e-5)
     half = norm(torch.full((1, 2, 64, 64), 300.0, dtype=torch.float16))
     assert half.isfinite().all()
+
+
+def test_two_maps_are_convolved_as_one() -> None:
+    layer = PairConv(3, 5)
+    maps = torch.randn(2, 2, 3, 4, 6, requires_grad=True)
+    parameters = (maps, layer.weight, layer.bias)
+    out = layer(*maps)
+    expected = F.conv2d(torch.cat([*maps], 1), layer.weight, layer.bias)
+    torch.testing.assert_close(out, expected)
+    grads = torch.autograd.grad(out.square().sum(), parameters)
+    wanted = torch.autograd.grad(expected.square().sum(), parameters)
+    torch.testing.assert_close(grads, wanted)
+    traced = torch.jit.trace(layer, tuple(maps.detach()))
+    assert 'aten::cat' in str(traced.inlined_graph)
+    torch.testing.assert_close(traced(*maps), expected)
 
 
 def test_feed_forward_widths() -> None:
