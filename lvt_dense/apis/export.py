@@ -1,10 +1,6 @@
 """Export a trained model, check it against PyTorch, and write it whole."""
 
-import io
-import json
-import warnings
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,24 +14,32 @@ from torch import nn
 from lvt_dense.apis.visualize import load_model
 from lvt_dense.compat import import_stack
 from lvt_dense.deploy.formats import (
+    PACKAGES,
     TOLERANCES,
+    Call,
+    Feed,
     check_format,
     onnx_call,
     openvino_call,
     to_openvino,
-    write_onnx,
     write_openvino,
 )
 from lvt_dense.deploy.graph import build_graph
-from lvt_dense.deploy.metadata import KEY, describe, test_resize
+from lvt_dense.deploy.metadata import describe, test_resize
+from lvt_dense.deploy.onnx_program import (
+    DIVISOR,
+    OPSET,
+    export_program,
+    fixes_batch,
+    to_bytes,
+)
 from lvt_dense.deploy.parity import check_differences, compare_outputs
+from lvt_dense.deploy.reference import compare_with_model
 from lvt_dense.errors import UserError
+from lvt_dense.files import write_atomically
 from lvt_dense.metainfo import find_metainfo
 
-OPSET = 18
 MAX_CALIBRATION = 100  # images
-DIVISOR = 32  # of the sides of images of any size
-_INSTALL = "pip install 'lvt_dense[export]'"
 
 
 def export(
@@ -49,6 +53,7 @@ def export(
     raw: bool = False,
     images: Sequence[str] = (),
     calibration: str | None = None,
+    keep_float: Sequence[str] = (),
     tolerance: float | None = None,
 ) -> dict[str, float]:
     """Export a model.
@@ -58,10 +63,11 @@ def export(
     Args:
         cfg: Config of the model.
         checkpoint: Its weights.
-        out: File to write, ``.onnx`` or ``.xml``.
-        kind: ``'onnx'`` or ``'openvino'``.
-        precision: ``'fp32'``; for OpenVINO also ``'fp16'``, ``'bf16'`` or
-            ``'int8'``, see :mod:`lvt_dense.deploy.formats`.
+        out: File to write; its suffix belongs to the format.
+        kind: ``'onnx'``, ``'openvino'``, ``'coreml'`` or ``'executorch'``.
+        precision: ``'fp32'``; for Core ML also ``'fp16'``, for OpenVINO
+            also ``'fp16'``, ``'bf16'`` or ``'int8'``, see
+            :mod:`lvt_dense.deploy.formats`.
         size: Height and width of the graph's input; ``'dynamic'`` for any;
             by default those that the config's test pipeline resizes images
             to.
@@ -69,49 +75,64 @@ def export(
         raw: Stop at the heads' maps.
         images: Images to compare on; by default rendered ones.
         calibration: Folder of images that int8 is fitted to.
+        keep_float: Layers that int8 leaves in float, see
+            :func:`~lvt_dense.deploy.formats.to_openvino`.
         tolerance: See :func:`~lvt_dense.deploy.parity.check_differences`;
             by default that of the precision.
 
     Returns:
-        The differences from PyTorch by name.
+        The differences from PyTorch by name; none where the format does
+        not run on this machine.
 
     Raises:
         UserError: The model has no exported graph, or differs too much.
     """
-    require('onnx', 'onnxscript', 'onnxruntime')
-    if kind == 'openvino':
-        require('openvino', *(['nncf'] if precision == 'int8' else []))
-    check_format(Path(out), kind, precision)
-    made = _make_graph(cfg, checkpoint, size, color, raw, images)
+    check_format(Path(out), kind, precision, size == 'dynamic')
+    if keep_float and precision != 'int8':
+        raise UserError(
+            f'--keep-float with --precision {precision}: all of it is float; '
+            'it belongs to --precision int8'
+        )
+    require_format(kind, precision)
+    made = _make_graph(cfg, checkpoint, kind, size, color, raw, images)
+    check_differences(made.gaps, max(tolerance or 0.0, TOLERANCES['fp32']))
     if tolerance is None:
         tolerance = TOLERANCES[precision]
-    if kind == 'onnx':
-        gaps = _differences(made, onnx_call(made.content))
-        check_differences(gaps, tolerance)
-        write_onnx(made.content, Path(out))
-        return gaps
     feeds = _calibration(made, calibration, color)
-    model = to_openvino(made.content, made.info, precision, feeds)
-    gaps = _differences(made, openvino_call(model, precision))
-    check_differences(gaps, tolerance)
-    write_openvino(model, Path(out), precision)
+    call, write = _convert(made, kind, Path(out), precision, feeds, keep_float)
+    gaps: dict[str, float] = {}
+    if call is not None:
+        gaps = _differences(made, call)
+        check_differences(gaps, tolerance)
+    write()
     return gaps
 
 
 @dataclass
 class _Made:
-    """A graph in PyTorch and in ONNX, and inputs to compare them on."""
+    """A graph in PyTorch, and inputs to compare it on.
+
+    Attributes:
+        graph: The graph.
+        info: Its metadata.
+        inputs: Inputs of single images.
+        shape: Height and width of them.
+        is_dynamic: Whether other sizes are to be taken, too.
+        gaps: Differences from the model's own prediction.
+    """
 
     graph: nn.Module
-    content: bytes
     info: dict[str, Any]
     inputs: list[tuple[torch.Tensor, ...]]
     shape: tuple[int, int]
+    is_dynamic: bool
+    gaps: dict[str, float]
 
 
 def _make_graph(
     cfg: Config,
     checkpoint: str,
+    kind: str,
     size: Sequence[int] | str | None,
     color: str,
     raw: bool,
@@ -128,24 +149,87 @@ def _make_graph(
         shape = tuple(-(-side // DIVISOR) * DIVISOR for side in shape)
     check_size(shape, cfg)
     inputs = example_inputs(graph, shape, images, color)
+    task = task_of(model)
+    gaps: dict[str, float] = {}
     if raw:
         _name_maps(graph, inputs[0])
-    program = _export_program(graph, inputs, is_dynamic)
-    if _fixes_batch(program):
-        program = _export_program(graph, inputs, is_dynamic, one_image=True)
+    else:
+        gaps = _own_differences(model, task, color, graph, inputs[0])
     info = describe(
         cfg,
         checkpoint,
-        'raw' if raw else task_of(model),
+        'raw' if raw else task,
         find_metainfo(cfg, checkpoint),
         color,
         None if is_dynamic else shape,
-        OPSET,
+        PACKAGES[kind],
     )
     if is_dynamic:
         info['divisor'] = DIVISOR
-    info['batch'] = 1 if _fixes_batch(program) else None
-    return _Made(graph, _with_metadata(program, info), info, inputs, shape)
+    return _Made(graph, info, inputs, shape, is_dynamic, gaps)
+
+
+def _own_differences(
+    model: nn.Module,
+    task: str,
+    color: str,
+    graph: nn.Module,
+    values: tuple[torch.Tensor, ...],
+) -> dict[str, float]:
+    """Compare a graph with the model's own prediction, both in PyTorch."""
+    with torch.no_grad():
+        found = [value.numpy() for value in graph(*values)]
+    inputs = dict(zip(graph.inputs, values))
+    outputs = dict(zip(graph.outputs, found))
+    return compare_with_model(model, task, color, inputs, outputs)
+
+
+def _convert(
+    made: _Made,
+    kind: str,
+    out: Path,
+    precision: str,
+    feeds: list[Feed],
+    keep_float: Sequence[str],
+) -> tuple[Call | None, Callable[[], None]]:
+    """Convert a graph.
+
+    Returns:
+        What runs the converted graph, None where it does not run on this
+        machine, and what writes it.
+    """
+    if kind == 'executorch':
+        from lvt_dense.deploy import executorch_program as executorch
+
+        content = executorch.convert(made.graph, made.inputs[0], made.info)
+        call = executorch.load(content, made.graph.outputs)
+        return call, lambda: write_atomically(out, content)
+    if kind == 'coreml':
+        from lvt_dense.deploy import coreml_program as coreml
+
+        package = coreml.convert(
+            made.graph, made.inputs[0], made.info, precision
+        )
+        return coreml.load(package), lambda: coreml.write(package, out)
+    content = _to_onnx(made)
+    if kind == 'onnx':
+        return onnx_call(content), lambda: write_atomically(out, content)
+    model = to_openvino(content, made.info, precision, feeds, keep_float)
+    return (
+        openvino_call(model, precision),
+        lambda: write_openvino(model, out, precision),
+    )
+
+
+def _to_onnx(made: _Made) -> bytes:
+    program = export_program(made.graph, made.inputs, made.is_dynamic)
+    if fixes_batch(program):
+        program = export_program(
+            made.graph, made.inputs, made.is_dynamic, one_image=True
+        )
+    made.info['opset'] = OPSET
+    made.info['batch'] = 1 if fixes_batch(program) else None
+    return to_bytes(program, made.info)
 
 
 def _name_maps(graph: nn.Module, example: tuple[torch.Tensor, ...]) -> None:
@@ -154,9 +238,7 @@ def _name_maps(graph: nn.Module, example: tuple[torch.Tensor, ...]) -> None:
     graph.outputs = tuple(f'map_{i}' for i in range(count))
 
 
-def _calibration(
-    made: _Made, folder: str | None, color: str
-) -> list[dict[str, np.ndarray]]:
+def _calibration(made: _Made, folder: str | None, color: str) -> list[Feed]:
     if folder is None:
         return []
     from lvt_dense.deploy.predictor import list_images
@@ -235,8 +317,12 @@ def example_inputs(
     return inputs
 
 
-def require(*packages: str) -> None:
+def require(*packages: str, extra: str = 'export') -> None:
     """Check that optional packages are installed.
+
+    Args:
+        packages: Their import names.
+        extra: Extra of this package that installs them.
 
     Raises:
         UserError: Names those that are missing, and the command.
@@ -246,87 +332,22 @@ def require(*packages: str) -> None:
     missing = [name for name in packages if find_spec(name) is None]
     if missing:
         raise UserError(
-            f'this needs {", ".join(missing)}, not installed here: {_INSTALL}'
+            f'this needs {", ".join(missing)}, not installed here: '
+            f"pip install 'lvt_dense[{extra}]'"
         )
 
 
-def _export_program(
-    graph: nn.Module,
-    inputs: Sequence[tuple[torch.Tensor, ...]],
-    is_dynamic: bool,
-    one_image: bool = False,
-) -> Any:
-    from lvt_dense.deploy.translations import onnx_translations
+def require_format(kind: str, precision: str) -> None:
+    """Check that the packages of a format are installed.
 
-    chatter = io.StringIO()
-    # A batch of one would be taken for a constant.
-    count = 1 if one_image else 2
-    example = tuple(torch.cat([value] * count) for value in inputs[0])
-    with (
-        torch.no_grad(),
-        warnings.catch_warnings(),
-        redirect_stdout(chatter),
-        redirect_stderr(chatter),
-    ):
-        warnings.simplefilter('ignore')
-        try:
-            return torch.onnx.export(
-                graph,
-                example,
-                dynamo=True,
-                opset_version=OPSET,
-                custom_translation_table=onnx_translations(),
-                input_names=list(graph.inputs),
-                output_names=list(graph.outputs),
-                dynamic_shapes=_dynamic_shapes(graph, is_dynamic, one_image),
-                verbose=False,
-            )
-        except torch.onnx.OnnxExporterError as error:
-            reason = _reason(error)
-            hint = '; --size HxW exports it for one size' if is_dynamic else ''
-            raise UserError(
-                f'the model does not export: {reason}{hint}'
-            ) from error
+    Raises:
+        UserError: Names those that are missing, and the command.
+    """
+    packages = [*PACKAGES[kind], *(['nncf'] if precision == 'int8' else [])]
+    require(*packages, extra='export' if kind == 'onnx' else kind)
 
 
-def _dynamic_shapes(
-    graph: nn.Module, is_dynamic: bool, one_image: bool
-) -> tuple[dict[int, Any], ...]:
-    from torch.export import Dim
-
-    batch = {} if one_image else {0: Dim('batch', min=1, max=1024)}
-    image: dict[int, Any] = dict(batch)
-    if is_dynamic:
-        image[1] = DIVISOR * Dim('rows', min=2, max=128)
-        image[2] = DIVISOR * Dim('columns', min=2, max=128)
-    return (image, *(batch for _ in graph.inputs[1:]))
-
-
-def _fixes_batch(program: Any) -> bool:
-    """Whether a graph takes one number of images only."""
-    return any(
-        isinstance(value.shape[0], int) for value in program.model.graph.inputs
-    )
-
-
-def _reason(error: BaseException) -> str:
-    """Find the innermost line that says what went wrong."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    lines = [x.strip() for x in str(error).splitlines() if x.strip()]
-    return lines[0] if lines else type(error).__name__
-
-
-def _with_metadata(program: Any, info: dict[str, Any]) -> bytes:
-    proto = program.model_proto
-    entry = proto.metadata_props.add()
-    entry.key, entry.value = KEY, json.dumps(info)
-    return proto.SerializeToString()
-
-
-def _differences(
-    made: _Made, call: Callable[[Any], dict[str, np.ndarray]]
-) -> dict[str, float]:
+def _differences(made: _Made, call: Call) -> dict[str, float]:
     graph, worst = made.graph, dict[str, float]()
     for values in made.inputs:
         with torch.no_grad():

@@ -1,4 +1,4 @@
-r"""Export a trained model to ONNX or OpenVINO, checked against PyTorch.
+r"""Export a trained model, checked against PyTorch.
 
 Example:
     lvt-dense export configs/ssdlite_mobilevit_320_coco.py ssdlite.pth \
@@ -15,11 +15,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     parser.add_argument('checkpoint', help='weights of the model')
     parser.add_argument(
-        '--out', required=True, help='file to write, .onnx or .xml'
+        '--out',
+        required=True,
+        help='file to write: .onnx, .xml, .mlpackage or .pte',
     )
     parser.add_argument(
         '--format',
-        choices=['onnx', 'openvino'],
+        choices=['onnx', 'openvino', 'coreml', 'executorch'],
         default='onnx',
         help='file format',
     )
@@ -27,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--precision',
         choices=['fp32', 'fp16', 'bf16', 'int8'],
         default='fp32',
-        help='all but fp32 need --format openvino',
+        help='all but fp32 need --format openvino, or coreml for fp16',
     )
     add_size(
         parser,
@@ -58,6 +60,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='folder of calibration images for int8',
     )
     parser.add_argument(
+        '--keep-float',
+        nargs='+',
+        default=[],
+        metavar='PATTERN',
+        help='layers that int8 leaves in float: regular expressions of their '
+        'names, or auto for those that it harms most',
+    )
+    parser.add_argument(
         '--tolerance',
         type=float,
         help='largest difference from PyTorch; 1e-4 for fp32',
@@ -80,7 +90,11 @@ def run(args: argparse.Namespace) -> None:
         raw=args.raw,
         images=args.images,
         calibration=args.calibration,
+        keep_float=args.keep_float,
         tolerance=args.tolerance,
     )
+    if not differences:
+        print(f'{args.out}: not compared, for its format does not run here')
+        return
     gaps = ', '.join(f'{k} {v:.2g}' for k, v in differences.items())
     print(f'{args.out}: differences from PyTorch: {gaps}')

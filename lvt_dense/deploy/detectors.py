@@ -1,57 +1,35 @@
 """Graphs of detectors: from an image to boxes, scores, labels and masks."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
-from mmdet.models.dense_heads import RPNHead
-from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
+from mmcv.ops import RoIAlign
 from mmdet.models.detectors import SingleStageDetector, TwoStageDetector
+from mmdet.models.roi_heads import (
+    BBoxHead,
+    CascadeRoIHead,
+    FCNMaskHead,
+    SingleRoIExtractor,
+    StandardRoIHead,
+)
 from torch import Tensor, nn
 
+from lvt_dense.deploy.candidates import (
+    Candidates,
+    clip,
+    flatten_maps,
+    image_shape,
+    suppress,
+)
+from lvt_dense.deploy.dense import (
+    check_dense_head,
+    check_methods,
+    check_suppression,
+    dense_candidates,
+)
 from lvt_dense.deploy.inputs import ImageInput
 from lvt_dense.errors import UserError
-from lvt_dense.models.dense_heads import SSDLiteHead
-
-# Import registers the operators.
-from . import operators  # noqa: F401
-
-
-class Candidates:
-    """Boxes that compete with each other.
-
-    Attributes:
-        boxes: xyxy in pixels, (N, K, 4).
-        scores: (N, K); 0 or less where there is no box.
-        labels: (N, K) int64.
-    """
-
-    def __init__(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> None:
-        self.boxes, self.scores, self.labels = boxes, scores, labels
-
-    def suppress(self, iou_threshold: float, count: int) -> 'Candidates':
-        """Keep the best boxes of each label.
-
-        Args:
-            iou_threshold: Larger overlaps with a better box of the same
-                label suppress a box.
-            count: Boxes to return; where fewer are left, their scores are 0.
-        """
-        # Far apart, labels do not suppress each other.
-        far = self.boxes.flatten(1).amax(1) + 1
-        offset = self.labels * far[:, None]
-        keep = torch.ops.lvt_dense.nms_mask(
-            self.boxes + offset[..., None], self.scores, iou_threshold
-        )
-        return self.best(count, torch.where(keep, self.scores, 0.0))
-
-    def best(self, count: int, scores: Tensor) -> 'Candidates':
-        """Return the ``count`` boxes with the highest of other scores."""
-        count = min(count, scores.shape[1])
-        top, index = scores.topk(count)
-        index_4 = index[..., None].expand(-1, -1, 4)
-        return Candidates(
-            self.boxes.gather(1, index_4), top, self.labels.gather(1, index)
-        )
 
 
 class OneStage(nn.Module):
@@ -78,6 +56,7 @@ class OneStage(nn.Module):
         self.raw = raw
         head = detector.bbox_head
         if not raw:
+            check_methods(detector, SingleStageDetector, ('predict',))
             check_dense_head(head)
 
     def forward(
@@ -98,7 +77,7 @@ class OneStage(nn.Module):
         head = self.detector.bbox_head
         maps = head(self.detector.extract_feat(x))
         if self.raw:
-            return tuple(m for level in maps for m in level)
+            return tuple(flatten_maps(maps))
         shape = image_shape(x, size)
         found = dense_candidates(
             head, maps, shape, x.shape[-2:], head.test_cfg
@@ -108,21 +87,30 @@ class OneStage(nn.Module):
 
 
 class TwoStage(nn.Module):
-    """Graph of Faster R-CNN or Mask R-CNN.
+    """Graph of Faster, Mask or Cascade R-CNN.
 
     Args:
-        detector: Detector of MMDetection with a ``StandardRoIHead``.
+        detector: Detector of MMDetection with a ``StandardRoIHead`` or a
+            ``CascadeRoIHead``.
         image_input: First part of the graph.
+        raw: Return the RPN's maps and the pyramid instead of detections.
     """
 
     def __init__(
-        self, detector: TwoStageDetector, image_input: ImageInput
+        self,
+        detector: TwoStageDetector,
+        image_input: ImageInput,
+        raw: bool = False,
     ) -> None:
         super().__init__()
         self.input = image_input
         self.inputs = image_input.names
         self.detector = detector
-        check_dense_head(detector.rpn_head)
+        self.raw = raw
+        if not raw:
+            check_methods(detector, TwoStageDetector, ('predict',))
+            check_dense_head(detector.rpn_head)
+            check_roi_head(detector.roi_head)
         self.outputs = OneStage.outputs + (
             ('masks',) if detector.roi_head.with_mask else ()
         )
@@ -145,8 +133,11 @@ class TwoStage(nn.Module):
         shape = image_shape(x, size)
         features = self.detector.extract_feat(x)
         rpn = self.detector.rpn_head
+        maps = rpn(features)
+        if self.raw:
+            return tuple(flatten_maps((maps, features)))
         found = dense_candidates(
-            rpn, rpn(features), shape, x.shape[-2:], rpn.test_cfg, True
+            rpn, maps, shape, x.shape[-2:], rpn.test_cfg, True
         )
         proposals = suppress(found, rpn.test_cfg)
         found = self._classify(features, proposals, shape)
@@ -158,14 +149,10 @@ class TwoStage(nn.Module):
     def _classify(
         self, features: Sequence[Tensor], proposals: Candidates, shape: Tensor
     ) -> Candidates:
-        roi_head = self.detector.roi_head
-        head, cfg = roi_head.bbox_head, roi_head.test_cfg
+        cfg = self.detector.roi_head.test_cfg
         batch, count = proposals.scores.shape
-        rois = with_image_index(proposals.boxes)
-        pooled = pool(roi_head.bbox_roi_extractor, features, rois)
-        if roi_head.with_shared_head:
-            pooled = roi_head.shared_head(pooled)
-        logits, deltas = head(pooled)
+        rois, logits, deltas = self._refine(features, proposals, shape)
+        head = stages_of(self.detector.roi_head)[-1].head
         scores = logits.softmax(-1)[:, :-1]
         classes = scores.shape[1]
         if head.reg_class_agnostic:
@@ -189,148 +176,121 @@ class TwoStage(nn.Module):
         )
         return suppress(found, cfg)
 
+    def _refine(
+        self, features: Sequence[Tensor], proposals: Candidates, shape: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Run the stages, each on the boxes of the one before.
+
+        Returns:
+            Regions of the last stage (N * K, 5), logits averaged over the
+            stages, and the last stage's deltas.
+        """
+        roi_head = self.detector.roi_head
+        batch = len(shape)
+        rois = with_image_index(proposals.boxes)
+        total: Tensor | float = 0.0
+        *stages, last = stages_of(roi_head)
+        for stage in stages:
+            logits, deltas = stage.head(pool(stage.extractor, features, rois))
+            total = total + logits
+            boxes = stage.head.regress_by_class(
+                rois[:, 1:],
+                logits[:, :-1].argmax(1),
+                deltas,
+                dict(img_shape=None),
+            )
+            rois = with_image_index(clip(boxes.view(batch, -1, 4), shape))
+        pooled = pool(last.extractor, features, rois)
+        if roi_head.with_shared_head:
+            pooled = roi_head.shared_head(pooled)
+        logits, deltas = last.head(pooled)
+        return rois, (total + logits) / (len(stages) + 1), deltas
+
     def _masks(self, features: Sequence[Tensor], found: Candidates) -> Tensor:
         roi_head = self.detector.roi_head
-        head = roi_head.mask_head
         batch, count = found.scores.shape
         rois = with_image_index(found.boxes)
-        pooled = pool(roi_head.mask_roi_extractor, features, rois)
-        logits = head(pooled)
-        if not head.class_agnostic:
-            side = logits.shape[-1]
-            index = found.labels.reshape(-1, 1, 1, 1)
-            logits = logits.gather(1, index.expand(-1, 1, side, side))
-        return logits.sigmoid().view(batch, count, *logits.shape[-2:])
+        stages = stages_of(roi_head, masks=True)
+        total: Tensor | float = 0.0
+        for stage in stages:
+            pooled = pool(stage.extractor, features, rois)
+            if roi_head.with_shared_head:
+                pooled = roi_head.shared_head(pooled)
+            logits = stage.head(pooled)
+            if not stage.head.class_agnostic:
+                side = logits.shape[-1]
+                index = found.labels.reshape(-1, 1, 1, 1)
+                logits = logits.gather(1, index.expand(-1, 1, side, side))
+            total = total + logits.sigmoid()
+        masks = total / len(stages)
+        return masks.view(batch, count, *masks.shape[-2:])
 
 
-def check_dense_head(head: nn.Module) -> None:
-    """Check that a head's prediction is the usual one.
+@dataclass
+class Stage:
+    """A head, and what pools the regions that it sees."""
+
+    head: nn.Module
+    extractor: nn.Module
+
+
+def stages_of(roi_head: nn.Module, masks: bool = False) -> list[Stage]:
+    """Return the box stages of a RoI head, or its mask stages."""
+    name = 'mask' if masks else 'bbox'
+    head = getattr(roi_head, f'{name}_head')
+    extractor = getattr(roi_head, f'{name}_roi_extractor')
+    if isinstance(roi_head, CascadeRoIHead):
+        return [Stage(*pair) for pair in zip(head, extractor)]
+    return [Stage(head, extractor)]
+
+
+def check_roi_head(roi_head: nn.Module) -> None:
+    """Check that the second stage's prediction is the usual one.
 
     Raises:
-        UserError: The head decodes in a way of its own.
+        UserError: One of its parts decodes or pools in a way of its own.
     """
-    kind = type(head)
-    own = {
-        name
-        for name in ('_predict_by_feat_single', '_bbox_post_process')
-        if getattr(kind, name, None) is not getattr(BaseDenseHead, name)
-    }
-    usual = kind.predict_by_feat is BaseDenseHead.predict_by_feat
-    inherited = (
-        isinstance(head, RPNHead)
-        or (usual and not own)
-        or (isinstance(head, SSDLiteHead) and not own)
-    )
-    nms = (head.test_cfg or {}).get('nms') or {}
-    if not inherited or nms.get('type') != 'nms':
-        raise UserError(
-            f'{kind.__name__} decodes its maps in a way that has no exported '
-            'graph; --raw exports the network up to the maps'
-        )
+    methods = ['predict', 'predict_bbox', '_bbox_forward']
+    if roi_head.with_mask:
+        methods += ['predict_mask', '_mask_forward']
+    base: type = StandardRoIHead
+    if isinstance(roi_head, CascadeRoIHead):
+        base = CascadeRoIHead
+        methods += ['_refine_roi']
+    check_methods(roi_head, base, methods)
+    check_suppression(roi_head, roi_head.test_cfg)
+    decoding = ['predict_by_feat', '_predict_by_feat_single']
+    for stage in stages_of(roi_head):
+        check_extractor(stage.extractor)
+        check_methods(stage.head, BBoxHead, [*decoding, 'regress_by_class'])
+        if stage.head.custom_activation:
+            raise UserError(
+                f'the activation of {type(stage.head.loss_cls).__name__} has '
+                'no exported graph; --raw exports the network up to the maps'
+            )
+    if roi_head.with_mask:
+        for stage in stages_of(roi_head, masks=True):
+            check_extractor(stage.extractor)
+            check_methods(stage.head, FCNMaskHead, decoding)
 
 
-def dense_candidates(
-    head: BaseDenseHead,
-    maps: Sequence,
-    shape: Tensor,
-    input_shape: Sequence[int],
-    cfg: dict,
-    label_levels: bool = False,
-) -> Candidates:
-    """Decode the best cells of every level of a dense head.
+def check_extractor(extractor: nn.Module) -> None:
+    """Check that regions are pooled by an aligned RoIAlign of one level.
 
-    Args:
-        head: The head.
-        maps: What its ``forward`` returns: scores, boxes, and perhaps score
-            factors, a list of levels each.
-        shape: Height and width of each image, (N, 2).
-        input_shape: Height and width of the network's input.
-        cfg: ``nms_pre``, ``score_thr`` and ``min_bbox_size``.
-        label_levels: Label the boxes with their level, as the RPN does.
+    Raises:
+        UserError: They are not.
     """
-    scores_of, boxes_of, *factors = maps
-    factors_of = factors[0] if factors else [None] * len(scores_of)
-    sizes = [level.shape[-2:] for level in scores_of]
-    if hasattr(head.prior_generator, 'input_shape'):
-        head.prior_generator.input_shape = tuple(map(int, input_shape))
-    priors = head.prior_generator.grid_priors(
-        sizes, dtype=scores_of[0].dtype, device=scores_of[0].device
-    )
-    parts = []
-    for level, levels in enumerate(
-        zip(scores_of, boxes_of, factors_of, priors)
-    ):
-        part = _level_candidates(head, *levels, cfg)
-        if label_levels:
-            part.labels = torch.full_like(part.labels, level)
-        parts.append(part)
-    found = Candidates(
-        clip(torch.cat([p.boxes for p in parts], 1), shape),
-        torch.cat([p.scores for p in parts], 1),
-        torch.cat([p.labels for p in parts], 1),
-    )
-    least = cfg.get('min_bbox_size', -1)
-    if least >= 0:
-        width, height = (found.boxes[..., 2:] - found.boxes[..., :2]).unbind(
-            -1
-        )
-        found.scores = torch.where(
-            (width > least) & (height > least), found.scores, 0.0
-        )
-    return found
-
-
-def _level_candidates(
-    head: BaseDenseHead,
-    scores: Tensor,
-    boxes: Tensor,
-    factor: Tensor | None,
-    priors: Tensor,
-    cfg: dict,
-) -> Candidates:
-    batch = scores.shape[0]
-    scores = scores.permute(0, 2, 3, 1).reshape(
-        batch, -1, head.cls_out_channels
-    )
-    if head.use_sigmoid_cls:
-        scores = scores.sigmoid()
-    else:
-        scores = scores.softmax(-1)[..., :-1]
-    classes = scores.shape[-1]
-    flat = scores.flatten(1)
-    flat = torch.where(flat > cfg.get('score_thr', 0), flat, 0.0)
-    count, limit = flat.shape[1], cfg.get('nms_pre', -1)
-    top, index = flat.topk(min(limit, count) if limit > 0 else count)
-    cell = index // classes
-    dim = head.bbox_coder.encode_size
-    boxes = boxes.permute(0, 2, 3, 1).reshape(batch, -1, dim)
-    boxes = boxes.gather(1, cell[..., None].expand(-1, -1, dim))
-    if factor is not None:
-        factor = factor.permute(0, 2, 3, 1).reshape(batch, -1).sigmoid()
-        top = top * factor.gather(1, cell)
-    decoded = head.bbox_coder.decode(
-        priors[cell].flatten(0, 1), boxes.flatten(0, 1)
-    )
-    return Candidates(decoded.view(batch, -1, 4), top, index - cell * classes)
-
-
-def suppress(found: Candidates, cfg: dict) -> Candidates:
-    """Apply the suppression that a ``test_cfg`` describes."""
-    return found.suppress(cfg['nms']['iou_threshold'], cfg['max_per_img'])
-
-
-def image_shape(x: Tensor, size: Tensor | None) -> Tensor:
-    """Return height and width of the content of each image, (N, 2)."""
-    if size is not None:
-        return size.to(x.dtype)
-    whole = torch.tensor([x.shape[-2], x.shape[-1]], dtype=x.dtype)
-    return whole.expand(x.shape[0], 2)
-
-
-def clip(boxes: Tensor, shape: Tensor) -> Tensor:
-    """Clip boxes (N, K, 4) to images with heights and widths (N, 2)."""
-    limit = shape.flip(-1).repeat(1, 2)[:, None]
-    return torch.minimum(boxes.clamp(min=0), limit)
+    check_methods(extractor, SingleRoIExtractor, ('forward',))
+    for layer in extractor.roi_layers:
+        if (
+            not isinstance(layer, RoIAlign)
+            or not layer.aligned
+            or layer.pool_mode != 'avg'
+        ):
+            raise UserError(
+                f'{layer} has no exported graph, an aligned RoIAlign has; '
+                '--raw exports the network up to the maps'
+            )
 
 
 def with_image_index(boxes: Tensor) -> Tensor:

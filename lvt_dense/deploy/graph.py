@@ -47,25 +47,20 @@ def _mono3d(
 
     if not isinstance(model, Mono3DDetector):
         return None
-    if raw:
-        raise UserError('--raw is not for monocular 3D models')
-    return Mono3D(model, image_input)
+    return Mono3D(model, image_input, raw)
 
 
 def _detector(
     model: nn.Module, image_input: ImageInput, raw: bool
 ) -> nn.Module | None:
     from mmdet.models.detectors import SingleStageDetector, TwoStageDetector
-    from mmdet.models.roi_heads import CascadeRoIHead
 
     from lvt_dense.deploy.detectors import OneStage, TwoStage
 
     if isinstance(model, SingleStageDetector):
         return OneStage(model, image_input, raw)
     if isinstance(model, TwoStageDetector):
-        if isinstance(model.roi_head, CascadeRoIHead):
-            return None
-        return TwoStage(model, image_input)
+        return TwoStage(model, image_input, raw)
     return None
 
 

@@ -12,7 +12,8 @@ One JSON object under the key ``lvt_dense`` of the file's metadata, which
   keeps an image within.
 - ``divisor``: what height and width of the input have to be a multiple of.
 - ``score_thr``: lowest score worth drawing.
-- ``config``, ``config_hash``, ``checkpoint``, ``versions``, ``opset``.
+- ``config``, ``config_hash``, ``checkpoint``, ``versions``; of an ONNX graph
+  ``opset``, and ``batch``: the number of images, null where any will do.
 """
 
 import hashlib
@@ -28,7 +29,6 @@ from lvt_dense.errors import UserError
 
 KEY = 'lvt_dense'
 DRAWN_SCORE = 0.3
-_VERSIONS = ('torch', 'onnx', 'onnxscript')
 
 
 def describe(
@@ -38,7 +38,7 @@ def describe(
     meta: dict[str, Any],
     color: str,
     size: Sequence[int] | None,
-    opset: int,
+    packages: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return the metadata of an exported model.
 
@@ -49,12 +49,12 @@ def describe(
         meta: ``classes`` and ``palette`` of the data it was trained on.
         color: Channel order of the input.
         size: Height and width of the input, None for any.
-        opset: Version of ONNX's operators.
+        packages: Packages that wrote the file, whose versions are noted.
     """
     import lvt_dense
 
     versions = {'lvt_dense': lvt_dense.__version__}
-    for name in _VERSIONS:
+    for name in ('torch', *packages):
         try:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
@@ -72,7 +72,6 @@ def describe(
         config_hash=hashlib.sha256(text.encode()).hexdigest()[:16],
         checkpoint=Path(checkpoint).name,
         versions=versions,
-        opset=opset,
         torch=torch.__version__,
     )
 

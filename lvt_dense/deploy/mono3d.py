@@ -1,5 +1,7 @@
 """Graphs of monocular 3D detectors: from image and camera to 3D boxes."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -7,7 +9,7 @@ from lvt_dense.models.mono3d import FCOS3DHead, Mono3DDetector, MonoConHead
 from lvt_dense.models.mono3d.monocon_coder import decode_maps
 from lvt_dense.structures import boxes_to_bev
 
-from .detectors import clip, image_shape
+from .candidates import clip, flatten_maps, image_shape
 from .inputs import ImageInput
 from .rotated import pairwise_overlaps
 
@@ -21,43 +23,56 @@ class Mono3D(nn.Module):
     Args:
         detector: Detector with a MonoCon or FCOS3D head.
         image_input: First part of the graph.
+        raw: Return the head's maps instead of detections; there is no
+            camera then.
     """
 
-    inputs = ('image', 'camera', 'size')
-    outputs = ('boxes_3d', 'scores', 'labels', 'boxes')
+    outputs: tuple[str, ...] = ('boxes_3d', 'scores', 'labels', 'boxes')
 
     def __init__(
-        self, detector: Mono3DDetector, image_input: ImageInput
+        self,
+        detector: Mono3DDetector,
+        image_input: ImageInput,
+        raw: bool = False,
     ) -> None:
         super().__init__()
         self.input = image_input
+        self.inputs = ('image', 'size', *(() if raw else ('camera',)))
         self.detector = detector
+        self.raw = raw
 
     def forward(
-        self, image: Tensor, camera: Tensor, size: Tensor
+        self, image: Tensor, size: Tensor, camera: Tensor | None = None
     ) -> tuple[Tensor, ...]:
         """Detect objects.
 
         Args:
             image: Images, (N, H, W, 3) uint8.
-            camera: Projection matrices of these images, (N, 4, 4).
             size: Height and width of the content, (N, 2) int64.
+            camera: Projection matrices of these images, (N, 4, 4), which
+                the maps do not need.
 
         Returns:
             By falling score: 3D boxes (N, D, 7), see
             :mod:`lvt_dense.structures.boxes_3d`; scores (N, D), 0 where
             there is no box; labels (N, D) int64; 2D boxes (N, D, 4) as xyxy
-            in pixels of the image.
+            in pixels of the image. Or the head's maps.
         """
         x = self.input(image, size)
+        maps = self.detector.bbox_head(self.detector.extract_feat(x))
+        if self.raw:
+            return tuple(flatten_maps(maps))
+        return self._decode(maps, camera, image_shape(x, size))
+
+    def _decode(
+        self, maps: Any, camera: Tensor, shape: Tensor
+    ) -> tuple[Tensor, ...]:
         head = self.detector.bbox_head
-        maps = head(self.detector.extract_feat(x))
         if isinstance(head, MonoConHead):
             found = self._monocon(head, maps, camera)
         else:
             found = self._fcos3d(head, maps, camera)
-        limit = image_shape(x, size) - 1
-        return (*found[:3], clip(found[3], limit))
+        return (*found[:3], clip(found[3], shape - 1))
 
     def _monocon(
         self, head: MonoConHead, maps: dict[str, Tensor], camera: Tensor

@@ -112,7 +112,8 @@ def test_openvino_gives_the_same(folder: Path) -> None:
         (dict(out='x.pt'), 'ends in .onnx'),
         (dict(size=(16, 64)), 'at least 32'),
         (dict(precision='int8'), '--precision int8 with --format onnx'),
-        (dict(kind='coreml'), 'choose one of onnx, openvino'),
+        (dict(kind='tflite'), 'choose one of onnx, openvino, coreml'),
+        (dict(kind='coreml', precision='int8'), 'choose one of fp32, fp16'),
         (dict(images=['none.jpg']), 'none.jpg'),
     ],
 )

@@ -1,0 +1,142 @@
+"""Graphs as Core ML packages, which run on macOS and iOS alone."""
+
+import json
+import platform
+import shutil
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lvt_dense.deploy.formats import Call, Feed
+from lvt_dense.deploy.metadata import KEY
+from lvt_dense.deploy.onnx_program import raw_hint, reason_of
+from lvt_dense.errors import UserError
+
+
+class _PlanarInput(nn.Module):
+    """Take an image as Core ML hands it over: (1, 3, H, W), 0 to 255."""
+
+    def __init__(self, graph: nn.Module) -> None:
+        super().__init__()
+        self.network = graph  # a traced module has a graph of its own
+
+    def forward(self, image: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
+        return self.network(image.permute(0, 2, 3, 1), *others)
+
+
+def convert(
+    graph: nn.Module,
+    example: tuple[Tensor, ...],
+    info: dict[str, Any],
+    precision: str = 'fp32',
+) -> Any:
+    """Convert a graph to an ML program of one image of one size.
+
+    Args:
+        graph: The graph.
+        example: Its inputs.
+        info: Metadata, which the package takes along.
+        precision: ``'fp32'`` or ``'fp16'``: what it is computed in.
+
+    Returns:
+        ``coremltools.models.MLModel``.
+
+    Raises:
+        UserError: The graph does not convert.
+    """
+    import coremltools
+
+    info['batch'] = 1
+    image, *others = example
+    planar = image.permute(0, 3, 1, 2).float()
+    inputs = [
+        coremltools.ImageType(
+            'image',
+            shape=tuple(planar.shape),
+            color_layout=info['color'].upper(),
+        )
+    ]
+    for name, value in zip(graph.inputs[1:], others):
+        kind = np.int32 if value.dtype == torch.int64 else np.float32
+        inputs.append(
+            coremltools.TensorType(name, tuple(value.shape), dtype=kind)
+        )
+    compute = dict(
+        fp32=coremltools.precision.FLOAT32, fp16=coremltools.precision.FLOAT16
+    )
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        try:
+            program = torch.jit.trace(
+                _PlanarInput(graph).eval(), (planar, *others), strict=False
+            )
+            package = coremltools.convert(
+                program,
+                inputs=inputs,
+                outputs=[coremltools.TensorType(n) for n in graph.outputs],
+                compute_precision=compute[precision],
+                minimum_deployment_target=coremltools.target.iOS16,
+                skip_model_load=platform.system() != 'Darwin',
+            )
+        except Exception as error:  # each pass has its own
+            raise UserError(
+                f'the model does not convert to Core ML: {reason_of(error)}'
+                + raw_hint(info)
+            ) from error
+    package.user_defined_metadata[KEY] = json.dumps(
+        dict(info, precision=precision)
+    )
+    return package
+
+
+def load(package: Any) -> Call | None:
+    """Return what runs a package; None where there is no Core ML."""
+    if platform.system() != 'Darwin':
+        return None
+    from PIL import Image
+
+    def run(feed: Feed) -> dict[str, np.ndarray]:
+        values = {
+            k: v.astype(np.int32) if v.dtype == np.int64 else v
+            for k, v in feed.items()
+        }
+        values['image'] = Image.fromarray(feed['image'][0])
+        return package.predict(values)
+
+    return run
+
+
+def write(package: Any, out: Path) -> None:
+    """Write a package, which is a folder, whole.
+
+    Raises:
+        UserError: A file is in the way, or a folder that is no package.
+    """
+    if out.exists() and not (out / 'Manifest.json').is_file():
+        raise UserError(
+            f'{out} is in the way, and no Core ML package: choose another '
+            '--out'
+        )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent) as folder:
+        path = Path(folder, out.name)
+        package.save(str(path))
+        if out.exists():
+            out.rename(Path(folder, 'old'))
+        shutil.move(path, out)
+
+
+def count_operators(package: Any) -> dict[str, int]:
+    """Count the operators of a package by name, most frequent first."""
+    counts: dict[str, int] = {}
+    program = package.get_spec().mlProgram
+    for function in program.functions.values():
+        for block in function.block_specializations.values():
+            for operation in block.operations:
+                counts[operation.type] = counts.get(operation.type, 0) + 1
+    return dict(sorted(counts.items(), key=lambda item: -item[1]))

@@ -1,0 +1,90 @@
+"""Graphs as ExecuTorch programs, partly delegated to XNNPACK."""
+
+import io
+import json
+import warnings
+from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from lvt_dense.deploy.formats import Call, Feed
+from lvt_dense.deploy.metadata import KEY
+from lvt_dense.deploy.onnx_program import raw_hint, reason_of
+from lvt_dense.errors import UserError
+
+
+def convert(
+    graph: nn.Module,
+    example: tuple[torch.Tensor, ...],
+    info: dict[str, Any],
+) -> bytes:
+    """Convert a graph to a program of one image of one size.
+
+    What XNNPACK cannot compute is left to the portable operators.
+
+    Args:
+        graph: The graph.
+        example: Its inputs.
+        info: Metadata, which the program's method ``lvt_dense`` returns.
+
+    Returns:
+        Content of a ``.pte`` file.
+
+    Raises:
+        UserError: The graph does not convert.
+    """
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import (
+        XnnpackPartitioner,
+    )
+    from executorch.exir import to_edge_transform_and_lower
+
+    info['batch'] = 1
+    chatter = io.StringIO()
+    with (
+        torch.no_grad(),
+        warnings.catch_warnings(),
+        redirect_stdout(chatter),
+        redirect_stderr(chatter),
+    ):
+        warnings.simplefilter('ignore')
+        try:
+            program = torch.export.export(graph, example)
+            edge = to_edge_transform_and_lower(
+                program,
+                partitioner=[XnnpackPartitioner()],
+                constant_methods={KEY: json.dumps(info)},
+            )
+            return edge.to_executorch().buffer
+        except Exception as error:  # each pass has its own
+            raise UserError(
+                f'the model does not convert to ExecuTorch: {reason_of(error)}'
+                + raw_hint(info)
+            ) from error
+
+
+def load(content: bytes, names: Sequence[str]) -> Call:
+    """Load a program into ExecuTorch's runtime.
+
+    Args:
+        content: Content of a ``.pte`` file.
+        names: Names of the outputs, which the file does not hold.
+    """
+    from executorch.runtime import Runtime, Verification
+
+    runtime = Runtime.get()
+    program = runtime.load_program(
+        content, verification=Verification.InternalConsistency
+    )
+    method = program.load_method('forward')
+
+    def run(feed: Feed) -> dict[str, np.ndarray]:
+        values = [torch.from_numpy(np.array(v)) for v in feed.values()]
+        # The outputs lie in the method's own memory.
+        found = [value.numpy().copy() for value in method.execute(values)]
+        return dict(zip(names, found))
+
+    return run

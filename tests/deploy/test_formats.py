@@ -1,0 +1,115 @@
+"""Core ML, ExecuTorch, and what is said where a package is missing."""
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lvt_dense.apis.export import require_format
+from lvt_dense.deploy.formats import PACKAGES, check_format
+from lvt_dense.deploy.inputs import ImageInput
+from lvt_dense.errors import UserError
+
+
+class Graph(nn.Module):
+    """A small graph with the inputs and outputs of an exported one."""
+
+    inputs = ('image', 'size')
+    outputs = ('logits', 'labels')
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.input = ImageInput(dict(mean=[9.0] * 3), 'rgb', padded=True)
+        self.conv = nn.Conv2d(3, 4, 3, 2, 1)
+
+    def forward(self, image: Tensor, size: Tensor) -> tuple[Tensor, ...]:
+        logits = self.conv(self.input(image, size))
+        return logits, logits.argmax(1).to(torch.int32)
+
+
+@pytest.fixture
+def example() -> tuple[Tensor, ...]:
+    image = torch.randint(0, 256, (1, 32, 64, 3), dtype=torch.uint8)
+    return image, torch.tensor([[30, 60]])
+
+
+def test_executorch_gives_the_same(example: tuple[Tensor, ...]) -> None:
+    pytest.importorskip('executorch')
+    from executorch.runtime import Runtime
+
+    from lvt_dense.deploy import executorch_program
+
+    graph, info = Graph().eval(), dict(task='raw')
+    content = executorch_program.convert(graph, example, info)
+    call = executorch_program.load(content, graph.outputs)
+    feed = dict(zip(graph.inputs, (value.numpy() for value in example)))
+    with torch.no_grad():
+        logits, labels = graph(*example)
+    for _ in range(2):  # the second call must not change the first's results
+        found = call(feed)
+        np.testing.assert_allclose(found['logits'], logits, atol=1e-4)
+        np.testing.assert_array_equal(found['labels'], labels)
+        feed['image'] = feed['image'] * 1
+    program = Runtime.get().load_program(content)
+    (text,) = program.load_method('lvt_dense').execute(())
+    assert json.loads(text) == dict(task='raw', batch=1)
+
+
+def test_coreml_is_a_package_of_known_operators(
+    example: tuple[Tensor, ...], tmp_path: Path
+) -> None:
+    coremltools = pytest.importorskip('coremltools')
+    from lvt_dense.deploy import coreml_program
+
+    info: dict[str, Any] = dict(color='rgb', task='raw')
+    package = coreml_program.convert(Graph().eval(), example, info, 'fp16')
+    out = tmp_path / 'net.mlpackage'
+    for _ in range(2):  # the second one replaces the first
+        coreml_program.write(package, out)
+    model = coremltools.models.MLModel(str(out), skip_model_load=True)
+    spec = model.get_spec()
+    assert [i.name for i in spec.description.input] == ['image', 'size']
+    image = spec.description.input[0].type.imageType
+    assert (image.height, image.width) == (32, 64)
+    assert [o.name for o in spec.description.output] == ['logits', 'labels']
+    stored = json.loads(model.user_defined_metadata['lvt_dense'])
+    assert stored['precision'] == 'fp16' and stored['batch'] == 1
+    counts = coreml_program.count_operators(model)
+    assert counts['conv'] == 1
+    other = tmp_path / 'other.mlpackage'
+    other.mkdir()
+    with pytest.raises(UserError, match='is in the way'):
+        coreml_program.write(package, other)
+
+
+@pytest.mark.parametrize('kind', PACKAGES)
+def test_a_missing_package_is_named(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = PACKAGES[kind][-1]
+    monkeypatch.setattr(
+        importlib.util,
+        'find_spec',
+        lambda name: None if name == missing else object(),
+    )
+    extra = 'export' if kind == 'onnx' else kind
+    with pytest.raises(UserError) as caught:
+        require_format(kind, 'fp32')
+    assert str(caught.value) == (
+        f'this needs {missing}, not installed here: '
+        f"pip install 'lvt_dense[{extra}]'"
+    )
+
+
+@pytest.mark.parametrize('kind', ['coreml', 'executorch'])
+def test_any_size_is_refused(kind: str) -> None:
+    out = Path({'coreml': 'a.mlpackage', 'executorch': 'a.pte'}[kind])
+    check_format(out, kind, 'fp32')
+    with pytest.raises(UserError, match='give --size HxW'):
+        check_format(out, kind, 'fp32', is_dynamic=True)

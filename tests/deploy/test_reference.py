@@ -1,0 +1,91 @@
+"""Graphs against the prediction of the model that they are made of."""
+
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import MODELS, init_default_scope
+
+from lvt_dense.compat import import_stack
+from lvt_dense.config import load_config
+from lvt_dense.deploy.graph import build_graph
+from lvt_dense.deploy.reference import compare_with_model
+from lvt_dense.errors import UserError
+
+SIZE = (64, 96)
+
+
+def compare(cfg: object, task: str, color: str) -> dict[str, float]:
+    torch.manual_seed(0)
+    model = MODELS.build(cfg.model).eval()  # type: ignore[attr-defined]
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_var.uniform_(0.5, 1.5)
+    graph = build_graph(model, cfg, color)  # type: ignore[arg-type]
+    image = torch.randint(0, 256, (1, *SIZE, 3), dtype=torch.uint8)
+    with torch.no_grad():
+        outputs = [value.numpy() for value in graph(image)]
+    found = dict(zip(graph.outputs, outputs))
+    return compare_with_model(model, task, color, {'image': image}, found)
+
+
+@pytest.mark.parametrize('color', ['rgb', 'bgr'])
+def test_a_graph_is_its_model(color: str) -> None:
+    import_stack()
+    cfg = load_config('lvt_dense::ssdlite_mobilevit_xxs_192_demo.py')
+    init_default_scope(cfg.default_scope)
+    cfg.model.test_cfg.score_thr = 0.2
+    gaps = compare(cfg, 'detection', color)
+    assert max(gaps.values()) < 1e-4
+
+
+def test_a_graph_of_other_values_is_noticed() -> None:
+    import_stack()
+    cfg = load_config('lvt_dense::deeplabv3_mobilevit_xxs_360_camvid.py')
+    init_default_scope(cfg.default_scope)
+    torch.manual_seed(0)
+    model = MODELS.build(cfg.model).eval()
+    image = torch.randint(0, 256, (1, *SIZE, 3), dtype=torch.uint8)
+    wrong = dict(labels=np.full((1, *SIZE), -1, np.int32))
+    gaps = compare_with_model(
+        model, 'semantic', 'rgb', {'image': image}, wrong
+    )
+    assert gaps['labels'] == 1.0
+
+
+@pytest.mark.parametrize(
+    ('change', 'text'),
+    [
+        (dict(type='MaskScoringRoIHead'), 'MaskScoringRoIHead predicts in'),
+        (
+            dict(
+                bbox_roi_extractor=dict(
+                    type='GenericRoIExtractor', aggregation='sum'
+                )
+            ),
+            'GenericRoIExtractor predicts in',
+        ),
+        (
+            dict(
+                bbox_roi_extractor=dict(
+                    roi_layer=dict(type='RoIAlign', aligned=False)
+                )
+            ),
+            'an aligned RoIAlign has',
+        ),
+    ],
+)
+def test_a_second_stage_of_its_own_is_refused(change: dict, text: str) -> None:
+    import_stack()
+    cfg = load_config('lvt_dense::mask_rcnn_emo_coco.py')
+    init_default_scope(cfg.default_scope)
+    cfg.model.roi_head.merge(change)
+    if 'type' in change:
+        cfg.model.roi_head.mask_iou_head = dict(type='MaskIoUHead')
+    cfg.model.backbone.init_cfg = None
+    model = MODELS.build(cfg.model).eval()
+    with pytest.raises(UserError, match=text):
+        build_graph(model, cfg)
+    graph = build_graph(model, cfg, raw=True)
+    with torch.no_grad():
+        maps = graph(torch.zeros(1, 64, 64, 3, dtype=torch.uint8))
+    assert len(maps) == 15  # scores, boxes and features of five levels
