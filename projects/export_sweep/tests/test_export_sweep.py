@@ -1,0 +1,96 @@
+"""Verdicts of the sweep, its weights and its counts."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from export_sweep import trial
+from torch import nn
+
+from lvt_dense.compat import import_stack
+from lvt_dense.config import load_config
+from lvt_dense.errors import UserError
+
+DEMO = 'lvt_dense::ssdlite_mobilevit_xxs_192_demo.py'
+
+
+class Exporter:
+    """Stand in for the export: raise what is listed, call by call."""
+
+    def __init__(self, *outcomes: Exception | None) -> None:
+        self.outcomes = list(outcomes)
+        self.raw: list[bool] = []
+
+    def __call__(self, *args: object, raw: bool, **rest: object) -> dict:
+        self.raw.append(raw)
+        outcome = self.outcomes.pop(0)
+        if outcome is not None:
+            raise outcome
+        return dict(boxes=1.26e-6)
+
+
+REFUSED = UserError('X predicts in a way that has no exported graph')
+DIFFERS = UserError('boxes by 1, allowed is 0.0001; nothing was written')
+CRASH = RuntimeError('a crash\nmore of it')
+
+
+@pytest.mark.parametrize(
+    ('outcomes', 'verdict', 'raw'),
+    [
+        ([None], 'whole', [False]),
+        ([REFUSED, None], 'raw', [False, True]),
+        ([REFUSED, REFUSED], 'refused', [False, True]),
+        ([DIFFERS, DIFFERS], 'differs', [False, False]),
+        ([CRASH, None], 'whole', [False, False]),
+        ([CRASH, CRASH], 'failed', [False, False]),
+    ],
+)
+def test_verdicts(
+    outcomes: list,
+    verdict: str,
+    raw: list[bool],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    exporter = Exporter(*outcomes)
+    monkeypatch.setattr(trial, 'export', exporter)
+    monkeypatch.setattr(trial, 'make_checkpoint', lambda *args: 'x.pth')
+    row = trial.examine_export(DEMO, '', {})
+    assert row['verdict'] == verdict and exporter.raw == raw
+    assert row['old'] == 'lvt_dense.MobileViT'
+    assert row['gaps'] == (dict(boxes=1.3e-6) if None in outcomes else {})
+    if verdict == 'failed':
+        assert row['reason'] == 'RuntimeError: a crash'
+    if verdict == 'raw':
+        assert row['reason'] == str(REFUSED)
+    again = trial.examine_export(DEMO, '', {row['before']: row})
+    assert again['verdict'] == verdict and again['same_as'] == DEMO
+
+
+def test_no_pyramid_to_replace() -> None:
+    import_stack()
+    name = 'mmseg::vit/vit_deit-b16_upernet_8xb2-80k_ade20k-512x512.py'
+    row = trial.examine_export(name, 'emo_1m', {})
+    assert row['verdict'] == 'apart' and row['reason']
+
+
+def test_checkpoint_fits_and_differs_by_cell(tmp_path: Path) -> None:
+    cfg = load_config(DEMO)
+    path = trial.make_checkpoint(cfg, (96, 128), tmp_path)
+    state = torch.load(path, weights_only=False)['state_dict']
+    assert all(torch.isfinite(v).all() for v in state.values())
+
+
+def test_heads_are_spread() -> None:
+    head = nn.Conv2d(64, 8, 1)
+    nn.init.normal_(head.weight, std=0.001)
+    nn.init.constant_(head.bias, -4.6)
+    trial.spread(head)
+    assert 0.09 < float(head.weight.detach().std()) < 0.16
+    assert float(head.bias.detach().min()) == -2.0
+
+
+def test_summary_counts_shares() -> None:
+    verdicts = ['whole', 'whole', 'raw', 'refused', 'apart']
+    text = trial.summarize([dict(verdict=v) for v in verdicts])
+    assert '50.0 % (2 of 4) whole\n' in text
+    assert text.endswith('75.0 % (3 of 4) whole or raw')

@@ -1,0 +1,170 @@
+"""Export the model of one config with random weights."""
+
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope, init_default_scope
+from swap_sweep.sweep import fingerprint
+from swap_sweep.trial import at_small_size, listed_backbones
+from torch import nn
+
+from lvt_dense import swap_backbone
+from lvt_dense.apis.export import export
+from lvt_dense.compat import import_stack
+from lvt_dense.config import load_config
+from lvt_dense.errors import UserError
+
+# Height and width in pixels. The second size is for models whose smallest
+# level must hold a kernel of 3 x 3.
+SIZES = ((96, 128), (256, 320))
+VERDICTS = {
+    'whole': 'exported with decoding and suppression, equal to PyTorch',
+    'raw': 'exported up to the maps, equal to PyTorch; the reason says why',
+    'refused': 'not possible; the message says why',
+    'differs': 'exported, but not equal to PyTorch',
+    'failed': 'not exported, and no message of ours says why',
+    'apart': 'has no pyramid to replace, or is no model',
+}
+
+
+def examine_export(name: str, backbone: str, known: dict[str, dict]) -> dict:
+    """Export one config, whole or else raw.
+
+    Args:
+        name: The config.
+        backbone: Name of the backbone to swap in; empty for the config's
+            own.
+        known: Rows of models examined before, by their fingerprints.
+
+    Returns:
+        A row: config, old backbone, verdict, reason, the differences from
+        PyTorch, and the fingerprint of the model.
+    """
+    row = dict(config=name, old='', verdict='apart', reason='', gaps={})
+    try:
+        cfg = load_config(name, import_custom_modules=False)
+        row['old'] = ', '.join(listed_backbones(cfg.model))
+        if backbone:
+            cfg = swap_backbone(cfg, backbone)
+    except Exception as error:  # packages have configs that do not load
+        return dict(row, reason=first_line(error))
+    row['before'] = fingerprint(cfg, backbone)
+    if row['before'] in known:
+        same = known[row['before']]
+        return dict(same, config=name, old=row['old'], same_as=same['config'])
+    return dict(row, **try_export(cfg))
+
+
+def try_export(cfg: Config) -> dict[str, Any]:
+    """Export a model whole, or else raw.
+
+    Args:
+        cfg: Its config.
+
+    Returns:
+        Verdict, reason, differences and size.
+    """
+    first = _try_sizes(cfg, raw=False)
+    if first['verdict'] != 'refused':
+        return first
+    second = _try_sizes(cfg, raw=True)
+    if second['verdict'] == 'whole':
+        return dict(second, verdict='raw', reason=first['reason'])
+    return first
+
+
+def _try_sizes(cfg: Config, raw: bool) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for size in SIZES:
+        found = _try(cfg, size, raw)
+        if found['verdict'] in ('whole', 'refused'):
+            break
+    return found
+
+
+def _try(cfg: Config, size: tuple[int, int], raw: bool) -> dict[str, Any]:
+    row: dict[str, Any] = dict(verdict='failed', reason='', size=size)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            cfg = Config(cfg.to_dict(), filename=cfg.filename)
+            checkpoint = make_checkpoint(cfg, size, Path(folder))
+            out = str(Path(folder, 'model.onnx'))
+            gaps = export(cfg, checkpoint, out, size=size, raw=raw)
+        except UserError as error:
+            message = str(error)
+            differs = 'nothing was written' in message
+            row['verdict'] = 'differs' if differs else 'refused'
+            return dict(row, reason=message)
+        except Exception as error:  # what we are looking for
+            return dict(row, reason=first_line(error))
+    gaps = {name: float(f'{value:.2g}') for name, value in gaps.items()}
+    return dict(row, verdict='whole', gaps=gaps)
+
+
+def make_checkpoint(cfg: Config, size: tuple[int, int], folder: Path) -> str:
+    """Write random weights whose predictions differ from each other.
+
+    Args:
+        cfg: Config of the model; its model is changed to a small one.
+        size: Height and width of the images.
+        folder: Where the file is written.
+    """
+    import_stack()
+    init_default_scope(cfg.get('default_scope') or 'mmdet')
+    cfg.model = at_small_size(cfg.model, max(size))
+    torch.manual_seed(0)
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
+        model = MODELS.build(cfg.model)
+        model.init_weights()
+    spread(model)
+    path = folder / 'weights.pth'
+    torch.save(dict(state_dict=model.state_dict(), meta={}), path)
+    return str(path)
+
+
+@torch.no_grad()
+def spread(model: nn.Module) -> None:
+    """Make weights such that no two cells of the maps look the same.
+
+    A fresh head has tiny weights and a bias against all classes: it finds
+    nothing, or everything alike.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_var.uniform_(0.5, 1.5)
+            module.running_mean.normal_(0, 0.1)
+        elif isinstance(module, (nn.Conv2d, nn.Linear)):
+            fan_in = module.weight[0].numel()
+            least = 0.5 * fan_in**-0.5
+            if float(module.weight.std()) < least:
+                module.weight.normal_(0, fan_in**-0.5)
+            if module.bias is not None:
+                module.bias.clamp_(min=-2.0)
+
+
+def first_line(error: Exception) -> str:
+    """Return the type of an error and the first line that it says."""
+    lines = [x.strip() for x in str(error).splitlines() if x.strip()]
+    text = lines[0] if lines else ''
+    if isinstance(error, UserError):
+        return text
+    return f'{type(error).__name__}: {text}'[:300]
+
+
+def summarize(rows: list[dict]) -> str:
+    """Write counts by verdict, and the share that exports, as text."""
+    counts = Counter(row['verdict'] for row in rows)
+    lines = [f'{len(rows)} configs']
+    for verdict, meaning in VERDICTS.items():
+        lines.append(f'{counts[verdict]:5} {verdict}: {meaning}')
+    asked = len(rows) - counts['apart']
+    for names in (('whole',), ('whole', 'raw')):
+        count = sum(counts[name] for name in names)
+        share = 100 * count / max(asked, 1)
+        text = ' or '.join(names)
+        lines.append(f'{share:.1f} % ({count} of {asked}) {text}')
+    return '\n'.join(lines)
