@@ -30,7 +30,7 @@ class _PlanarInput(nn.Module):
 
 
 def convert(
-    graph: nn.Module,
+    graph: Any,
     example: tuple[Tensor, ...],
     info: dict[str, Any],
     precision: str = 'fp32',

@@ -34,7 +34,7 @@ def check_methods(
         )
 
 
-def check_dense_head(head: nn.Module) -> None:
+def check_dense_head(head: BaseDenseHead) -> None:
     """Check that a head's prediction is the usual one.
 
     Raises:

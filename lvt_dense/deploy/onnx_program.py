@@ -8,7 +8,6 @@ from contextlib import redirect_stderr, redirect_stdout
 from typing import Any
 
 import torch
-from torch import nn
 
 from lvt_dense.deploy.metadata import KEY
 from lvt_dense.errors import UserError
@@ -18,7 +17,7 @@ DIVISOR = 32  # of the sides of images of any size
 
 
 def export_program(
-    graph: nn.Module,
+    graph: Any,
     inputs: Sequence[tuple[torch.Tensor, ...]],
     is_dynamic: bool,
     one_image: bool = False,
@@ -71,7 +70,7 @@ def export_program(
 
 
 def _dynamic_shapes(
-    graph: nn.Module, is_dynamic: bool, one_image: bool
+    graph: Any, is_dynamic: bool, one_image: bool
 ) -> tuple[dict[int, Any], ...]:
     from torch.export import Dim
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.structures import BaseDataElement
-from torch import Tensor, nn
+from torch import Tensor
 
 from lvt_dense.deploy.parity import compare_outputs
 from lvt_dense.deploy.predictor import paste_mask
@@ -15,7 +15,7 @@ Outputs = dict[str, np.ndarray]
 
 
 def compare_with_model(
-    model: nn.Module,
+    model: Any,
     task: str,
     color: str,
     inputs: Mapping[str, Tensor],
@@ -47,7 +47,7 @@ def compare_with_model(
 
 
 def predict_with_model(
-    model: nn.Module, task: str, color: str, inputs: Mapping[str, Tensor]
+    model: Any, task: str, color: str, inputs: Mapping[str, Tensor]
 ) -> Outputs:
     """Predict on one image by ``model.test_step``.
 
