@@ -11,7 +11,7 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 
 from lvt_dense.errors import UserError
-from lvt_dense.models.backbones.nasvit import NASViT
+from lvt_dense.models.backbones.nasvit import PARTS, NASViT
 from lvt_dense.registry import find_class
 from lvt_dense.swap.readers import Level, find_heads, rewire
 
@@ -63,7 +63,10 @@ class SubnetBuilder:
         self.cfg['backbone']['arch'] = space.largest
         self.space = space
         self.scope = scope or _current_scope()
-        self.levels = self._levels_of(space.largest)
+        backbone = self._build_empty(space.largest)
+        pairs = zip(backbone.out_channels, backbone.out_strides)
+        self.levels = [Level(c, s) for c, s in pairs]
+        self._indices = backbone.out_indices
         self._wired: dict[tuple, dict] = {}
         self._shells: OrderedDict[str, Shell] = OrderedDict()
 
@@ -140,12 +143,17 @@ class SubnetBuilder:
         return Shell(_empty(model, device), slices)
 
     def _levels_of(self, arch: Arch) -> list[Level]:
+        channels = [arch['width'][PARTS[i][-1]] for i in self._indices]
+        return [
+            Level(count, level.stride)
+            for count, level in zip(channels, self.levels)
+        ]
+
+    def _build_empty(self, arch: Arch) -> NASViT:
         settings = dict(self.cfg['backbone'], arch=arch, init_cfg=None)
         settings.pop('type')
         with torch.device('meta'):
-            backbone = NASViT(**settings)
-        pairs = zip(backbone.out_channels, backbone.out_strides)
-        return [Level(c, s) for c, s in pairs]
+            return NASViT(**settings)
 
 
 def find_readers(cfg: Mapping[str, Any]) -> dict[str, list[int]]:
