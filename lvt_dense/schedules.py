@@ -24,10 +24,13 @@ from mmengine.registry import DATASETS, HOOKS, PARAM_SCHEDULERS, Registry
 from lvt_dense.config import dataset_cfgs
 from lvt_dense.errors import UserError
 
-# Largest shares that a run may have of warm-up, and that the averaged weights
-# may have of their first copy, when it ends.
+# Largest share of warm-up in a run.
 WARMUP_SHARE = 0.1
-FIRST_COPY_SHARE = 0.01
+# Largest share of the first copy in averaged weights at the end of a run. It
+# is this small because the running variances of batch norms are averaged too:
+# those of random weights are hundreds of times the final ones in some layers,
+# so that even a hundredth of them ruins every prediction.
+FIRST_COPY_SHARE = 1e-6
 RULES: dict[str, Callable[[float], float]] = dict(
     linear=lambda ratio: ratio, sqrt=math.sqrt
 )
@@ -91,8 +94,8 @@ def fit_recipe(
 
     Warm-up keeps its number of iterations and is a tenth of the run at most.
     Everything else keeps its place in the run. Averaged weights span as many
-    images as before, but never hold more than 1 % of the first copy in the
-    end. With a new batch the learning rate follows
+    images as before, but never hold more than a millionth of the first copy
+    in the end. With a new batch the learning rate follows
     ``auto_scale_lr.rule``, which is ``linear`` (default) or ``sqrt``, from
     ``auto_scale_lr.base_batch_size``.
 
@@ -409,7 +412,7 @@ def _fit_average(hook: Any, new: Length, base: int) -> list[str]:
     hook['momentum'] = momentum
     return [
         f'{hook.type}.momentum: {before:g} -> {momentum:.4g}, so that '
-        f'{first_copy_share(momentum, updates):.1%} of the first copy is left'
+        f'{first_copy_share(momentum, updates):.1g} of the first copy is left'
     ]
 
 

@@ -101,7 +101,7 @@ def load(package: Any) -> Call | None:
     from PIL import Image
 
     def run(feed: Feed) -> dict[str, np.ndarray]:
-        values = {
+        values: dict[str, Any] = {
             k: v.astype(np.int32) if v.dtype == np.int64 else v
             for k, v in feed.items()
         }

@@ -60,7 +60,7 @@ class Mono3D(nn.Module):
         """
         x = self.input(image, size)
         maps = self.detector.bbox_head(self.detector.extract_feat(x))
-        if self.raw:
+        if self.raw or camera is None:
             return tuple(flatten_maps(maps))
         return self._decode(maps, camera, image_shape(x, size))
 

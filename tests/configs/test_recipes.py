@@ -284,7 +284,7 @@ def test_average_forgets_its_first_copy(name: str) -> None:
     count = updates(name)
     for hook in averaging_hooks(config(name)):
         share = first_copy_share(hook.momentum, count)
-        assert share <= FIRST_COPY_SHARE, f'{share:.1%} of the first copy'
+        assert share <= FIRST_COPY_SHARE, f'{share:.1g} of the first copy'
 
 
 def test_voc_is_trained_for_40_000_iterations() -> None:

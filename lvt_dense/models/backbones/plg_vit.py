@@ -200,7 +200,9 @@ class PairConv(nn.Conv2d):
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(2 * in_channels, out_channels, 1)
 
-    def forward(self, x: Tensor, other: Tensor) -> Tensor:
+    def forward(  # type: ignore[override]
+        self, x: Tensor, other: Tensor
+    ) -> Tensor:
         """Map two (N, C, H, W) to (N, C', H, W)."""
         if torch.compiler.is_compiling() or torch.jit.is_tracing():
             return super().forward(torch.cat([x, other], dim=1))
