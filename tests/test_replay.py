@@ -3,20 +3,19 @@
 import os
 import re
 import signal
-import socket
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from helpers.commands import forget_runs
+from helpers.processes import free_port, set_rank
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset, DefaultSampler, InfiniteSampler
 from mmengine.model import BaseModel
 from mmengine.registry import DATASETS, MODELS
 from torch import Tensor, nn
-from torch.multiprocessing import start_processes
+from torch.multiprocessing import spawn
 
 from lvt_dense.apis.train import train
 from lvt_dense.datasets.replay import ReplayBatchSampler, SeededIndex
@@ -241,45 +240,42 @@ def test_killed_worker_loses_nothing(tmp_path: Path) -> None:
         assert torch.equal(rest[name], value), name
 
 
-def resume_in_process(rank: int, folder: Path, port: int) -> None:
-    """Train, resume and compare in one of two processes."""
-    os.environ.update(
-        RANK=str(rank),
-        LOCAL_RANK=str(rank),
-        WORLD_SIZE='2',
-        MASTER_ADDR='127.0.0.1',
-        MASTER_PORT=str(port),
-    )
-    options = dict(exact_resume=True, seed=0)
+def train_in_process(
+    rank: int, folder: Path, port: int, resume: str | None
+) -> None:
+    """Train in one of two processes, and leave what it saw."""
+    set_rank(rank, 2, port)
     cfg = make_cfg(False)
     cfg.optim_wrapper.accumulative_counts = 2
     cfg.custom_hooks = [dict(type='EMAHook')]
-    whole = run(folder / 'a', deepcopy(cfg), launcher='pytorch', **options)
-    seen = list(DroppingModel.seen)
-    torch.distributed.destroy_process_group()
-    again = run(
-        folder / 'b',
+    weights = run(
+        folder,
         cfg,
         launcher='pytorch',
-        resume=str(folder / 'a' / 'iter_2.pth'),
-        **options,
+        exact_resume=True,
+        seed=0,
+        resume=resume or False,
     )
-    torch.save((seen, whole, again), folder / f'{rank}.pt')
+    torch.save((DroppingModel.seen, weights), folder / f'{rank}.pt')
+
+
+def train_in_two(
+    folder: Path, resume: str | None = None
+) -> list[tuple[list[int], dict[str, Tensor]]]:
+    """Train, each time in new processes, which cannot share a port."""
+    spawn(train_in_process, (folder, free_port(), resume), nprocs=2)
+    return [torch.load(folder / f'{rank}.pt') for rank in range(2)]
 
 
 def test_two_processes(tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port = probe.getsockname()[1]
-    start_processes(
-        resume_in_process, (tmp_path, port), nprocs=2, start_method='fork'
-    )
-    left = [torch.load(tmp_path / f'{rank}.pt') for rank in range(2)]
-    for seen, whole, again in left:
+    whole = train_in_two(tmp_path / 'a')
+    again = train_in_two(tmp_path / 'b', str(tmp_path / 'a' / 'iter_2.pth'))
+    for rank, (seen, weights) in enumerate(whole):
         assert len(seen) == 18  # 3 epochs of 6: one of the 11 comes twice
-        for name, value in whole.items():
-            assert torch.equal(again[name], value), name
-            assert torch.equal(left[0][1][name], value), name
+        for name, value in weights.items():
+            assert torch.equal(again[rank][1][name], value), name
+            assert torch.equal(whole[0][1][name], value), name
+    seen = [seen for seen, _ in whole]
     for epoch in range(3):
         part = slice(6 * epoch, 6 * epoch + 6)
-        assert {*left[0][0][part], *left[1][0][part]} == {*range(ITEMS)}
+        assert {*seen[0][part], *seen[1][part]} == {*range(ITEMS)}

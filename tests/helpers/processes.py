@@ -34,8 +34,8 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def join_processes(rank: int, count: int, port: int) -> None:
-    """Become one of several processes that know each other by gloo.
+def set_rank(rank: int, count: int, port: int) -> None:
+    """Set the variables by which MMEngine's launcher finds the processes.
 
     Args:
         rank: Number of this process.
@@ -49,5 +49,16 @@ def join_processes(rank: int, count: int, port: int) -> None:
         MASTER_ADDR='127.0.0.1',
         MASTER_PORT=str(port),
     )
+
+
+def join_processes(rank: int, count: int, port: int) -> None:
+    """Become one of several processes that know each other by gloo.
+
+    Args:
+        rank: Number of this process.
+        count: Number of all.
+        port: A free port of this machine.
+    """
+    set_rank(rank, count, port)
     torch.set_num_threads(1)
     torch.distributed.init_process_group('gloo')

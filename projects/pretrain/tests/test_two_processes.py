@@ -1,13 +1,12 @@
 """Pretraining in two processes, with batches of varying size."""
 
-import os
-import socket
 from pathlib import Path
 
 import pytest
 import torch
 from helpers.commands import forget_runs, run_command
-from torch.multiprocessing import start_processes
+from helpers.processes import free_port, set_rank
+from torch.multiprocessing import spawn
 
 from lvt_dense.apis.train import train
 from lvt_dense.config import load_config, set_data_root
@@ -17,13 +16,7 @@ SMALL = Path(__file__).parents[1] / 'configs' / 'mobilevit_xxs_128.py'
 
 def train_in_process(rank: int, data: Path, work_dir: Path, port: int) -> None:
     """Train in one of two processes, and leave what it saw."""
-    os.environ.update(
-        RANK=str(rank),
-        LOCAL_RANK=str(rank),
-        WORLD_SIZE='2',
-        MASTER_ADDR='127.0.0.1',
-        MASTER_PORT=str(port),
-    )
+    set_rank(rank, 2, port)
     forget_runs()
     cfg = load_config(str(SMALL))
     set_data_root(cfg, str(data))
@@ -47,15 +40,7 @@ def train_in_process(rank: int, data: Path, work_dir: Path, port: int) -> None:
 @pytest.fixture(scope='module')
 def work_dir(folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     work_dir = tmp_path_factory.mktemp('two')
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port = probe.getsockname()[1]
-    start_processes(
-        train_in_process,
-        (folders, work_dir, port),
-        nprocs=2,
-        start_method='fork',
-    )
+    spawn(train_in_process, (folders, work_dir, free_port()), nprocs=2)
     return work_dir
 
 

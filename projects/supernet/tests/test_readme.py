@@ -9,13 +9,17 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from supernet.run import parse_args
+from supernet import experiment, run
 
 from lvt_dense.commands.cli import Parser
 from lvt_dense.config import load_config
 
 PROJECT = Path(__file__).parents[1]
 ROOT = PROJECT.parents[1]
+SCRIPTS = {
+    'projects/supernet/run.py': run,
+    'projects/supernet/experiment.py': experiment,
+}
 
 
 def read_commands() -> Iterator[list[str]]:
@@ -40,9 +44,9 @@ def test_command(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     if words[0] == 'lvt-dense':
         args = parse(words[1], words[2:])
-    elif words[:2] == ['python', 'projects/supernet/run.py']:
+    elif words[1:2] and words[1] in SCRIPTS:
         monkeypatch.setattr(sys, 'argv', words[1:])
-        args = parse_args()
+        args = SCRIPTS[words[1]].parse_args()
     elif words[0].startswith('tools/'):
         assert Path(words[0]).is_file()
         args = parse('train', words[1:2])
