@@ -17,6 +17,7 @@ from mmengine.registry import DATASETS, MODELS
 from torch import Tensor, nn
 from torch.multiprocessing import spawn
 
+from lvt_dense.apis.runs import explain_errors
 from lvt_dense.apis.train import train
 from lvt_dense.datasets.replay import ReplayBatchSampler, SeededIndex
 from lvt_dense.datasets.samplers import SizedIndex
@@ -238,6 +239,18 @@ def test_killed_worker_loses_nothing(tmp_path: Path) -> None:
     rest = run(tmp_path / 'b', make_cfg(True), resume=True, **options)
     for name, value in whole.items():
         assert torch.equal(rest[name], value), name
+
+
+def test_lost_connection_is_a_killed_worker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def report(seconds: float) -> None:
+        raise RuntimeError('DataLoader worker (pid 7) is killed by signal: ')
+
+    monkeypatch.setattr('time.sleep', report)
+    line = 'process 7, which loaded data'
+    with pytest.raises(UserError, match=line), explain_errors(Config()):
+        raise ConnectionResetError
 
 
 def train_in_process(

@@ -4,6 +4,7 @@ import errno
 import functools
 import os
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -140,7 +141,8 @@ def explain_errors(cfg: Config) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except Exception as error:
+    except Exception as first:
+        error = _wait_for_worker(first)
         cause = (
             _small_batch(error)
             or _full_disk(error, cfg)
@@ -149,7 +151,7 @@ def explain_errors(cfg: Config) -> Iterator[None]:
             or annotation_fault(cfg)
         )
         if cause:
-            raise UserError(cause) from error
+            raise UserError(cause) from first
         raise
 
 
@@ -190,6 +192,20 @@ def _full_disk(error: Exception, cfg: Config) -> str | None:
 def _kept(cfg: Config) -> str:
     newest = newest_checkpoint(cfg.get('work_dir') or '.')
     return f'; {newest} is whole' if newest else ''
+
+
+def _wait_for_worker(error: Exception) -> Exception:
+    """Return what PyTorch says of a killed worker, if it says it now.
+
+    A lost connection can be noticed before the system reports the end of the
+    process, upon which PyTorch raises wherever the program is.
+    """
+    if isinstance(error, (ConnectionError, EOFError)):
+        try:
+            time.sleep(1)
+        except RuntimeError as report:
+            return report
+    return error
 
 
 def _killed_worker(error: Exception, cfg: Config) -> str | None:

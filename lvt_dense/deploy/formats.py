@@ -20,6 +20,7 @@ import numpy as np
 from lvt_dense.errors import UserError
 
 from .metadata import KEY
+from .sensitivity import find_sensitive, layer_names
 
 FORMATS: dict[str, str] = dict(
     onnx='.onnx', openvino='.xml', coreml='.mlpackage', executorch='.pte'
@@ -116,10 +117,8 @@ def to_openvino(
 def _choose(
     model: Any, calibration: Sequence[Feed], keep_float: Sequence[str]
 ) -> list[str]:
-    from lvt_dense.deploy.sensitivity import find_sensitive, layer_names
-
     if list(keep_float) == ['auto']:
-        return find_sensitive(model, calibration)
+        return find_sensitive(model, calibration, quantize, openvino_call)
     names, kept = layer_names(model), set[str]()
     for pattern in keep_float:
         try:

@@ -1,13 +1,14 @@
 """Find the layers that int8 harms most, by measurement."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from lvt_dense.deploy.formats import Feed, openvino_call, quantize
 from lvt_dense.deploy.parity import compare_outputs
+
+Feed = Mapping[str, np.ndarray]
 
 GROUPS = 12  # of consecutive layers, which are judged together
 MOST = 4  # groups that may stay in float
@@ -16,7 +17,12 @@ PROBES = 16  # images that the error is measured on
 _WEIGHTED = ('Convolution', 'GroupConvolution', 'MatMul')
 
 
-def find_sensitive(model: Any, feeds: Sequence[Feed]) -> list[str]:
+def find_sensitive(
+    model: Any,
+    feeds: Sequence[Feed],
+    quantize: Callable[[Any, Sequence[Feed], Sequence[str]], Any],
+    call: Callable[[Any, str], Callable[[Feed], Feed]],
+) -> list[str]:
     """Find the layers that are better left in float.
 
     The model is quantized once as a whole and once without each group of
@@ -28,15 +34,18 @@ def find_sensitive(model: Any, feeds: Sequence[Feed]) -> list[str]:
         model: ``openvino.Model`` in float.
         feeds: Inputs that int8 is fitted to; the error is measured on the
             first of them.
+        quantize: Quantizes the model for feeds, without the layers named.
+        call: Returns what runs a model at a precision.
 
     Returns:
         Names of the layers, in their order.
     """
     probes = list(feeds[:PROBES])
-    expected = _outputs(model, probes)
+    expected = _outputs(call(model, 'int8'), probes)
 
     def error(names: Sequence[str]) -> float:
-        found = _outputs(quantize(model, feeds, names), probes)
+        quantized = quantize(model, feeds, names)
+        found = _outputs(call(quantized, 'int8'), probes)
         return float(np.mean(list(map(_distance, expected, found))))
 
     names = layer_names(model)
@@ -79,10 +88,11 @@ def layer_names(model: Any) -> list[str]:
     ]
 
 
-def _outputs(model: Any, feeds: Sequence[Feed]) -> list[dict[str, np.ndarray]]:
-    call = openvino_call(model, 'int8')
+def _outputs(
+    run: Callable[[Feed], Feed], feeds: Sequence[Feed]
+) -> list[dict[str, np.ndarray]]:
     return [
-        {name: value.copy() for name, value in call(feed).items()}
+        {name: value.copy() for name, value in run(feed).items()}
         for feed in feeds
     ]
 
