@@ -88,11 +88,7 @@ def export(
         UserError: The model has no exported graph, or differs too much.
     """
     check_format(Path(out), kind, precision, size == 'dynamic')
-    if keep_float and precision != 'int8':
-        raise UserError(
-            f'--keep-float with --precision {precision}: all of it is float; '
-            'it belongs to --precision int8'
-        )
+    _check_keep_float(keep_float, precision)
     require_format(kind, precision)
     made = _make_graph(cfg, checkpoint, kind, size, color, raw, images)
     check_differences(made.gaps, max(tolerance or 0.0, TOLERANCES['fp32']))
@@ -106,6 +102,14 @@ def export(
         check_differences(gaps, tolerance)
     write()
     return gaps
+
+
+def _check_keep_float(keep_float: Sequence[str], precision: str) -> None:
+    if keep_float and precision != 'int8':
+        raise UserError(
+            f'--keep-float with --precision {precision}: all of it is float; '
+            'it belongs to --precision int8'
+        )
 
 
 @dataclass

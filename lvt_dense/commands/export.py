@@ -47,18 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='export the outputs of the heads, without decoding and NMS',
     )
-    parser.add_argument(
-        '--images',
-        nargs='+',
-        default=[],
-        metavar='IMAGE',
-        help='images to compare with PyTorch on; by default rendered ones',
-    )
-    parser.add_argument(
-        '--calibration',
-        metavar='DIR',
-        help='folder of calibration images for int8',
-    )
+    _add_images(parser)
     parser.add_argument(
         '--keep-float',
         nargs='+',
@@ -71,6 +60,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--tolerance',
         type=float,
         help='largest difference from PyTorch; 1e-4 for fp32',
+    )
+
+
+def _add_images(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--images',
+        nargs='+',
+        default=[],
+        metavar='IMAGE',
+        help='images to compare with PyTorch on; by default rendered ones',
+    )
+    parser.add_argument(
+        '--calibration',
+        metavar='DIR',
+        help='folder of calibration images for int8',
     )
 
 

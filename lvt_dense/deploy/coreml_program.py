@@ -5,6 +5,7 @@ import platform
 import shutil
 import tempfile
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,18 +55,7 @@ def convert(
     info['batch'] = 1
     image, *others = example
     planar = image.permute(0, 3, 1, 2).float()
-    inputs = [
-        coremltools.ImageType(
-            'image',
-            shape=tuple(planar.shape),
-            color_layout=info['color'].upper(),
-        )
-    ]
-    for name, value in zip(graph.inputs[1:], others):
-        kind = np.int32 if value.dtype == torch.int64 else np.float32
-        inputs.append(
-            coremltools.TensorType(name, tuple(value.shape), dtype=kind)
-        )
+    inputs = _describe_inputs(graph.inputs, (planar, *others), info['color'])
     compute = dict(
         fp32=coremltools.precision.FLOAT32, fp16=coremltools.precision.FLOAT16
     )
@@ -92,6 +82,24 @@ def convert(
         dict(info, precision=precision)
     )
     return package
+
+
+def _describe_inputs(
+    names: Sequence[str], values: Sequence[Tensor], color: str
+) -> list[Any]:
+    import coremltools
+
+    image, *others = values
+    shape = tuple(image.shape)
+    inputs = [
+        coremltools.ImageType('image', shape, color_layout=color.upper())
+    ]
+    for name, value in zip(names[1:], others):
+        kind = np.int32 if value.dtype == torch.int64 else np.float32
+        inputs.append(
+            coremltools.TensorType(name, tuple(value.shape), dtype=kind)
+        )
+    return inputs
 
 
 def load(package: Any) -> Call | None:

@@ -81,7 +81,7 @@ def train_arm(arm: str, args: argparse.Namespace, num_classes: int) -> None:
     )
 
 
-def test_at(cfg: Config, checkpoint: Path, size: int) -> float:
+def evaluate_at(cfg: Config, checkpoint: Path, size: int) -> float:
     """Compute the top-1 of a checkpoint on images of a size."""
     model = MODELS.build(cfg.model)
     model.load_state_dict(read_state_dict(checkpoint))
@@ -130,7 +130,7 @@ def compare(args: argparse.Namespace) -> list[dict[str, Any]]:
                 arm=arm,
                 updates=sum(row['updates'] for row in costs),
                 seconds=sum(row['seconds'] for row in costs) / len(costs),
-                top1={s: test_at(cfg, last[arm], s) for s in args.sizes},
+                top1={s: evaluate_at(cfg, last[arm], s) for s in args.sizes},
             )
         )
     return rows

@@ -55,6 +55,26 @@ class _Subnets:
             yield name
         self.model.predict_with(None)
 
+    def evaluate(self, loop: ValLoop | TestLoop, phase: str) -> dict:
+        """Run a loop once for each; return the metrics of all.
+
+        Args:
+            loop: The loop.
+            phase: ``val`` or ``test``, of which the hooks are called.
+        """
+        self.runner.call_hook(f'before_{phase}')
+        self.runner.call_hook(f'before_{phase}_epoch')
+        self.runner.model.eval()
+        metrics = {}
+        for name in self.activate():
+            for index, batch in enumerate(loop.dataloader):
+                loop.run_iter(index, batch)
+            found = loop.evaluator.evaluate(len(loop.dataloader.dataset))
+            metrics.update({f'{name}/{k}': v for k, v in found.items()})
+        self.runner.call_hook(f'after_{phase}_epoch', metrics=metrics)
+        self.runner.call_hook(f'after_{phase}')
+        return metrics
+
 
 @LOOPS.register_module()
 class SubnetValLoop(ValLoop):
@@ -84,18 +104,7 @@ class SubnetValLoop(ValLoop):
 
     def run(self) -> dict:
         """Validate and return all metrics."""
-        self.runner.call_hook('before_val')
-        self.runner.call_hook('before_val_epoch')
-        self.runner.model.eval()
-        metrics = {}
-        for name in self.subnets.activate():
-            for index, batch in enumerate(self.dataloader):
-                self.run_iter(index, batch)
-            found = self.evaluator.evaluate(len(self.dataloader.dataset))
-            metrics.update({f'{name}/{k}': v for k, v in found.items()})
-        self.runner.call_hook('after_val_epoch', metrics=metrics)
-        self.runner.call_hook('after_val')
-        return metrics
+        return self.subnets.evaluate(self, 'val')
 
 
 @LOOPS.register_module()
@@ -123,15 +132,4 @@ class SubnetTestLoop(TestLoop):
 
     def run(self) -> dict:
         """Test and return all metrics."""
-        self.runner.call_hook('before_test')
-        self.runner.call_hook('before_test_epoch')
-        self.runner.model.eval()
-        metrics = {}
-        for name in self.subnets.activate():
-            for index, batch in enumerate(self.dataloader):
-                self.run_iter(index, batch)
-            found = self.evaluator.evaluate(len(self.dataloader.dataset))
-            metrics.update({f'{name}/{k}': v for k, v in found.items()})
-        self.runner.call_hook('after_test_epoch', metrics=metrics)
-        self.runner.call_hook('after_test')
-        return metrics
+        return self.subnets.evaluate(self, 'test')

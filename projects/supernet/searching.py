@@ -76,12 +76,7 @@ def search_supernet(
     cost = count if unit == 'gmacs' else measure
     search = Search(supernet.space, plan, cost, evaluate, out)
     notes = dict(size=list(size), threads=threads, images=images)
-    kept = {k: v for k, v in search.state.notes.items() if k in notes}
-    if kept and kept != notes:
-        raise UserError(
-            f'{search.path} is of a search with {kept}, and this one has '
-            f'{notes}; give another --out'
-        )
+    _check_notes(search, notes)
     if unit == 'ms':
         meter = LatencyMeter(
             supernet.extract(supernet.space.smallest),
@@ -95,12 +90,25 @@ def search_supernet(
     picks = search.run()
     for pick in picks:
         pick['gmacs'] = count(pick['arch'])
-    folder = Path(out)
-    content = dict(unit=unit, metric=plan.metric, **notes, subnets=picks)
-    write_atomically(folder / PICKS, json.dumps(content, indent=1) + '\n')
-    entries = list(search.state.entries.values())
-    draw_front(entries, picks, plan, folder / PICTURE)
+    _write(search, plan, picks, Path(out))
     return picks
+
+
+def _check_notes(search: Search, notes: dict[str, Any]) -> None:
+    kept = {k: v for k, v in search.state.notes.items() if k in notes}
+    if kept and kept != notes:
+        raise UserError(
+            f'{search.path} is of a search with {kept}, and this one has '
+            f'{notes}; give another --out'
+        )
+
+
+def _write(search: Search, plan: Plan, picks: list[dict], out: Path) -> None:
+    facts = dict(unit=plan.unit, metric=plan.metric, **search.state.notes)
+    content = dict(facts, subnets=picks)
+    write_atomically(out / PICKS, json.dumps(content, indent=1) + '\n')
+    entries = list(search.state.entries.values())
+    draw_front(entries, picks, plan, out / PICTURE)
 
 
 def measure_costs(
