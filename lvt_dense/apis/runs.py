@@ -1,5 +1,6 @@
 """What training and testing share."""
 
+import atexit
 import errno
 import functools
 import os
@@ -60,7 +61,7 @@ def use_launcher(cfg: Config, launcher: str) -> None:
             'tools/slurm_*.sh, or leave --launcher out'
         )
     if launcher == 'pytorch' and get_device() == 'cpu':
-        torch.distributed.init_process_group('gloo')
+        join_by_gloo()
         cfg.sync_bn = None
         own = cfg.get('model_wrapper_cfg') or dict(
             type='MMDistributedDataParallel',
@@ -69,6 +70,21 @@ def use_launcher(cfg: Config, launcher: str) -> None:
         cfg.model_wrapper_cfg = dict(
             own, device_ids=None, broadcast_buffers=False
         )
+
+
+def join_by_gloo() -> None:
+    """Join the other processes of a run on the CPU, until this one ends.
+
+    A group that is left open can abort a process as it ends, after all of its
+    work is done.
+    """
+    torch.distributed.init_process_group('gloo')
+    atexit.register(_leave_processes)
+
+
+def _leave_processes() -> None:
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def build_runner(cfg: Config) -> Runner:

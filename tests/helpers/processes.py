@@ -7,6 +7,8 @@ import sys
 
 import torch
 
+from lvt_dense.apis.runs import join_by_gloo
+
 
 def run_python(
     *lines: str, options: tuple[str, ...] = ('-W', 'ignore')
@@ -61,4 +63,4 @@ def join_processes(rank: int, count: int, port: int) -> None:
     """
     set_rank(rank, count, port)
     torch.set_num_threads(1)
-    torch.distributed.init_process_group('gloo')
+    join_by_gloo()
