@@ -9,15 +9,11 @@ difference of their results is printed. The memory is what a forward pass
 needs beyond the weights and the input.
 """
 
-import argparse
 from collections.abc import Sequence
 
-import torch
-from timing import SIZES, print_header, report
+from timing import run_benchmark
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-import lvt_dense
 
 EPS = 1e-6
 
@@ -216,17 +212,8 @@ def eager_twin(backbone: nn.Module) -> EagerEMO:
 
 def main() -> None:
     """Print one line for every variant and size."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--threads', type=int, default=2)
-    parser.add_argument('--rounds', type=int, default=15)
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    print_header()
-    for name in ('emo_1m', 'emo_2m', 'emo_5m', 'emo_6m'):
-        ours = lvt_dense.build_backbone(name).eval()
-        reference = eager_twin(ours)
-        for size in SIZES:
-            report(name, size, reference, ours, args.rounds)
+    names = ('emo_1m', 'emo_2m', 'emo_5m', 'emo_6m')
+    run_benchmark(__doc__, names, eager_twin)
 
 
 if __name__ == '__main__':

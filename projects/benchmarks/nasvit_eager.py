@@ -11,14 +11,11 @@ of their results is printed. The memory is what a forward pass needs beyond
 the weights and the input.
 """
 
-import argparse
-
 import torch
-from timing import SIZES, print_header, report
+from timing import run_benchmark
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-import lvt_dense
 from lvt_dense.models.backbones.nasvit import MBConv
 from lvt_dense.models.backbones.nasvit_attention import (
     HEAD_DIM,
@@ -240,22 +237,13 @@ class EagerNASViT(nn.Module):
 
 def main() -> None:
     """Print one line for every variant and size."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--threads', type=int, default=2)
-    parser.add_argument('--rounds', type=int, default=15)
-    parser.add_argument(
-        '--archs', nargs='+', default=['min', 't2', 'max'], help='variants'
-    )
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    torch.manual_seed(0)
-    print_header()
-    for arch in args.archs:
-        ours = lvt_dense.build_backbone(f'nasvit_{arch}').eval()
+
+    def make_reference(ours: nn.Module) -> nn.Module:
         spread_scales(ours)
-        reference = EagerNASViT(ours).eval()
-        for size in SIZES:
-            report(f'nasvit_{arch}', size, reference, ours, args.rounds)
+        return EagerNASViT(ours)
+
+    names = ('nasvit_min', 'nasvit_t2', 'nasvit_max')
+    run_benchmark(__doc__, names, make_reference)
 
 
 @torch.no_grad()

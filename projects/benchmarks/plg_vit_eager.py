@@ -10,14 +10,11 @@ the largest difference of their results is printed. The memory is what a
 forward pass needs beyond the weights and the input.
 """
 
-import argparse
-
 import torch
-from timing import SIZES, print_header, report
+from timing import run_benchmark
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-import lvt_dense
 from lvt_dense.models.backbones import plg_vit
 from lvt_dense.models.backbones.plg_vit import WINDOW
 from lvt_dense.models.layers import ConvNormAct, LayerNorm2d, SqueezeExcite
@@ -207,24 +204,15 @@ class EagerPLGViT(nn.Module):
 
 def main() -> None:
     """Print one line for every variant and size."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--threads', type=int, default=2)
-    parser.add_argument('--rounds', type=int, default=15)
-    parser.add_argument(
-        '--archs', nargs='+', default=['lw_r', 'lw_a', 'tiny'], help='variants'
-    )
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    torch.manual_seed(0)
-    print_header()
-    for arch in args.archs:
-        ours = lvt_dense.build_backbone(f'plg_vit_{arch}').eval()
+
+    def make_reference(ours: nn.Module) -> nn.Module:
         for module in ours.modules():
             if isinstance(module, plg_vit.GlobalResponseNorm):
                 nn.init.trunc_normal_(module.weight)  # new ones are zero
-        reference = EagerPLGViT(ours).eval()
-        for size in SIZES:
-            report(f'plg_vit_{arch}', size, reference, ours, args.rounds)
+        return EagerPLGViT(ours)
+
+    names = ('plg_vit_lw_r', 'plg_vit_lw_a', 'plg_vit_tiny')
+    run_benchmark(__doc__, names, make_reference)
 
 
 if __name__ == '__main__':

@@ -10,16 +10,13 @@ printed. The memory is what a forward pass needs beyond the weights and the
 input.
 """
 
-import argparse
 import math
 from collections.abc import Sequence
 
 import torch
-from timing import SIZES, print_header, report
+from timing import SIZES, run_benchmark
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-import lvt_dense
 
 TOKEN = 64
 
@@ -181,27 +178,16 @@ def eager_twin(backbone: nn.Module) -> EagerT2TViT:
     names, _ = backbone.layouts[0].to_own({k: k for k in twin.state_dict()})
     own = backbone.state_dict()
     twin.load_state_dict({theirs: own[ours] for ours, theirs in names.items()})
-    return twin.eval()
+    if backbone.settings['tokens'] != 'performer':
+        # The attention of transformer tokens at 800 x 1344 takes 17 GiB.
+        twin.sizes = SIZES[:2]
+    return twin
 
 
 def main() -> None:
     """Print one line for every variant and size."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--threads', type=int, default=2)
-    parser.add_argument('--rounds', type=int, default=7)
-    parser.add_argument(
-        '--archs', nargs='+', default=['7', '14', 't_14'], help='variants'
-    )
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    print_header()
-    for arch in args.archs:
-        ours = lvt_dense.build_backbone(f't2t_vit_{arch}').eval()
-        reference = eager_twin(ours)
-        # The attention of transformer tokens at 800 x 1344 takes 17 GiB.
-        sizes = SIZES if ours.settings['tokens'] == 'performer' else SIZES[:2]
-        for size in sizes:
-            report(f't2t_{arch}', size, reference, ours, args.rounds)
+    names = ('t2t_vit_7', 't2t_vit_14', 't2t_vit_t_14')
+    run_benchmark(__doc__, names, eager_twin, rounds=7)
 
 
 if __name__ == '__main__':

@@ -1,16 +1,19 @@
 """Compare two implementations in one process, turn by turn."""
 
+import argparse
 import ctypes
 import gc
 import re
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import nn
+
+import lvt_dense
 
 SIZES = ((320, 320), (512, 512), (800, 1344))
 TOLERANCE = 1e-3  # of the largest difference, in standard deviations
@@ -80,9 +83,35 @@ def _resident(field: str) -> int:
     return 1024 * int(re.search(rf'{field}:\s+(\d+) kB', status)[1])
 
 
-def print_header() -> None:
-    """Print what the columns of :func:`report` are."""
-    print(f'{"":24}{"eager":>11}  {"ours":>11}  ratio  {"memory":>18}')
+def run_benchmark(
+    description: str,
+    names: Sequence[str],
+    make_reference: Callable[[nn.Module], nn.Module],
+    rounds: int = 15,
+) -> None:
+    """Print one line for every backbone and size.
+
+    Args:
+        description: Help text of the command line.
+        names: Backbones, unless ``--names`` gives others.
+        make_reference: Makes what a backbone is compared with, of the same
+            weights. Its attribute ``sizes``, if it has one, are the sizes
+            that it can do.
+        rounds: Pairs of runs, unless ``--rounds`` gives another number.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument('--threads', type=int, default=2)
+    parser.add_argument('--rounds', type=int, default=rounds)
+    parser.add_argument('--names', nargs='+', default=names, help='backbones')
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(0)
+    print(f'{"":26}{"eager":>11}  {"ours":>11}  ratio  {"memory":>18}')
+    for name in args.names:
+        ours = lvt_dense.build_backbone(name).eval()
+        reference = make_reference(ours).eval()
+        for size in getattr(reference, 'sizes', SIZES):
+            report(name, size, reference, ours, args.rounds)
 
 
 @torch.inference_mode()
@@ -107,4 +136,4 @@ def report(
     found = compare(lambda: reference(x), lambda: ours(x), rounds)
     side = '{} x {}'.format(*size)
     mib = '{:6.0f}  {:6.0f} MiB'.format(*(n / 2**20 for n in memory))
-    print(f'{name:12}{side:>12}{found}  {mib}  {worst:.0e}', flush=True)
+    print(f'{name:14}{side:>12}{found}  {mib}  {worst:.0e}', flush=True)

@@ -142,14 +142,13 @@ class Search:
         self._size: Callable[[Arch], float] | None = None
         self._sizes: dict[str, float] = {}
 
-    def use_sizes(self, size: Callable[[Arch], float]) -> None:
-        """Predict costs that take long to measure.
+    def measure(self, cost: Callable[[Arch], float]) -> None:
+        """Take costs that are measured, and predict them from the given ones.
 
         Args:
-            size: A number that the cost grows with, such as the
-                multiply-accumulates.
+            cost: What replaces the cost so far, which it has to grow with.
         """
-        self._size = size
+        self._size, self._cost = self._cost, cost
 
     def run(self) -> list[dict]:
         """Search.

@@ -17,6 +17,7 @@ from .evaluate import (
     count_macs,
     load_supernet,
 )
+from .model import Supernet
 from .search import PICKS, PICTURE, Plan, Search, draw_front
 from .space import Arch
 
@@ -67,26 +68,10 @@ def search_supernet(
     def evaluate(arch: Arch) -> dict[str, float]:
         return evaluator.evaluate(evaluator.prepare(arch))
 
-    meter: LatencyMeter | None = None
-
-    def measure(arch: Arch) -> float:
-        assert meter is not None
-        return 1000 * meter.measure(supernet.extract(arch))
-
-    cost = count if unit == 'gmacs' else measure
-    search = Search(supernet.space, plan, cost, evaluate, out)
-    notes = dict(size=list(size), threads=threads, images=images)
-    _check_notes(search, notes)
+    search = Search(supernet.space, plan, count, evaluate, out)
+    _note(search, size=list(size), threads=threads, images=images)
     if unit == 'ms':
-        meter = LatencyMeter(
-            supernet.extract(supernet.space.smallest),
-            size,
-            threads,
-            seconds=search.state.notes.get('reference'),
-        )
-        notes['reference'] = meter.seconds
-        search.use_sizes(count)
-    search.state.notes = notes
+        _measure_latency(search, supernet, size, threads)
     picks = search.run()
     for pick in picks:
         pick['gmacs'] = count(pick['arch'])
@@ -94,13 +79,28 @@ def search_supernet(
     return picks
 
 
-def _check_notes(search: Search, notes: dict[str, Any]) -> None:
+def _measure_latency(
+    search: Search, supernet: Supernet, size: tuple[int, ...], threads: int
+) -> None:
+    """Search by latency; a resumed search measures against the same one."""
+    notes = search.state.notes
+    smallest = supernet.extract(supernet.space.smallest)
+    meter = LatencyMeter(
+        smallest, size, threads, seconds=notes.get('reference')
+    )
+    notes['reference'] = meter.seconds
+    search.measure(lambda arch: 1000 * meter.measure(supernet.extract(arch)))
+
+
+def _note(search: Search, **notes: Any) -> None:
+    """Note what has to stay the same in a resumed search."""
     kept = {k: v for k, v in search.state.notes.items() if k in notes}
     if kept and kept != notes:
         raise UserError(
             f'{search.path} is of a search with {kept}, and this one has '
             f'{notes}; give another --out'
         )
+    search.state.notes.update(notes)
 
 
 def _write(search: Search, plan: Plan, picks: list[dict], out: Path) -> None:

@@ -71,8 +71,8 @@ def test_measured_costs_are_predicted(tmp_path: Path) -> None:
         return 5 * cost(arch) + 1
 
     plan = Plan((8.0,), 'ms', 'good', population=12, generations=2)
-    search = Search(SPACE, plan, measure, metric, tmp_path)
-    search.use_sizes(cost)
+    search = Search(SPACE, plan, cost, metric, tmp_path)
+    search.measure(measure)
     search.run()
     # Most of what is measured is also within the budget.
     assert len(measured) < 4 * 24
