@@ -96,6 +96,8 @@ def _use_checkpoint(cfg: Config, checkpoint: str) -> dict[str, Tensor] | None:
     """
     if is_exported(checkpoint):
         cfg.load_from = None
+        # MMEngine would hand it to a model without one; graphs normalize.
+        cfg.pop('data_preprocessor', None)
         cfg.model = dict(type='lvt_dense.ExportedModel', path=str(checkpoint))
         return None
     model_file = read_model_file(checkpoint)

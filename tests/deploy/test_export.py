@@ -1,6 +1,7 @@
 """Exported graphs of every kind of head, and their evaluation."""
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ import torch
 from mmengine.registry import MODELS, init_default_scope
 
 from lvt_dense.apis.export import export
+from lvt_dense.apis.test import test as evaluate
 from lvt_dense.compat import import_stack
-from lvt_dense.config import load_config
+from lvt_dense.config import load_config, set_data_root
 from lvt_dense.deploy.exported_model import make_feed
 from lvt_dense.deploy.predictor import Detection, Predictor
 from lvt_dense.errors import UserError
+from lvt_dense.scenes import write_coco, write_kitti, write_semantic
 
 pytest.importorskip('onnxruntime')
 pytest.importorskip('onnxscript')
@@ -63,6 +66,45 @@ def test_export_equals_pytorch(name: str, folder: Path) -> None:
         assert all(isinstance(item, Detection) for item in found)
         assert len({len(item.as_dict()) for item in found}) <= 1
     assert model.draw(picture, found, camera).size == (130, 75)
+
+
+@pytest.fixture(scope='module')
+def scenes(folder: Path) -> dict[str, Path]:
+    """Rendered data by the dataset type of a config."""
+    for name, write in (('coco', write_coco), ('kitti', write_kitti)):
+        write(folder / name, 4, seed=0, size=(160, 96))
+    write_semantic(folder / 'camvid', 'camvid', 4, seed=0, size=(96, 64))
+    return {
+        'demo': folder / 'coco',
+        'coco': folder / 'coco',
+        'camvid': folder / 'camvid',
+        'kitti': folder / 'kitti',
+    }
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_evaluation_equals_pytorch(
+    name: str, folder: Path, scenes: dict[str, Path], tmp_path: Path
+) -> None:
+    exported = folder / f'{name}.onnx'
+    if not exported.exists():
+        pytest.skip('the export failed')
+    found = []
+    for weights in (folder / f'{name}.pth', exported):
+        cfg = load_config(f'lvt_dense::{name}.py')
+        set_data_root(cfg, str(scenes[name.split('_')[-1]]))
+        loader = cfg.test_dataloader
+        loader.update(num_workers=0, persistent_workers=False)
+        (resize,) = (
+            step for step in loader.dataset.pipeline if 'scale' in step
+        )
+        resize.scale = CASES[name][::-1]
+        out = tmp_path / 'found.pkl'
+        metrics = evaluate(cfg, str(weights), str(tmp_path), out=str(out))
+        found.append((metrics, pickle.loads(out.read_bytes())))
+    (metrics, samples), (others, again) = found
+    assert others == pytest.approx(metrics, abs=0.1, nan_ok=True)
+    assert len(samples) == len(again) > 0
 
 
 def test_too_large_a_difference_writes_nothing(folder: Path) -> None:
