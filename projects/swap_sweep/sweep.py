@@ -61,7 +61,10 @@ def config_folder(package: str) -> Path:
     spec = find_spec(package)
     if spec is None:
         raise UserError(f'the package {package!r} is not installed')
-    return Path(spec.submodule_search_locations[0], '.mim', 'configs')
+    folder = Path(spec.submodule_search_locations[0], '.mim', 'configs')
+    if not folder.is_dir():
+        raise UserError(f'{folder} is missing; install {package} with pip')
+    return folder
 
 
 def is_plain(cfg: Config) -> bool:

@@ -102,6 +102,8 @@ def test_shipped_configs_leave_out_bases() -> None:
     assert not any('_base_' in name for name in names)
     with pytest.raises(UserError, match='no_such_package'):
         sweeping.shipped_configs('no_such_package')
+    with pytest.raises(UserError, match='numpy/.mim/configs is missing'):
+        sweeping.shipped_configs('numpy')
 
 
 def test_verdicts() -> None:
