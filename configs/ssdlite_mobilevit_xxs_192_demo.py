@@ -48,8 +48,8 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 val_evaluator = dict(ann_file=data_root + 'annotations/instances_val2017.json')
 test_evaluator = val_evaluator
-max_epochs = 28
-train_cfg = dict(max_epochs=max_epochs, val_interval=14)
+max_epochs = 22
+train_cfg = dict(max_epochs=max_epochs, val_interval=11)
 randomness = dict(seed=0)  # the same result at every run
 optim_wrapper = dict(optimizer=dict(lr=0.0012))
 auto_scale_lr = dict(base_batch_size=4)

@@ -9,6 +9,10 @@ import argparse
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from swap_sweep.options import add_sweep_options
+
 from lvt_dense.commands.cli import command
 
 
@@ -30,23 +34,7 @@ def parse_args() -> argparse.Namespace:
         metavar='NAME',
         help='whose configs; lvt_dense, or mmdet and mmseg with --swap',
     )
-    parser.add_argument('--only', default='', help="part of configs' names")
-    parser.add_argument(
-        '--every', type=int, default=1, metavar='N', help='each Nth config'
-    )
-    parser.add_argument('--workers', type=int, default=1)
-    parser.add_argument(
-        '--timeout',
-        type=float,
-        default=600.0,
-        help='seconds of processor time for a config',
-    )
-    parser.add_argument(
-        '--out',
-        default='work_dirs/export_sweep',
-        help='folder of rows.jsonl, from which a second run goes on, and '
-        'table.md and table.csv',
-    )
+    add_sweep_options(parser, out='work_dirs/export_sweep', timeout=600.0)
     return parser.parse_args()
 
 
@@ -54,29 +42,12 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Sweep, write the tables, print the summary."""
     args = parse_args()
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     from export_sweep.trial import examine_export, summarize
-    from swap_sweep.sweep import shipped_configs, sweep, write_table
+    from swap_sweep.sweep import sweep_packages
 
     own = ['mmdet', 'mmseg'] if args.swap else ['lvt_dense']
-    names = [
-        name
-        for package in args.packages or own
-        for name in shipped_configs(package)
-        if args.only in name
-    ][:: args.every]
-    out = Path(args.out).absolute()
-    rows = sweep(
-        names,
-        args.swap,
-        out / 'rows.jsonl',
-        args.workers,
-        args.timeout,
-        examine_export,
-    )
-    write_table(rows, out / 'table.md')
-    write_table(rows, out / 'table.csv')
-    print(summarize(rows))
+    packages = args.packages or own
+    print(summarize(sweep_packages(args, packages, args.swap, examine_export)))
 
 
 if __name__ == '__main__':

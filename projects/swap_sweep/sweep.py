@@ -1,5 +1,6 @@
 """Swap a backbone into every config of a package, and try each result."""
 
+import argparse
 import contextlib
 import csv
 import hashlib
@@ -147,6 +148,37 @@ def _first_line(error: Exception) -> str:
     if isinstance(error, UserError):
         return text
     return f'{type(error).__name__}: {text}'[:200]
+
+
+def sweep_packages(
+    args: argparse.Namespace,
+    packages: Sequence[str],
+    backbone: str,
+    task: Callable[[str, str, dict], dict] | None = None,
+) -> list[dict]:
+    """Sweep over the configs of packages, and write the tables.
+
+    Args:
+        args: Options of :func:`~.options.add_sweep_options`.
+        packages: Whose configs.
+        backbone: Name of the backbone to swap in.
+        task: What is done with each config; :func:`examine` by default.
+
+    Returns:
+        A row for each config.
+    """
+    names = [
+        name
+        for package in packages
+        for name in shipped_configs(package)
+        if args.only in name
+    ][:: args.every]
+    out = Path(args.out).absolute()
+    log = out / 'rows.jsonl'
+    rows = sweep(names, backbone, log, args.workers, args.timeout, task)
+    write_table(rows, out / 'table.md')
+    write_table(rows, out / 'table.csv')
+    return rows
 
 
 def sweep(
