@@ -226,7 +226,7 @@ def draw(results: dict[str, list[Result]], out: Path) -> None:
     middle = 0.4 - width / 2
     axes.set_xticks([i + middle for i in range(len(SUBNETS))], SUBNETS)
     axes.set_ylabel(METRIC)
-    axes.legend(fontsize=7)
+    figure.legend(loc='outside upper center', ncols=len(results), fontsize=7)
     save_figure(figure, out / 'metrics.png')
     paths = {
         variant: path

@@ -271,7 +271,8 @@ class Search:
         costs = self.state.costs
         for other in costs:
             if other not in self._sizes:
-                self._sizes[other] = self._size(json.loads(other))
+                known = self.space.check(json.loads(other))
+                self._sizes[other] = self._size(known)
         if len(costs) < FITTED:
             return True
         sizes = [self._sizes[other] for other in costs]
