@@ -4,9 +4,8 @@ from pathlib import Path
 from runpy import run_path
 
 import torch
-from torch import Tensor, nn
-
 from helpers.official import difference, filled
+from torch import Tensor, nn
 
 measure = run_path(str(Path(__file__).parents[1] / 'data/measure.py'))[
     'measure'

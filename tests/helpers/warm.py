@@ -158,11 +158,11 @@ def _load() -> None:
 
     import_stack()
     import mmseg.apis  # noqa: F401
+    from helpers.shrink import shrink_runs, shrink_scenes
 
     import lvt_dense.apis.test
     import lvt_dense.apis.train
     import lvt_dense.apis.visualize  # noqa: F401
-    from helpers.shrink import shrink_runs, shrink_scenes
 
     shrink_runs()
     shrink_scenes()
