@@ -16,6 +16,8 @@ from lvt_dense.deploy.metadata import KEY
 from lvt_dense.deploy.onnx_program import raw_hint, reason_of
 from lvt_dense.errors import UserError
 
+MAX_RANK = 6  # of XNNPACK's tensors
+
 
 def convert(
     graph: nn.Module,
@@ -37,9 +39,6 @@ def convert(
     Raises:
         UserError: The graph does not convert.
     """
-    from executorch.backends.xnnpack.partition.xnnpack_partitioner import (
-        XnnpackPartitioner,
-    )
     from executorch.exir import to_edge_transform_and_lower
 
     info['batch'] = 1
@@ -55,7 +54,7 @@ def convert(
             program = torch.export.export(graph, example)
             edge = to_edge_transform_and_lower(
                 program,
-                partitioner=[XnnpackPartitioner()],
+                partitioner=[_make_partitioner()],
                 constant_methods={KEY: json.dumps(info)},
             )
             return edge.to_executorch().buffer
@@ -64,6 +63,37 @@ def convert(
                 f'the model does not convert to ExecuTorch: {reason_of(error)}'
                 + raw_hint(info)
             ) from error
+
+
+def _make_partitioner() -> Any:
+    """Make a partitioner that leaves tensors of high rank to other operators.
+
+    XNNPACK's own takes permutations of any rank, and the program does not
+    load then.
+    """
+    from executorch.backends.xnnpack.partition.config import (
+        ALL_PARTITIONER_CONFIGS,
+    )
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import (
+        XnnpackPartitioner,
+    )
+
+    def limit(config: type) -> type:
+        class Limited(config):  # type: ignore[misc]
+            def check_constraints(self, node: Any, ep: Any) -> bool:
+                return _rank(node) <= MAX_RANK and super().check_constraints(
+                    node, ep
+                )
+
+        return Limited
+
+    return XnnpackPartitioner([limit(c) for c in ALL_PARTITIONER_CONFIGS])
+
+
+def _rank(node: torch.fx.Node) -> int:
+    """Return the largest number of axes of a node's inputs and output."""
+    values = [n.meta.get('val') for n in (node, *node.all_input_nodes)]
+    return max((v.dim() for v in values if hasattr(v, 'dim')), default=0)
 
 
 def load(content: bytes, names: Sequence[str]) -> Call:

@@ -61,6 +61,25 @@ def test_executorch_gives_the_same(example: tuple[Tensor, ...]) -> None:
     assert json.loads(text) == dict(task='raw', batch=1)
 
 
+class Windows(nn.Module):
+    """Attention's regrouping of a map, in seven axes."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        cut = (2 * x).view(1, 2, 2, 4, 2, 4, 2)
+        return cut.permute(0, 3, 5, 1, 4, 6, 2).flatten(1, 2) + 1
+
+
+def test_executorch_takes_more_axes_than_xnnpack() -> None:
+    pytest.importorskip('executorch')
+    from lvt_dense.deploy import executorch_program
+
+    x = torch.randn(1, 4, 8, 8)
+    info = dict(task='raw')
+    content = executorch_program.convert(Windows().eval(), (x,), info)
+    found = executorch_program.load(content, ['out'])({'x': x.numpy()})
+    np.testing.assert_allclose(found['out'], Windows()(x), atol=1e-6)
+
+
 def test_coreml_is_a_package_of_known_operators(
     example: tuple[Tensor, ...], tmp_path: Path
 ) -> None:
