@@ -100,5 +100,11 @@ def run(args: argparse.Namespace) -> None:
     if not differences:
         print(f'{args.out}: not compared, for its format does not run here')
         return
+    count = differences.pop('detections', None)
     gaps = ', '.join(f'{k} {v:.2g}' for k, v in differences.items())
     print(f'{args.out}: differences from PyTorch: {gaps}')
+    if count == 0:
+        print(
+            'No object was found in the images, so none was compared: give '
+            '--images with objects of your classes'
+        )

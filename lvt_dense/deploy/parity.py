@@ -24,9 +24,10 @@ def compare_outputs(
     Returns:
         By name of what was compared: ``boxes`` (pixels, relative to the
         larger of 1 and the coordinate), ``scores``, ``unmatched`` (share of
-        detections without a partner), ``masks`` and ``labels`` (share of
-        unequal cells or pixels), or ``maps`` (largest difference over the
-        spread of the expected values).
+        detections without a partner), ``detections`` (number of those that
+        want one), ``masks`` and ``labels`` (share of unequal cells or
+        pixels), or ``maps`` (largest difference over the spread of the
+        expected values).
     """
     if 'scores' in expected:
         return _compare_detections(expected, found)
@@ -54,6 +55,8 @@ def check_differences(
         UserError: Names the first that is too large.
     """
     for name, value in differences.items():
+        if name == 'detections':
+            continue
         shares = ('labels', 'masks', 'unmatched')
         limit = tolerance * (10 if name in shares else 1)
         if not value <= limit:
@@ -86,6 +89,7 @@ def _compare_detections(
                 one, two = ours['masks'][i] > 0.5, theirs['masks'][j] > 0.5
                 cells, unequal = cells + one.size, unequal + (one != two).sum()
     worst['unmatched'] = 1 - matched / total if total else 0.0
+    worst['detections'] = float(total)
     if cells:
         worst['masks'] = float(unequal / cells)
     return worst

@@ -101,6 +101,8 @@ def _try(cfg: Config, size: tuple[int, int], raw: bool) -> dict[str, Any]:
             return dict(row, reason=message)
         except Exception as error:  # what we are looking for
             return dict(row, reason=first_line(error))
+    if gaps.get('detections') == 0:
+        return dict(row, reason='found nothing, so nothing was compared')
     gaps = {name: float(f'{value:.2g}') for name, value in gaps.items()}
     return dict(row, verdict='whole', gaps=gaps)
 
@@ -131,7 +133,8 @@ def spread(model: nn.Module) -> None:
     """Make weights such that no two cells of the maps look the same.
 
     A fresh head has tiny weights and a bias against all classes: it finds
-    nothing, or everything alike.
+    nothing, or everything alike. Heads of distances give boxes that are
+    empty, so what has four channels is made larger.
     """
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -144,6 +147,8 @@ def spread(model: nn.Module) -> None:
                 module.weight.normal_(0, fan_in**-0.5)
             if module.bias is not None:
                 module.bias.clamp_(min=-2.0)
+                if module.weight.shape[0] == 4:
+                    module.bias.add_(1.0)
 
 
 def first_line(error: Exception) -> str:

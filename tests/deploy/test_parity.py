@@ -21,7 +21,15 @@ def detections(order: list[int], shift: float = 0.0) -> dict:
 
 def test_order_does_not_matter() -> None:
     gaps = compare_outputs(detections([0, 1, 2]), detections([0, 2, 1]))
-    assert gaps == dict(boxes=0.0, scores=0.0, unmatched=0.0)
+    assert gaps == dict(boxes=0.0, scores=0.0, unmatched=0.0, detections=3.0)
+
+
+def test_nothing_to_compare_is_no_difference_and_counted() -> None:
+    none = detections([0, 1, 2])
+    none['scores'][:] = 0.0
+    gaps = compare_outputs(none, none)
+    assert gaps['detections'] == gaps['unmatched'] == 0
+    check_differences(dict(gaps, detections=500.0), 1e-4)
 
 
 def test_a_shift_is_measured() -> None:

@@ -66,6 +66,16 @@ def test_verdicts(
     assert again['verdict'] == verdict and again['same_as'] == DEMO
 
 
+def test_finding_nothing_proves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    nothing = dict(boxes=0.0, scores=0.0, unmatched=0.0, detections=0.0)
+    monkeypatch.setattr(trial, 'export', lambda *args, **rest: nothing)
+    monkeypatch.setattr(trial, 'make_checkpoint', lambda *args: 'x.pth')
+    row = trial.examine_export(DEMO, '', {})
+    assert row['verdict'] == 'failed' and 'nothing' in row['reason']
+
+
 def test_no_pyramid_to_replace() -> None:
     import_stack()
     name = 'mmseg::vit/vit_deit-b16_upernet_8xb2-80k_ade20k-512x512.py'
@@ -87,6 +97,10 @@ def test_heads_are_spread() -> None:
     trial.spread(head)
     assert 0.09 < float(head.weight.detach().std()) < 0.16
     assert float(head.bias.detach().min()) == -2.0
+    distances = nn.Conv2d(64, 4, 1)
+    nn.init.zeros_(distances.bias)
+    trial.spread(distances)
+    assert float(distances.bias.detach().min()) == 1.0
 
 
 def test_summary_counts_shares() -> None:
