@@ -79,7 +79,7 @@ def _make_partitioner() -> Any:
     )
 
     def limit(config: type) -> type:
-        class Limited(config):  # type: ignore[misc]
+        class Limited(config):
             def check_constraints(self, node: Any, ep: Any) -> bool:
                 return _rank(node) <= MAX_RANK and super().check_constraints(
                     node, ep
@@ -92,8 +92,10 @@ def _make_partitioner() -> Any:
 
 def _rank(node: torch.fx.Node) -> int:
     """Return the largest number of axes of a node's inputs and output."""
-    values = [n.meta.get('val') for n in (node, *node.all_input_nodes)]
-    return max((v.dim() for v in values if hasattr(v, 'dim')), default=0)
+    nodes = (node, *node.all_input_nodes)
+    values = [other.meta.get('val') for other in nodes]
+    tensors = [v for v in values if isinstance(v, torch.Tensor)]
+    return max((tensor.dim() for tensor in tensors), default=0)
 
 
 def load(content: bytes, names: Sequence[str]) -> Call:
