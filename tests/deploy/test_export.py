@@ -15,7 +15,6 @@ from lvt_dense.apis.test import test as evaluate
 from lvt_dense.compat import import_stack
 from lvt_dense.config import load_config, set_data_root
 from lvt_dense.deploy.exported_model import make_feed
-from lvt_dense.deploy.parity import check_differences
 from lvt_dense.deploy.predictor import Detection, Predictor
 from lvt_dense.errors import UserError
 from lvt_dense.scenes import write_coco, write_kitti, write_semantic
@@ -39,6 +38,8 @@ def make_checkpoint(name: str, folder: Path) -> tuple[Any, str]:
     init_default_scope(cfg.default_scope)
     torch.manual_seed(0)
     model = MODELS.build(cfg.model)
+    if hasattr(model, 'roi_head'):  # else no class reaches the threshold
+        torch.nn.init.normal_(model.roi_head.bbox_head.fc_cls.weight, std=0.5)
     path = folder / f'{name}.pth'
     torch.save(dict(state_dict=model.state_dict(), meta={}), path)
     return cfg, str(path)
@@ -54,7 +55,8 @@ def test_export_equals_pytorch(name: str, folder: Path) -> None:
     cfg, checkpoint = make_checkpoint(name, folder)
     out = folder / f'{name}.onnx'
     gaps = export(cfg, checkpoint, str(out), size=CASES[name])
-    check_differences(gaps, 1e-4)
+    assert gaps.pop('detections', 1) > 0
+    assert max(gaps.values()) < 1e-4
     model = Predictor(out, threads=1)
     assert model.info['size'] == list(CASES[name])
     assert model.info['config'] == f'{name}.py' and model.info['opset'] == 18
@@ -72,8 +74,9 @@ def test_export_equals_pytorch(name: str, folder: Path) -> None:
 @pytest.fixture(scope='module')
 def scenes(folder: Path) -> dict[str, Path]:
     """Rendered data by the dataset type of a config."""
-    for name, write in (('coco', write_coco), ('kitti', write_kitti)):
-        write(folder / name, 4, seed=0, size=(160, 96))
+    write_coco(folder / 'coco', 4, seed=0, size=(160, 96))
+    # These fill the graph's input: a graph pads to its own size.
+    write_kitti(folder / 'kitti', 4, seed=0, size=(160, 64))
     write_semantic(folder / 'camvid', 'camvid', 4, seed=0, size=(96, 64))
     return {
         'demo': folder / 'coco',
@@ -104,8 +107,21 @@ def test_evaluation_equals_pytorch(
         metrics = evaluate(cfg, str(weights), str(tmp_path), out=str(out))
         found.append((metrics, pickle.loads(out.read_bytes())))
     (metrics, samples), (others, again) = found
-    assert others == pytest.approx(metrics, abs=0.1, nan_ok=True)
+    assert others == pytest.approx(metrics, abs=1e-3, nan_ok=True)
     assert len(samples) == len(again) > 0
+    for one, two in zip(map(_values, samples), map(_values, again)):
+        assert one.shape == two.shape
+        np.testing.assert_allclose(one, two, atol=1e-4)
+
+
+def _values(sample: dict) -> np.ndarray:
+    """Scores above a thousandth, the highest first; or the label map."""
+    if 'pred_sem_seg' in sample:
+        return np.asarray(sample['pred_sem_seg']['data'])
+    key = 'pred_instances_3d' if 'pred_instances_3d' in sample else ''
+    found = sample[key or 'pred_instances']
+    scores = np.sort(np.asarray(found['scores_3d' if key else 'scores']))[::-1]
+    return scores[scores > 1e-3 + 1e-5]
 
 
 def test_too_large_a_difference_writes_nothing(folder: Path) -> None:
@@ -140,7 +156,8 @@ def test_openvino_gives_the_same(folder: Path) -> None:
     cfg, checkpoint = make_checkpoint('ssdlite_mobilevit_xxs_192_demo', folder)
     out = folder / 'net.xml'
     gaps = export(cfg, checkpoint, str(out), kind='openvino', size=(96, 96))
-    check_differences(gaps, 1e-4)
+    assert gaps.pop('detections', 1) > 0
+    assert max(gaps.values()) < 1e-4
     picture = np.random.default_rng(0).integers(0, 256, (75, 90, 3), np.uint8)
     one = Predictor(out).predict(picture, score_thr=1e-4)
     onnx = folder / 'ssdlite_mobilevit_xxs_192_demo.onnx'

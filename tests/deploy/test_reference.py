@@ -8,7 +8,6 @@ from mmengine.registry import MODELS, init_default_scope
 from lvt_dense.compat import import_stack
 from lvt_dense.config import load_config
 from lvt_dense.deploy.graph import build_graph
-from lvt_dense.deploy.parity import check_differences
 from lvt_dense.deploy.reference import compare_with_model
 from lvt_dense.errors import UserError
 
@@ -36,7 +35,8 @@ def test_a_graph_is_its_model(color: str) -> None:
     init_default_scope(cfg.default_scope)
     cfg.model.test_cfg.score_thr = 0.2
     gaps = compare(cfg, 'detection', color)
-    check_differences(gaps, 1e-4)
+    assert gaps.pop('detections', 1) > 0
+    assert max(gaps.values()) < 1e-4
 
 
 def test_a_graph_of_other_values_is_noticed() -> None:
