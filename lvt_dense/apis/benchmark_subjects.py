@@ -126,7 +126,8 @@ def _call_of(
     elif mode == 'channels_last':
         image = image.to(memory_format=torch.channels_last)
     elif mode == 'compile':
-        model = torch.compile(model)
+        # Weights as constants: batch norms are folded, layouts are chosen.
+        model = torch.compile(model, options={'freezing': True})
     kind = image.device.type
 
     def call() -> object:
@@ -147,6 +148,10 @@ def _runtime_call(
         raise UserError(f'--modes {mode}: only on a CPU')
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, 'model.onnx')
+        if mode.startswith('openvino'):
+            from lvt_dense.deploy.openvino_graph import adapt_to_openvino
+
+            model = adapt_to_openvino(model)
         export_network(model, image, path)
         return load_network(path, mode, image, threads)
 

@@ -82,6 +82,7 @@ def run(args: argparse.Namespace) -> None:
     """Export."""
     cfg = read_config(args)
     from lvt_dense.apis.export import export
+    from lvt_dense.deploy.parity import COUNTS
 
     differences = export(
         cfg,
@@ -100,10 +101,14 @@ def run(args: argparse.Namespace) -> None:
     if not differences:
         print(f'{args.out}: not compared, for its format does not run here')
         return
-    count = differences.pop('detections', None)
+    counts = {k: differences.pop(k) for k in COUNTS if k in differences}
     gaps = ', '.join(f'{k} {v:.2g}' for k, v in differences.items())
-    print(f'{args.out}: differences from PyTorch: {gaps}')
-    if count == 0:
+    of = ', '.join(f'{v:.0f} {k}' for k, v in counts.items())
+    print(
+        f'{args.out}: differences from PyTorch: {gaps}'
+        + (f' (of {of})' if of else '')
+    )
+    if counts.get('detections') == 0:
         print(
             'No object was found in the images, so none was compared: give '
             '--images with objects of your classes'

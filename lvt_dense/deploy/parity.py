@@ -6,6 +6,8 @@ import numpy as np
 
 from lvt_dense.errors import UserError
 
+# How much was compared, beside the differences.
+COUNTS = ('detections', 'classes')
 # Detections below this score are as good as none, and swap places easily.
 _LEAST_SCORE = 1e-3
 
@@ -26,14 +28,15 @@ def compare_outputs(
         larger of 1 and the coordinate), ``scores``, ``unmatched`` (share of
         detections without a partner), ``detections`` (number of those that
         want one), ``masks`` and ``labels`` (share of unequal cells or
-        pixels), or ``maps`` (largest difference over the spread of the
-        expected values).
+        pixels), ``classes`` (number of those in a label map), or ``maps``
+        (largest difference over the spread of the expected values).
     """
     if 'scores' in expected:
         return _compare_detections(expected, found)
     if 'labels' in expected:
         unequal = expected['labels'] != found['labels']
-        return dict(labels=float(unequal.mean()))
+        classes = len(np.unique(expected['labels']))
+        return dict(labels=float(unequal.mean()), classes=float(classes))
     worst = 0.0
     for name, value in expected.items():
         spread = max(float(np.abs(value).max()), 1e-6)
@@ -55,7 +58,7 @@ def check_differences(
         UserError: Names the first that is too large.
     """
     for name, value in differences.items():
-        if name == 'detections':
+        if name in COUNTS:
             continue
         shares = ('labels', 'masks', 'unmatched')
         limit = tolerance * (10 if name in shares else 1)

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope, init_default_scope
 from swap_sweep.sweep import fingerprint
 from swap_sweep.trial import at_small_size, listed_backbones
-from torch import nn
+from torch import Tensor, nn
 
 from lvt_dense import swap_backbone
 from lvt_dense.apis.export import export
@@ -103,6 +104,8 @@ def _try(cfg: Config, size: tuple[int, int], raw: bool) -> dict[str, Any]:
             return dict(row, reason=first_line(error))
     if gaps.get('detections') == 0:
         return dict(row, reason='found nothing, so nothing was compared')
+    if gaps.get('classes') == 1:
+        return dict(row, reason='one class in all pixels, which proves little')
     gaps = {name: float(f'{value:.2g}') for name, value in gaps.items()}
     return dict(row, verdict='whole', gaps=gaps)
 
@@ -123,6 +126,7 @@ def make_checkpoint(cfg: Config, size: tuple[int, int], folder: Path) -> str:
         model = MODELS.build(cfg.model)
         model.init_weights()
     spread(model)
+    balance_classes(model, size)
     path = folder / 'weights.pth'
     torch.save(dict(state_dict=model.state_dict(), meta={}), path)
     return str(path)
@@ -149,6 +153,31 @@ def spread(model: nn.Module) -> None:
                 module.bias.clamp_(min=-2.0)
                 if module.weight.shape[0] == 4:
                     module.bias.add_(1.0)
+
+
+@torch.no_grad()
+def balance_classes(model: nn.Module, size: tuple[int, int]) -> None:
+    """Give all classes of a segmenter the same mean score.
+
+    Otherwise a few of them win in all pixels.
+
+    Args:
+        model: Any model; what has no last layer of this kind stays as it is.
+        size: Height and width of the images.
+    """
+    head = getattr(model, 'decode_head', None)
+    if isinstance(head, nn.ModuleList):  # a cascade
+        head = head[-1]
+    last = getattr(head, 'conv_seg', None)
+    if getattr(last, 'bias', None) is None:
+        return
+    scores: list[Tensor] = []
+    hook = last.register_forward_hook(lambda *call: scores.append(call[2]))
+    noise = torch.randn(1, 3, size[0] // 16, size[1] // 16)
+    model.eval()(F.interpolate(noise, size), mode='tensor')
+    hook.remove()
+    if scores:
+        last.bias.sub_(scores[-1].mean((0, 2, 3)))
 
 
 def first_line(error: Exception) -> str:

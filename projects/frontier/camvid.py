@@ -7,18 +7,20 @@ parameters and multiply-accumulates, and measures the latency, in turn.
 """
 
 import argparse
-import io
-import json
+import sys
 from pathlib import Path
 from typing import Any
 
-from lvt_dense.apis.benchmark import measure
-from lvt_dense.apis.benchmark_subjects import make_subjects
-from lvt_dense.apis.complexity import count_complexity
 from lvt_dense.commands.cli import command
-from lvt_dense.config import load_config
-from lvt_dense.errors import UserError
-from lvt_dense.files import write_atomically
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from frontier.runs import (
+    cost_cells,
+    measure_cost,
+    read_metric,
+    save_picture,
+    write_results,
+)
 
 HERE = Path(__file__).resolve().parent
 SIZE = (180, 240)
@@ -31,43 +33,15 @@ TITLES = dict(
 )
 
 
-def last_miou(work_dir: Path) -> float:
-    """Read the mIoU of the last validation of a run, in percent.
-
-    Raises:
-        UserError: The run has none.
-    """
-    found = []
-    for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
-        lines = map(json.loads, path.read_text().splitlines())
-        found += [line['mIoU'] for line in lines if 'mIoU' in line]
-    if not found:
-        raise UserError(f'{work_dir}: no validation; train there first')
-    return found[-1]
-
-
 def collect(work_dirs: Path, threads: int, rounds: int) -> list[dict]:
     """Collect one row for each family, the best first."""
-    import torch
-
-    torch.set_num_threads(threads)
-    image = torch.rand(1, 3, *SIZE)
-    rows: list[dict[str, Any]] = []
-    subjects = []
-    for name, title in TITLES.items():
-        config = HERE / 'camvid' / f'{name}.py'
-        total = count_complexity(load_config(str(config)), SIZE)[0]
-        rows.append(
-            dict(
-                family=title,
-                miou=last_miou(work_dirs / name),
-                parameters=total.parameters,
-                macs=total.macs,
-            )
-        )
-        subjects += make_subjects(str(config), ('eager',), image, threads)
-    for row, found in zip(rows, measure(subjects, rounds)):
-        row['seconds'], row['ratio'] = found.median, found.ratio
+    configs = [HERE / 'camvid' / f'{name}.py' for name in TITLES]
+    mious = [read_metric(work_dirs / name, 'mIoU')[-1] for name in TITLES]
+    costs = measure_cost(configs, SIZE, threads, rounds)
+    rows = [
+        dict(family=title, miou=miou, **cost)
+        for title, miou, cost in zip(TITLES.values(), mious, costs)
+    ]
     return sorted(rows, key=lambda row: -row['miou'])
 
 
@@ -78,9 +52,7 @@ def make_table(rows: list[dict]) -> str:
         '| --- | ---: | ---: | ---: | ---: | ---: |',
     ]
     lines += [
-        f'| {row["family"]} | {row["miou"]:.1f} '
-        f'| {row["parameters"] / 1e6:.2f} | {row["macs"] / 1e9:.2f} '
-        f'| {1e3 * row["seconds"]:.0f} | {row["ratio"]:.2f} |'
+        f'| {row["family"]} | {row["miou"]:.1f} {cost_cells(row)}'
         for row in rows
     ]
     return '\n'.join(lines) + '\n'
@@ -88,26 +60,20 @@ def make_table(rows: list[dict]) -> str:
 
 def draw(rows: list[dict], path: Path) -> None:
     """Draw mIoU over latency, the parameters as areas."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 4.5), layout='constrained')
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    for row in rows:
-        x, y = 1e3 * row['seconds'], row['miou']
-        axes.scatter(x, y, s=row['parameters'] / 2e4, alpha=0.5)
-        axes.annotate(
-            row['family'], (x, y), ha='center', va='center', fontsize=8
-        )
-    axes.margins(0.2)
-    axes.grid(alpha=0.3)
-    axes.set_xlabel(f'latency (ms) at {SIZE[0]} x {SIZE[1]}, PyTorch')
-    axes.set_ylabel('mIoU on val, 11 classes')
-    axes.set_title('DeepLabv3 on CamVid from scratch; area: parameters')
-    content = io.BytesIO()
-    figure.savefig(content, format='png', dpi=100)
-    write_atomically(path, content.getvalue())
+    def fill(axes: Any) -> None:
+        for row in rows:
+            x, y = 1e3 * row['seconds'], row['miou']
+            axes.scatter(x, y, s=row['parameters'] / 2e4, alpha=0.5)
+            axes.annotate(
+                row['family'], (x, y), ha='center', va='center', fontsize=8
+            )
+        axes.margins(0.2)
+        axes.set_xlabel(f'latency (ms) at {SIZE[0]} x {SIZE[1]}, PyTorch')
+        axes.set_ylabel('mIoU on val, 11 classes')
+        axes.set_title('DeepLabv3 on CamVid from scratch; area: parameters')
+
+    save_picture(path, fill)
 
 
 @command
@@ -120,13 +86,10 @@ def main() -> None:
     parser.add_argument('--out', type=Path, default=HERE / 'results')
     args = parser.parse_args()
     rows = collect(args.work_dirs, args.threads, args.rounds)
-    args.out.mkdir(parents=True, exist_ok=True)
-    write_atomically(
-        args.out / 'camvid.json', json.dumps(rows, indent=1) + '\n'
-    )
-    write_atomically(args.out / 'camvid.md', make_table(rows))
+    table = make_table(rows)
+    write_results(rows, table, args.out / 'camvid')
     draw(rows, args.out / 'camvid.png')
-    print(make_table(rows))
+    print(table)
 
 
 if __name__ == '__main__':

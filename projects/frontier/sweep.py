@@ -27,6 +27,7 @@ from lvt_dense.apis.benchmark_subjects import (
     make_subjects,
 )
 from lvt_dense.apis.zoo import macs
+from lvt_dense.deploy.openvino_graph import adapt_to_openvino
 from lvt_dense.files import write_atomically
 from lvt_dense.models.backbones import list_backbones
 
@@ -61,10 +62,24 @@ def export_all(names: Sequence[str], size: Size, cache: Path) -> None:
     for name in tqdm(todo, f'Export at {title_of(size)}'):
         path, reason = _paths(name, size, cache)
         try:
-            export_network(build(name), torch.rand(1, 3, *size), path)
+            _export(name, size, path)
         except Exception as error:  # whatever an exporter raises
             path.unlink(missing_ok=True)
             reason.write_text(f'{type(error).__name__}: {error}'[:300])
+
+
+def _export(name: str, size: Size, path: Path) -> None:
+    """Write a backbone; one that OpenVINO takes in other forms, twice."""
+    model, image = build(name), torch.rand(1, 3, *size)
+    adapted = adapt_to_openvino(model)
+    if adapted is not model:
+        export_network(adapted, image, _own_path(path, 'openvino'))
+    export_network(model, image, path)
+
+
+def _own_path(path: Path, mode: str) -> Path:
+    """Return the file of a runtime that takes other forms of layers."""
+    return path.with_name(f'{path.stem}_{mode}.onnx')
 
 
 def _paths(name: str, size: Size, cache: Path) -> tuple[Path, Path]:
@@ -146,7 +161,9 @@ def _subjects(
     path, _ = _paths(name, tuple(image.shape[2:]), cache)
     if path.exists():
         for mode in RUNTIMES[1:]:
-            call = load_network(path, mode, image, threads)
+            own = _own_path(path, mode)
+            file = own if own.exists() else path
+            call = load_network(file, mode, image, threads)
             yield Subject(name, mode, call)
 
 

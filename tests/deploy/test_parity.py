@@ -29,7 +29,7 @@ def test_nothing_to_compare_is_no_difference_and_counted() -> None:
     none['scores'][:] = 0.0
     gaps = compare_outputs(none, none)
     assert gaps['detections'] == gaps['unmatched'] == 0
-    check_differences(dict(gaps, detections=500.0), 1e-4)
+    check_differences(dict(gaps, detections=500.0, classes=3.0), 1e-4)
 
 
 def test_a_shift_is_measured() -> None:
@@ -48,9 +48,8 @@ def test_a_lost_detection_and_another_class_count() -> None:
 def test_label_maps() -> None:
     one, two = np.zeros((1, 10, 10)), np.zeros((1, 10, 10))
     two[0, 0, :5] = 1
-    assert compare_outputs(dict(labels=one), dict(labels=two)) == dict(
-        labels=0.05
-    )
+    gaps = compare_outputs(dict(labels=two), dict(labels=one))
+    assert gaps == dict(labels=0.05, classes=2.0)
 
 
 @pytest.mark.parametrize('value', [2e-4, float('nan')])

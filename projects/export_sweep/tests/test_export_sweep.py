@@ -76,6 +76,34 @@ def test_finding_nothing_proves_nothing(
     assert row['verdict'] == 'failed' and 'nothing' in row['reason']
 
 
+def test_one_class_proves_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    same = dict(labels=0.0, classes=1.0)
+    monkeypatch.setattr(trial, 'export', lambda *args, **rest: same)
+    monkeypatch.setattr(trial, 'make_checkpoint', lambda *args: 'x.pth')
+    row = trial.examine_export(DEMO, '', {})
+    assert row['verdict'] == 'failed' and 'one class' in row['reason']
+
+
+def test_classes_are_balanced() -> None:
+    class Segmenter(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.decode_head = nn.Module()
+            self.decode_head.conv_seg = nn.Conv2d(3, 5, 1)
+            nn.init.normal_(self.decode_head.conv_seg.bias, std=5.0)
+
+        def forward(self, x: torch.Tensor, mode: str) -> torch.Tensor:
+            assert mode == 'tensor'
+            return self.decode_head.conv_seg(x)
+
+    torch.manual_seed(0)
+    model = Segmenter()
+    image = torch.randn(1, 3, 64, 96)
+    assert len(model(image, 'tensor').argmax(1).unique()) < 5
+    trial.balance_classes(model, (64, 96))
+    assert len(model(image, 'tensor').argmax(1).unique()) == 5
+
+
 def test_no_pyramid_to_replace() -> None:
     import_stack()
     name = 'mmseg::vit/vit_deit-b16_upernet_8xb2-80k_ade20k-512x512.py'

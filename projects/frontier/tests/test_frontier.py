@@ -4,12 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
-from frontier import camvid, published, report, sweep
+from frontier import camvid, detectors, published, report, runs, sweep
 from swap_sweep import trial
+from torch import nn
 
 from lvt_dense.config import load_config
 from lvt_dense.errors import UserError
 from lvt_dense.models.backbones import list_backbones
+from lvt_dense.models.layers import LayerNorm2d
 
 
 def test_front_has_what_no_other_beats() -> None:
@@ -59,6 +61,20 @@ def test_a_failed_export_leaves_its_reason(
     assert reason.read_text() == 'ValueError: no such operator'
 
 
+def test_openvino_has_a_file_of_its_own_where_layers_differ(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def export(model: nn.Module, image: object, path: Path) -> None:
+        norms = sum(isinstance(m, LayerNorm2d) for m in model.modules())
+        path.write_text(str(norms))
+
+    monkeypatch.setattr(sweep, 'export_network', export)
+    sweep.export_all(['emo_1m', 'mobilevit_xxs'], (64, 64), tmp_path)
+    found = {path.stem: path.read_text() for path in tmp_path.iterdir()}
+    assert int(found.pop('emo_1m_64x64')) > 0
+    assert found == {'emo_1m_64x64_openvino': '0', 'mobilevit_xxs_64x64': '0'}
+
+
 @pytest.mark.parametrize('name', camvid.TITLES)
 def test_families_share_all_but_the_backbone(name: str) -> None:
     cfg = load_config(str(camvid.HERE / 'camvid' / f'{name}.py'))
@@ -72,13 +88,13 @@ def test_families_share_all_but_the_backbone(name: str) -> None:
     assert own == head
 
 
-def test_miou_is_that_of_the_last_validation(tmp_path: Path) -> None:
+def test_metrics_of_all_validations(tmp_path: Path) -> None:
     with pytest.raises(UserError, match='train there first'):
-        camvid.last_miou(tmp_path)
+        runs.read_metric(tmp_path, 'mIoU')
     path = tmp_path / '20260101_000000' / 'vis_data' / 'scalars.json'
     path.parent.mkdir(parents=True)
     path.write_text('{"loss": 2.0}\n{"mIoU": 20.5}\n{"mIoU": 25.0}\n')
-    assert camvid.last_miou(tmp_path) == 25.0
+    assert runs.read_metric(tmp_path, 'mIoU') == [20.5, 25.0]
 
 
 def test_families_in_table_and_picture(tmp_path: Path) -> None:
@@ -94,3 +110,25 @@ def test_families_in_table_and_picture(tmp_path: Path) -> None:
     assert '| EMO-1M | 25.0 | 2.77 | 0.60 | 50 | 1.50 |' in table
     camvid.draw([row], tmp_path / 'camvid.png')
     assert (tmp_path / 'camvid.png').stat().st_size > 1000
+
+
+@pytest.mark.parametrize('name', detectors.TITLES)
+def test_detectors_share_all_but_neck_and_head(name: str) -> None:
+    folder = detectors.HERE / 'detectors'
+    cfg = load_config(str(folder / f'{name}.py'))
+    base = load_config(str(folder / 'ssdlite_emo_1m.py'))
+    assert trial.try_modes(cfg) == dict.fromkeys(trial.MODES, '')
+    for key in ('train_dataloader', 'optim_wrapper', 'param_scheduler'):
+        assert cfg[key] == base[key]
+    assert cfg.model.backbone.arch == '1m'
+    assert cfg.model.bbox_head.num_classes == 1
+
+
+def test_detectors_in_table_and_picture(tmp_path: Path) -> None:
+    row = dict.fromkeys(detectors.KEYS, [0.01, 0.12])
+    cost = dict(parameters=2_100_000, macs=5e8, seconds=0.02, ratio=1.0)
+    rows = [dict(row, detector='RTMDet', **cost)]
+    table = detectors.make_table(rows)
+    assert '| RTMDet | 12.0 | 12.0 | 12.0 | 2.10 | 0.50 | 20 | 1.00 |' in table
+    detectors.draw(rows, 3, tmp_path / 'detectors.png')
+    assert (tmp_path / 'detectors.png').stat().st_size > 1000
