@@ -38,10 +38,10 @@ class TwoConvs(nn.Module):
         half, out = conv.in_channels // 2, conv.out_channels
         self.first = nn.Conv2d(half, out, 1)
         self.second = nn.Conv2d(half, out, 1, bias=False)
-        first, second = conv.weight.detach().chunk(2, 1)
-        self.first.weight.data.copy_(first)
-        self.second.weight.data.copy_(second)
-        self.first.bias.data.copy_(conv.bias.detach())
+        weights = conv.state_dict()
+        first, second = weights['weight'].chunk(2, 1)
+        self.first.load_state_dict(dict(weight=first, bias=weights['bias']))
+        self.second.load_state_dict(dict(weight=second))
 
     def forward(self, x: Tensor, other: Tensor) -> Tensor:
         """Map two (N, C, H, W) to (N, C', H, W)."""
