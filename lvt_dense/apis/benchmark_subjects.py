@@ -1,10 +1,7 @@
 """What a benchmark measures: a model of any kind behind one call."""
 
-import io
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -168,15 +165,10 @@ def export_network(model: nn.Module, image: Tensor, path: Path) -> None:
         UserError: A package is missing.
     """
     from lvt_dense.apis.export import require
+    from lvt_dense.deploy.silence import silence
 
     require('onnx', 'onnxscript')
-    chatter = io.StringIO()
-    with (
-        warnings.catch_warnings(),
-        redirect_stdout(chatter),
-        redirect_stderr(chatter),
-    ):
-        warnings.simplefilter('ignore')
+    with silence():
         program = torch.onnx.export(
             model,
             (image,),

@@ -1,10 +1,7 @@
 """Graphs as ExecuTorch programs, partly delegated to XNNPACK."""
 
-import io
 import json
-import warnings
 from collections.abc import Sequence
-from contextlib import redirect_stderr, redirect_stdout
 from typing import Any
 
 import numpy as np
@@ -14,6 +11,7 @@ from torch import nn
 from lvt_dense.deploy.formats import Call, Feed
 from lvt_dense.deploy.metadata import KEY
 from lvt_dense.deploy.onnx_program import raw_hint, reason_of
+from lvt_dense.deploy.silence import silence
 from lvt_dense.errors import UserError
 
 MAX_RANK = 6  # of XNNPACK's tensors
@@ -42,14 +40,7 @@ def convert(
     from executorch.exir import to_edge_transform_and_lower
 
     info['batch'] = 1
-    chatter = io.StringIO()
-    with (
-        torch.no_grad(),
-        warnings.catch_warnings(),
-        redirect_stdout(chatter),
-        redirect_stderr(chatter),
-    ):
-        warnings.simplefilter('ignore')
+    with torch.no_grad(), silence():
         try:
             program = torch.export.export(graph, example)
             edge = to_edge_transform_and_lower(

@@ -1,15 +1,13 @@
 """From a graph in PyTorch to an ONNX program."""
 
-import io
 import json
-import warnings
 from collections.abc import Sequence
-from contextlib import redirect_stderr, redirect_stdout
 from typing import Any
 
 import torch
 
 from lvt_dense.deploy.metadata import KEY
+from lvt_dense.deploy.silence import silence
 from lvt_dense.errors import UserError
 
 OPSET = 18
@@ -38,17 +36,10 @@ def export_program(
     """
     from lvt_dense.deploy.translations import onnx_translations
 
-    chatter = io.StringIO()
     # A batch of one would be taken for a constant.
     count = 1 if one_image else 2
     example = tuple(torch.cat([value] * count) for value in inputs[0])
-    with (
-        torch.no_grad(),
-        warnings.catch_warnings(),
-        redirect_stdout(chatter),
-        redirect_stderr(chatter),
-    ):
-        warnings.simplefilter('ignore')
+    with torch.no_grad(), silence():
         try:
             return torch.onnx.export(
                 graph,
