@@ -24,8 +24,9 @@ def compare_outputs(
         found: The exported graph's.
 
     Returns:
-        By name of what was compared: ``boxes`` (pixels, relative to the
-        larger of 1 and the coordinate), ``scores``, ``unmatched`` (share of
+        By name of what was compared: ``boxes`` or ``boxes_3d`` (pixels or
+        meters) and ``scores`` (those of MonoCon can exceed 1), both
+        relative to the larger of 1 and the value; ``unmatched`` (share of
         detections without a partner), ``detections`` (number of those that
         want one), ``masks`` and ``labels`` (share of unequal cells or
         pixels), ``classes`` (number of those in a label map), or ``maps``
@@ -83,11 +84,9 @@ def _compare_detections(
         pairs, count = _match(ours, theirs, key)
         matched, total = matched + len(pairs), total + count
         for i, j in pairs:
-            gap = np.abs(ours[key][i] - theirs[key][j])
-            gap = gap / np.maximum(np.abs(ours[key][i]), 1.0)
-            worst[key] = max(worst[key], float(gap.max()))
-            gap = abs(float(ours['scores'][i]) - float(theirs['scores'][j]))
-            worst['scores'] = max(worst['scores'], gap)
+            for name in (key, 'scores'):
+                gap = _relative_gap(ours[name][i], theirs[name][j])
+                worst[name] = max(worst[name], gap)
             if 'masks' in ours:
                 one, two = ours['masks'][i] > 0.5, theirs['masks'][j] > 0.5
                 cells, unequal = cells + one.size, unequal + (one != two).sum()
@@ -96,6 +95,11 @@ def _compare_detections(
     if cells:
         worst['masks'] = float(unequal / cells)
     return worst
+
+
+def _relative_gap(one: np.ndarray, two: np.ndarray) -> float:
+    """Return the largest difference, relative to values above 1."""
+    return float((np.abs(one - two) / np.maximum(np.abs(one), 1.0)).max())
 
 
 def _match(
@@ -111,8 +115,8 @@ def _match(
     for i in wanted:
         rivals = [j for j in free if theirs['labels'][j] == ours['labels'][i]]
         gaps = [
-            np.abs(theirs[key][j] - ours[key][i]).max()
-            + abs(theirs['scores'][j] - ours['scores'][i])
+            np.abs(ours[key][i] - theirs[key][j]).max()
+            + _relative_gap(ours['scores'][i], theirs['scores'][j])
             for j in rivals
         ]
         best = int(np.argmin(gaps)) if gaps else -1
@@ -122,5 +126,5 @@ def _match(
     tied = 0
     if full:
         lost = set(wanted.tolist()) - {i for i, _ in pairs}
-        tied = sum(abs(ours['scores'][i] - last) < 1e-5 for i in lost)
+        tied = sum(_relative_gap(ours['scores'][i], last) < 1e-5 for i in lost)
     return pairs, len(wanted) - tied

@@ -37,6 +37,15 @@ def test_a_shift_is_measured() -> None:
     assert gaps['boxes'] == pytest.approx(0.5)
 
 
+def test_large_scores_differ_by_their_share() -> None:
+    one, two = detections([0, 1, 2]), detections([0, 1, 2])
+    one['scores'] = one['scores'] * 1e5
+    two['scores'] = one['scores'] + 2.0
+    gaps = compare_outputs(one, two)
+    assert gaps['unmatched'] == gaps['boxes'] == 0
+    assert gaps['scores'] == pytest.approx(2 / one['scores'].min())
+
+
 def test_a_lost_detection_and_another_class_count() -> None:
     found = detections([0, 1, 2])
     found['labels'] = np.array([[0, 0, 0]])
