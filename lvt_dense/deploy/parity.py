@@ -10,6 +10,8 @@ from lvt_dense.errors import UserError
 COUNTS = ('detections', 'classes')
 # Detections below this score are as good as none, and swap places easily.
 _LEAST_SCORE = 1e-3
+# Pixels or meters up to which a partner may be off by one.
+_FAR = 1000.0
 
 
 def compare_outputs(
@@ -97,9 +99,12 @@ def _compare_detections(
     return worst
 
 
-def _relative_gap(one: np.ndarray, two: np.ndarray) -> float:
-    """Return the largest difference, relative to values above 1."""
-    return float((np.abs(one - two) / np.maximum(np.abs(one), 1.0)).max())
+def _relative_gap(
+    one: np.ndarray, two: np.ndarray, unit: float = 1.0
+) -> float:
+    """Return the largest difference, relative to values above ``unit``."""
+    scale = np.maximum(np.abs(one) / unit, 1.0)
+    return float((np.abs(one - two) / scale).max())
 
 
 def _match(
@@ -115,7 +120,7 @@ def _match(
     for i in wanted:
         rivals = [j for j in free if theirs['labels'][j] == ours['labels'][i]]
         gaps = [
-            np.abs(ours[key][i] - theirs[key][j]).max()
+            _relative_gap(ours[key][i], theirs[key][j], _FAR)
             + _relative_gap(ours['scores'][i], theirs['scores'][j])
             for j in rivals
         ]

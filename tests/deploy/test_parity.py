@@ -46,6 +46,17 @@ def test_large_scores_differ_by_their_share() -> None:
     assert gaps['scores'] == pytest.approx(2 / one['scores'].min())
 
 
+def test_partners_far_away_may_be_further_apart() -> None:
+    one, two = detections([0, 1, 2]), detections([0, 1, 2])
+    one['boxes'] = one['boxes'] * 1e4
+    two['boxes'] = one['boxes'] * (1 + 1e-5)
+    gaps = compare_outputs(one, two)
+    assert gaps['unmatched'] == 0
+    assert gaps['boxes'] == pytest.approx(1e-5)
+    gaps = compare_outputs(detections([0, 1, 2]), detections([0, 1, 2], 1.5))
+    assert gaps['unmatched'] == 1
+
+
 def test_a_lost_detection_and_another_class_count() -> None:
     found = detections([0, 1, 2])
     found['labels'] = np.array([[0, 0, 0]])
