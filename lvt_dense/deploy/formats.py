@@ -184,9 +184,12 @@ def openvino_call(model: Any, precision: str) -> Call:
         model, 'CPU', {'INFERENCE_PRECISION_HINT': hint}
     )
 
+    # Compiled outputs may also bear names of operators that were left out.
+    names = [o.any_name for o in model.outputs]
+
     def run(feed: Feed) -> dict[str, np.ndarray]:
         found = compiled(dict(feed))
-        return {o.any_name: found[o] for o in compiled.outputs}
+        return {name: found[i] for i, name in enumerate(names)}
 
     return run
 

@@ -416,11 +416,13 @@ def _open_openvino(path: Path, threads: int) -> tuple[Any, dict]:
     if threads:
         config['INFERENCE_NUM_THREADS'] = threads
     compiled = core.compile_model(model, 'CPU', config)
-    info['inputs'] = [i.any_name for i in compiled.inputs]
+    info['inputs'] = [i.any_name for i in model.inputs]
+    # Compiled outputs may also bear names of operators that were left out.
+    names = [o.any_name for o in model.outputs]
 
     def run(feed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         found = compiled(feed)
-        return {o.any_name: found[o] for o in compiled.outputs}
+        return {name: found[i] for i, name in enumerate(names)}
 
     return run, info
 

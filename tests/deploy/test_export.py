@@ -160,10 +160,23 @@ def test_openvino_gives_the_same(folder: Path) -> None:
     assert max(gaps.values()) < 1e-4
     picture = np.random.default_rng(0).integers(0, 256, (75, 90, 3), np.uint8)
     one = Predictor(out).predict(picture, score_thr=1e-4)
-    onnx = folder / 'ssdlite_mobilevit_xxs_192_demo.onnx'
+    onnx = folder / 'net.onnx'
+    export(cfg, checkpoint, str(onnx), size=(96, 96))
     two = Predictor(onnx).predict(picture, score_thr=1e-4)
     assert len(one) == len(two) > 0
     assert one[0].score == pytest.approx(two[0].score, abs=1e-4)
+
+
+def test_openvino_labels_the_same_pixels(folder: Path) -> None:
+    pytest.importorskip('openvino')
+    cfg, checkpoint = make_checkpoint(
+        'deeplabv3_mobilevit_xxs_360_camvid', folder
+    )
+    out = folder / 'labels.xml'
+    gaps = export(cfg, checkpoint, str(out), kind='openvino', size=(96, 96))
+    assert gaps['labels'] < 1e-3
+    picture = np.random.default_rng(0).integers(0, 256, (75, 90, 3), np.uint8)
+    assert Predictor(out).predict(picture).shape == (75, 90)
 
 
 @pytest.mark.parametrize(
