@@ -1,5 +1,6 @@
 """Export the model of one config with random weights."""
 
+import copy
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -123,7 +124,8 @@ def make_checkpoint(cfg: Config, size: tuple[int, int], folder: Path) -> str:
     cfg.model = at_small_size(cfg.model, max(size))
     torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
-        model = MODELS.build(cfg.model)
+        # Some detectors write into the config that they are built of.
+        model = MODELS.build(copy.deepcopy(cfg.model))
         model.init_weights()
     spread(model)
     balance_classes(model, size)
