@@ -2,11 +2,24 @@
 
 import torch
 import torch.nn.functional as F
+from mmseg.models.decode_heads import DAHead, EncHead
+from mmseg.models.decode_heads.cascade_decode_head import (
+    BaseCascadeDecodeHead,
+)
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor, nn
 
 from lvt_dense.deploy.inputs import ImageInput
 from lvt_dense.errors import UserError
+
+# Ways to predict that the graph follows.
+_KNOWN = (
+    BaseDecodeHead.predict,
+    BaseCascadeDecodeHead.predict,
+    DAHead.predict,
+    EncHead.predict,
+)
 
 
 class Segmenter(nn.Module):
@@ -18,7 +31,8 @@ class Segmenter(nn.Module):
         raw: Return the decode head's scores instead of labels.
 
     Raises:
-        UserError: The segmenter tests on sliding windows.
+        UserError: The segmenter tests on sliding windows, or its last head
+            predicts in a way of its own.
     """
 
     def __init__(
@@ -33,6 +47,16 @@ class Segmenter(nn.Module):
             raise UserError(
                 f'model.test_cfg.mode={mode!r}: only a network that sees the '
                 "whole image can be exported; set model.test_cfg.mode='whole'"
+            )
+        heads = segmenter.decode_head
+        # A cascade, whose heads refine the scores of those before them.
+        is_cascade = isinstance(heads, nn.ModuleList)
+        self.heads = heads if is_cascade else nn.ModuleList([heads])
+        self.last = self.heads[-1]
+        if type(self.last).predict not in _KNOWN:
+            raise UserError(
+                f'{type(self.last).__name__} predicts in a way that has no '
+                'exported graph'
             )
         self.input = image_input
         self.inputs = image_input.names
@@ -53,19 +77,26 @@ class Segmenter(nn.Module):
             Class of each pixel, (N, H, W) int32; or the head's scores,
             (N, C, H / s, W / s).
         """
-        head = self.segmenter.decode_head
         x = self.input(image, size)
-        logits = head(self.segmenter.extract_feat(x))
+        logits = self._score(self.segmenter.extract_feat(x))
         if self.raw:
             return (logits,)
         logits = F.interpolate(
             logits,
             size=x.shape[-2:],
             mode='bilinear',
-            align_corners=head.align_corners,
+            align_corners=self.last.align_corners,
         )
-        if head.out_channels == 1:
-            labels = logits.sigmoid()[:, 0] > head.threshold
+        if self.last.out_channels == 1:
+            labels = logits.sigmoid()[:, 0] > self.last.threshold
         else:
             labels = logits.argmax(1)
         return (labels.to(torch.int32),)
+
+    def _score(self, features: tuple[Tensor, ...]) -> Tensor:
+        first, *others = self.heads
+        logits = first(features)
+        for head in others:
+            logits = head(features, logits)
+        # DANet and EncNet hand out what only their losses want, too.
+        return logits[0] if isinstance(logits, tuple) else logits

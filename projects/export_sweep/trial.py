@@ -83,9 +83,15 @@ def _try_sizes(cfg: Config, raw: bool) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for size in SIZES:
         found = _try(cfg, size, raw)
-        if found['verdict'] in ('whole', 'refused'):
+        if found['verdict'] == 'whole' or _is_final(found):
             break
     return found
+
+
+def _is_final(found: dict[str, Any]) -> bool:
+    """Return whether a refusal holds for another size as well."""
+    refused = found['verdict'] == 'refused'
+    return refused and not found['reason'].startswith('--size')
 
 
 def _try(cfg: Config, size: tuple[int, int], raw: bool) -> dict[str, Any]:

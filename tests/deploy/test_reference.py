@@ -5,6 +5,7 @@ import pytest
 import torch
 from mmengine.registry import MODELS, init_default_scope
 
+from lvt_dense import swap_backbone
 from lvt_dense.compat import import_stack
 from lvt_dense.config import load_config
 from lvt_dense.deploy.graph import build_graph
@@ -20,8 +21,11 @@ def compare(cfg: object, task: str, color: str) -> dict[str, float]:
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_var.uniform_(0.5, 1.5)
+        elif hasattr(module, 'conv_seg'):  # else one class wins everywhere
+            torch.nn.init.zeros_(module.conv_seg.bias)
     graph = build_graph(model, cfg, color)  # type: ignore[arg-type]
-    image = torch.randint(0, 256, (1, *SIZE, 3), dtype=torch.uint8)
+    tiles = torch.randint(0, 256, (1, 4, 6, 3), dtype=torch.uint8)
+    image = tiles.repeat_interleave(16, 1).repeat_interleave(16, 2)
     with torch.no_grad():
         outputs = [value.numpy() for value in graph(image)]
     found = dict(zip(graph.outputs, outputs))
@@ -37,6 +41,32 @@ def test_a_graph_is_its_model(color: str) -> None:
     gaps = compare(cfg, 'detection', color)
     assert gaps.pop('detections', 1) > 0
     assert max(gaps.values()) < 1e-4
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        'danet/danet_r50-d8_4xb2-40k_cityscapes-512x1024.py',
+        'encnet/encnet_r50-d8_4xb2-40k_cityscapes-512x1024.py',
+        'ocrnet/ocrnet_r101-d8_4xb2-40k_cityscapes-512x1024.py',
+    ],
+)
+def test_heads_with_several_outputs_and_cascades(name: str) -> None:
+    import_stack()
+    cfg = swap_backbone(load_config(f'mmseg::{name}'), 'emo_1m')
+    init_default_scope('mmseg')
+    cfg.model.data_preprocessor.pop('size', None)
+    gaps = compare(cfg, 'semantic', 'rgb')
+    assert gaps['labels'] == 0 and gaps['classes'] > 1
+
+
+def test_heads_that_predict_in_their_own_way_are_refused() -> None:
+    import_stack()
+    name = 'mmseg::point_rend/pointrend_r50_4xb2-80k_cityscapes-512x1024.py'
+    cfg = swap_backbone(load_config(name), 'emo_1m')
+    init_default_scope('mmseg')
+    with pytest.raises(UserError, match='PointHead predicts in a way that'):
+        compare(cfg, 'semantic', 'rgb')
 
 
 def test_a_graph_of_other_values_is_noticed() -> None:
