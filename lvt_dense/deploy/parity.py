@@ -100,7 +100,7 @@ def _compare_detections(
 
 
 def _relative_gap(
-    one: np.ndarray, two: np.ndarray, unit: float = 1.0
+    one: np.ndarray | float, two: np.ndarray | float, unit: float = 1.0
 ) -> float:
     """Return the largest difference, relative to values above ``unit``."""
     scale = np.maximum(np.abs(one) / unit, 1.0)

@@ -1,5 +1,7 @@
 """Graph of semantic segmenters: from an image to a label map."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from mmseg.models.decode_heads import DAHead, EncHead
@@ -52,7 +54,7 @@ class Segmenter(nn.Module):
         # A cascade, whose heads refine the scores of those before them.
         is_cascade = isinstance(heads, nn.ModuleList)
         self.heads = heads if is_cascade else nn.ModuleList([heads])
-        self.last = self.heads[-1]
+        self.last: Any = self.heads[-1]
         if type(self.last).predict not in _KNOWN:
             raise UserError(
                 f'{type(self.last).__name__} predicts in a way that has no '
