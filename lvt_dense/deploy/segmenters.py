@@ -55,7 +55,7 @@ class Segmenter(nn.Module):
         is_cascade = isinstance(heads, nn.ModuleList)
         self.heads = heads if is_cascade else nn.ModuleList([heads])
         self.last: Any = self.heads[-1]
-        if type(self.last).predict not in _KNOWN:
+        if getattr(type(self.last), 'predict', None) not in _KNOWN:
             raise UserError(
                 f'{type(self.last).__name__} predicts in a way that has no '
                 'exported graph'
