@@ -56,6 +56,7 @@ def test_export_equals_pytorch(name: str, folder: Path) -> None:
     out = folder / f'{name}.onnx'
     gaps = export(cfg, checkpoint, str(out), size=CASES[name])
     assert gaps.pop('detections', 1) > 0
+    assert gaps.pop('classes', 2) > 1
     assert max(gaps.values()) < 1e-4
     model = Predictor(out, threads=1)
     assert model.info['size'] == list(CASES[name])
