@@ -20,6 +20,7 @@ import numpy as np
 from lvt_dense.errors import UserError
 
 from .metadata import KEY
+from .predictor import compile_openvino
 from .sensitivity import find_sensitive, layer_names
 
 FORMATS: dict[str, str] = dict(
@@ -179,19 +180,7 @@ def openvino_call(model: Any, precision: str) -> Call:
     """Compile a model of OpenVINO for the CPU."""
     import openvino
 
-    hint = 'bf16' if precision == 'bf16' else 'f32'
-    compiled = openvino.Core().compile_model(
-        model, 'CPU', {'INFERENCE_PRECISION_HINT': hint}
-    )
-
-    # Compiled outputs may also bear names of operators that were left out.
-    names = [o.any_name for o in model.outputs]
-
-    def run(feed: Feed) -> dict[str, np.ndarray]:
-        found = compiled(dict(feed))
-        return {name: found[i] for i, name in enumerate(names)}
-
-    return run
+    return compile_openvino(openvino.Core(), model, precision)
 
 
 def onnx_call(content: bytes) -> Call:

@@ -67,5 +67,5 @@ def adapt_to_openvino(graph: nn.Module) -> nn.Module:
         for name, child in parent.named_children():
             if type(child) in FORMS:
                 form = FORMS[type(child)](child)
-                parent._modules[name] = form.to(child.weight).eval()
+                setattr(parent, name, form.to(child.weight).eval())
     return graph

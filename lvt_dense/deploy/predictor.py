@@ -411,20 +411,27 @@ def _open_openvino(path: Path, threads: int) -> tuple[Any, dict]:
     if model.has_rt_info(KEY):
         text = model.get_rt_info(KEY).astype(str)
     info = _parse(text, path)
-    hint = 'bf16' if info.get('precision') == 'bf16' else 'f32'
+    info['inputs'] = [i.any_name for i in model.inputs]
+    return compile_openvino(core, model, info.get('precision'), threads), info
+
+
+def compile_openvino(
+    core: Any, model: Any, precision: str | None, threads: int = 0
+) -> Any:
+    """Compile a model of OpenVINO for the CPU; return what runs it."""
+    hint = 'bf16' if precision == 'bf16' else 'f32'
     config: dict[str, Any] = {'INFERENCE_PRECISION_HINT': hint}
     if threads:
         config['INFERENCE_NUM_THREADS'] = threads
     compiled = core.compile_model(model, 'CPU', config)
-    info['inputs'] = [i.any_name for i in model.inputs]
     # Compiled outputs may also bear names of operators that were left out.
     names = [o.any_name for o in model.outputs]
 
     def run(feed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        found = compiled(feed)
+        found = compiled(dict(feed))
         return {name: found[i] for i, name in enumerate(names)}
 
-    return run, info
+    return run
 
 
 def _require(name: str, path: Path, package: str = '') -> Any:

@@ -6,7 +6,6 @@ Reads the last validation of each run of the configs in ``camvid/``, counts
 parameters and multiply-accumulates, and measures the latency, in turn.
 """
 
-import argparse
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from lvt_dense.commands.cli import command
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from frontier.runs import (
     cost_cells,
+    make_parser,
     measure_cost,
     read_metric,
     save_picture,
@@ -79,12 +79,7 @@ def draw(rows: list[dict], path: Path) -> None:
 @command
 def main() -> None:
     """Write the table, the rows and the picture."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('work_dirs', type=Path, help='one folder a family')
-    parser.add_argument('--threads', type=int, default=2)
-    parser.add_argument('--rounds', type=int, default=15)
-    parser.add_argument('--out', type=Path, default=HERE / 'results')
-    args = parser.parse_args()
+    args = make_parser(__doc__, 'one folder a family').parse_args()
     rows = collect(args.work_dirs, args.threads, args.rounds)
     table = make_table(rows)
     write_results(rows, table, args.out / 'camvid')

@@ -6,7 +6,6 @@ Reads the validations of the runs of the configs in ``detectors/``, counts
 parameters and multiply-accumulates, and measures the latency, in turn.
 """
 
-import argparse
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from lvt_dense.commands.cli import command
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from frontier.runs import (
     cost_cells,
+    make_parser,
     measure_cost,
     read_metric,
     save_picture,
@@ -80,12 +80,8 @@ def draw(rows: list[dict], interval: int, path: Path) -> None:
 @command
 def main() -> None:
     """Write the table, the rows and the picture."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('work_dirs', type=Path, help='one folder a detector')
+    parser = make_parser(__doc__, 'one folder a detector')
     parser.add_argument('--interval', type=int, default=3)
-    parser.add_argument('--threads', type=int, default=2)
-    parser.add_argument('--rounds', type=int, default=15)
-    parser.add_argument('--out', type=Path, default=HERE / 'results')
     args = parser.parse_args()
     rows = collect(args.work_dirs, args.threads, args.rounds)
     table = make_table(rows)

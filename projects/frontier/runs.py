@@ -1,5 +1,6 @@
 """What the comparisons of trained models share."""
 
+import argparse
 import io
 import json
 from collections.abc import Callable
@@ -14,6 +15,22 @@ from lvt_dense.errors import UserError
 from lvt_dense.files import write_atomically
 
 Row = dict[str, Any]
+
+
+def make_parser(doc: str | None, folders: str) -> argparse.ArgumentParser:
+    """Make the parser that the comparisons share.
+
+    Args:
+        doc: Description.
+        folders: What the folders of ``work_dirs`` hold.
+    """
+    parser = argparse.ArgumentParser(description=doc)
+    parser.add_argument('work_dirs', type=Path, help=folders)
+    parser.add_argument('--threads', type=int, default=2)
+    parser.add_argument('--rounds', type=int, default=15)
+    results = Path(__file__).resolve().parent / 'results'
+    parser.add_argument('--out', type=Path, default=results)
+    return parser
 
 
 def read_metric(work_dir: Path, key: str) -> list[float]:
