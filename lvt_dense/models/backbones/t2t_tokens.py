@@ -24,10 +24,9 @@ EPS = 1e-8  # of the performer's denominator
 
 def single_precision(x: Tensor) -> AbstractContextManager:
     """Make a context without autocast on the device of ``x``."""
-    # Only where it is on: not every device and exported graph can express it.
+    # Only where it is on: exported graphs and the meta device have none.
     device = x.device.type
-    known = torch.amp.is_autocast_available(device)
-    if known and torch.is_autocast_enabled(device):
+    if not x.is_meta and torch.is_autocast_enabled(device):
         return torch.autocast(device, enabled=False)
     return nullcontext()
 
@@ -84,7 +83,7 @@ class SoftSplit(NamedTuple):
         with single_precision(x):
             x = at_least_single(x)
             weight = at_least_single(linear.weight)
-            shift = weight @ at_least_single(norm.bias)
+            shift = (weight * at_least_single(norm.bias)).sum(1)
             if linear.bias is not None:
                 shift = shift + at_least_single(linear.bias)
             weight = weight * at_least_single(norm.weight)
