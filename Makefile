@@ -3,6 +3,7 @@
 # make ops            mmcv's compiled ops into the same environment (a compiler,
 #                     15 minutes); make test then tests them as well
 # make test-ops       only the tests that differ with the compiled ops
+# make test-gpu       only the tests that need a GPU
 # make static-checks  ruff and mypy;  make format: ruff's formatter
 # make docs           the pages of docs/, in site/
 # make wheel          the wheel and the source distribution, in dist/
@@ -18,7 +19,7 @@ VENV := .venv-$(STACK)
 endif
 PY := $(VENV)/bin/python
 
-.PHONY: docs env format lint demo ops static-checks test test-ops wheel
+.PHONY: docs env format lint demo ops static-checks test test-gpu test-ops wheel
 
 env:
 	@tools/setup_env.sh $(VENV) $(STACK)
@@ -40,6 +41,9 @@ static-checks lint: env
 
 test: static-checks
 	@$(PY) -m pytest -n $(JOBS) --dist loadfile
+
+test-gpu: env
+	@$(PY) -m pytest --gpu tests/test_cuda.py
 
 test-ops: ops
 	@$(PY) -m pytest -n $(JOBS) --dist loadfile -m compiled_ops

@@ -16,8 +16,15 @@ NEEDS_OPS = 'compiled_ops'
 SHARED = ROOT.parent / 'shared'
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption('--gpu', action='store_true', help='let tests see GPUs')
+
+
 def pytest_configure(config: pytest.Config) -> None:
     torch.set_num_threads(1)  # small tensors: more threads only wait
+    # MMEngine would train on a GPU, whose figures are others.
+    if not config.getoption('--gpu'):
+        os.environ['CUDA_VISIBLE_DEVICES'] = ''
     # Configs ask for official weights, which tests must not download.
     os.environ['LVT_DENSE_PRETRAINED'] = 'none'
     # What is cached of small data sets must not stay in the user's cache, but

@@ -1,0 +1,156 @@
+"""Backbones and operators on a GPU, in single and mixed precision.
+
+``make test-gpu`` runs them; all other tests run on the CPU.
+"""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from helpers.backbones import SMALL, difference, images, spread
+from mmcv import ops
+from torch import Tensor
+
+from lvt_dense import build_backbone, list_backbones
+from lvt_dense.models.backbones import PyramidBackbone
+
+pytestmark = pytest.mark.skipif(
+    not torch.cuda.is_available(), reason='needs a GPU'
+)
+
+# Of a level's deviation. Both kinds lose digits in every layer; an overflow
+# or a layer in the wrong precision loses far more.
+HALF = {torch.float16: 0.05, torch.bfloat16: 0.4}
+
+
+@pytest.fixture(autouse=True)
+def full_precision() -> Iterator[None]:
+    """Compute float32 as such, not in TF32."""
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = cudnn.allow_tf32, matmul.allow_tf32
+    cudnn.allow_tf32 = matmul.allow_tf32 = False
+    yield
+    cudnn.allow_tf32, matmul.allow_tf32 = before
+
+
+@pytest.fixture(scope='module', params=list_backbones())
+def backbone(request: pytest.FixtureRequest) -> PyramidBackbone:
+    return spread(build_backbone(request.param)).eval()
+
+
+def test_same_as_on_the_cpu(backbone: PyramidBackbone) -> None:
+    x = images(*SMALL, batch=2)
+    with torch.inference_mode():
+        expected = backbone.cpu()(x)
+    backbone.cuda()  # not above: such weights would take no gradients
+    with torch.inference_mode():
+        found = backbone(x.cuda())
+    assert difference([level.cpu() for level in found], expected) < 1e-3
+
+
+@pytest.mark.parametrize('dtype', HALF)
+def test_mixed_precision(
+    backbone: PyramidBackbone, dtype: torch.dtype
+) -> None:
+    x = images(*SMALL, batch=2).cuda()
+    backbone.cuda()
+    with torch.inference_mode():
+        expected = backbone(x)
+        with torch.autocast('cuda', dtype):
+            found = backbone(x)
+    assert (
+        difference([level.float() for level in found], expected)
+        < (HALF[dtype])
+    )
+
+
+@pytest.mark.parametrize('dtype', HALF)
+def test_gradients_in_mixed_precision(
+    backbone: PyramidBackbone, dtype: torch.dtype
+) -> None:
+    backbone.cuda().train()
+    with torch.autocast('cuda', dtype):
+        levels = backbone(images(*SMALL, batch=2).cuda())
+    sum(level.float().square().mean() for level in levels).backward()
+    grads = [p.grad for p in backbone.parameters() if p.grad is not None]
+    backbone.zero_grad(set_to_none=True)
+    backbone.eval()
+    assert len(grads) > 0.9 * len(list(backbone.parameters()))
+    assert all(grad.isfinite().all() for grad in grads)
+    assert sum(bool(grad.any()) for grad in grads) > 0.9 * len(grads)
+
+
+# ---------------------------------------------------------------- operators
+def run(function: Callable, leaves: list[Tensor], *rest: object) -> list:
+    """Return the output and all gradients."""
+    leaves = [leaf.requires_grad_() for leaf in leaves]
+    output = function(*leaves, *rest)
+    return [output, *torch.autograd.grad(output.square().sum(), leaves)]
+
+
+def on_both(function: Callable, tensors: list[Tensor], *rest: object) -> None:
+    """Compare what a function gives on CPU and GPU."""
+    found = function([t.clone().cuda() for t in tensors], *rest)
+    for ours, expected in zip(found, function(tensors, *rest)):
+        torch.testing.assert_close(ours.cpu(), expected, rtol=1e-4, atol=1e-4)
+
+
+def make_boxes(count: int) -> Tensor:
+    corner = torch.rand(count, 2) * 100
+    return torch.cat([corner, corner + 40 * torch.rand(count, 2) + 2], 1)
+
+
+@pytest.mark.parametrize('kind', ['nms', 'soft_nms'])
+def test_batched_nms(kind: str) -> None:
+    torch.manual_seed(0)
+    boxes, scores = make_boxes(300), torch.rand(300)
+    labels = torch.randint(3, (300,))
+    cfg = dict(type=kind, iou_threshold=0.5)
+    on_both(
+        lambda given: ops.batched_nms(*given, cfg), [boxes, scores, labels]
+    )
+
+
+def test_nms_rotated() -> None:
+    torch.manual_seed(0)
+    boxes = torch.cat([make_boxes(60) % 50 + 4, torch.rand(60, 1)], 1)
+    on_both(
+        lambda given: ops.nms_rotated(*given, 0.3), [boxes, torch.rand(60)]
+    )
+
+
+def test_roi_align() -> None:
+    torch.manual_seed(0)
+    maps = torch.randn(2, 3, 13, 17)
+    rois = torch.cat([torch.randint(2, (9, 1)), make_boxes(9)], 1)
+
+    def pool(given: list[Tensor]) -> list:
+        maps, rois = given
+        return run(ops.roi_align, [maps], rois, (7, 7), 0.125, 0, 'avg', True)
+
+    on_both(pool, [maps, rois])
+
+
+def test_modulated_deform_conv() -> None:
+    torch.manual_seed(0)
+    tensors = [
+        torch.randn(2, 4, 9, 7),
+        torch.randn(2, 18, 9, 7),
+        torch.rand(2, 9, 9, 7),
+        torch.randn(6, 4, 3, 3),
+        torch.randn(6),
+    ]
+    on_both(
+        lambda given: run(ops.modulated_deform_conv2d, given, 1, 1), tensors
+    )
+
+
+@pytest.mark.parametrize('name', ['sigmoid_focal_loss', 'softmax_focal_loss'])
+def test_focal_loss(name: str) -> None:
+    torch.manual_seed(0)
+    loss, logits = getattr(ops, name), torch.randn(20, 5)
+    labels = torch.randint(5, (20,))
+    on_both(
+        lambda given: run(loss, given[:1], given[1], 2.0, 0.25, None, 'sum'),
+        [logits, labels],
+    )
