@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lvt_dense.deploy.coreml_operators import register_operators
 from lvt_dense.deploy.formats import Call, Feed
 from lvt_dense.deploy.metadata import KEY
 from lvt_dense.deploy.onnx_program import raw_hint, reason_of
@@ -52,6 +53,7 @@ def convert(
     """
     import coremltools
 
+    register_operators()
     info['batch'] = 1
     image, *others = example
     planar = image.permute(0, 3, 1, 2).float()

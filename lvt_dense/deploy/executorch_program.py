@@ -1,5 +1,6 @@
 """Graphs as ExecuTorch programs, partly delegated to XNNPACK."""
 
+import copy
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -42,7 +43,9 @@ def convert(
     info['batch'] = 1
     with torch.no_grad(), silence():
         try:
+            _prepare(graph)
             program = torch.export.export(graph, example)
+            _drop_aliases(program)
             edge = to_edge_transform_and_lower(
                 program,
                 partitioner=[_make_partitioner()],
@@ -54,6 +57,38 @@ def convert(
                 f'the model does not convert to ExecuTorch: {reason_of(error)}'
                 + raw_hint(info)
             ) from error
+
+
+def _prepare(graph: nn.Module) -> None:
+    """Give every use of a convolution one of its own, every norm weights.
+
+    XNNPACK folds batch norms into the weights in place: where several norms
+    follow one convolution, as in RTMDet's head, it folds all of them in. Norms
+    without weights, as in MonoCon's heads, all take those of the first.
+    """
+    seen: set[int] = set()
+    for parent in list(graph.modules()):
+        for name, child in parent._modules.items():
+            if isinstance(child, nn.Conv2d):
+                if id(child) in seen:
+                    parent._modules[name] = copy.deepcopy(child)
+                seen.add(id(child))
+            elif isinstance(child, nn.BatchNorm2d) and not child.affine:
+                child.affine = True
+                child.weight = nn.Parameter(torch.ones(child.num_features))
+                child.bias = nn.Parameter(torch.zeros(child.num_features))
+
+
+def _drop_aliases(program: torch.export.ExportedProgram) -> None:
+    """Remove copies of whole tensors, such as slices that cut off nothing.
+
+    The portable operator refuses those of XNNPACK's layout.
+    """
+    for node in program.graph.nodes:
+        if node.target is torch.ops.aten.alias.default:
+            node.replace_all_uses_with(node.args[0])
+            program.graph.erase_node(node)
+    program.graph_module.recompile()
 
 
 def _make_partitioner() -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from lvt_dense.apis.export import require_format
 from lvt_dense.deploy.formats import PACKAGES, check_format
@@ -78,6 +79,87 @@ def test_executorch_takes_more_axes_than_xnnpack() -> None:
     content = executorch_program.convert(Windows().eval(), (x,), info)
     found = executorch_program.load(content, ['out'])({'x': x.numpy()})
     np.testing.assert_allclose(found['out'], Windows()(x), atol=1e-6)
+
+
+class Norms(nn.Module):
+    """A convolution of two norms, norms without weights, an empty slice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.up = nn.ConvTranspose2d(4, 4, 2, 2)
+        shared = nn.Conv2d(4, 8, 3, padding=1)
+        self.heads = nn.ModuleList(
+            nn.Sequential(shared, nn.BatchNorm2d(8)) for _ in range(2)
+        )
+        self.convs = nn.ModuleList(nn.Conv2d(4, 8, 3) for _ in range(2))
+        self.plain = nn.ModuleList(
+            nn.BatchNorm2d(8, affine=False) for _ in range(2)
+        )
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.running_mean.normal_()
+                module.running_var.uniform_(0.5, 2)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        x = self.up(x)[..., :16, :16]
+        found = [head(x) for head in self.heads]
+        for conv, norm in zip(self.convs, self.plain):
+            y = conv(x)
+            found.append(norm(y) * y.mean((2, 3), keepdim=True))
+        return tuple(found)
+
+
+def test_executorch_gives_every_norm_its_own_weights() -> None:
+    pytest.importorskip('executorch')
+    from lvt_dense.deploy import executorch_program
+
+    x, names = torch.randn(1, 4, 8, 8), ['a', 'b', 'c', 'd']
+    with torch.no_grad():
+        expected = Norms().eval()(x)
+    content = executorch_program.convert(Norms().eval(), (x,), dict(task=''))
+    found = executorch_program.load(content, names)({'x': x.numpy()})
+    for name, value in zip(names, expected):
+        np.testing.assert_allclose(found[name], value, atol=1e-5)
+
+
+class Constants(nn.Module):
+    """What coremltools cannot convert by itself, of constants."""
+
+    inputs = ('image',)
+    outputs = ('rows', 'table')
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.terms = nn.Parameter(torch.randn(3, 2))
+        self.embedding = nn.Parameter(torch.randn(1, 1, 4, 4))
+
+    def rows(self) -> Tensor:
+        index = torch.arange(4) // 2
+        return torch.addcmul(*self.terms, value=0.5).index_select(0, index)
+
+    def table(self) -> Tensor:
+        return F.interpolate(self.embedding, size=(6, 5), mode='bicubic')
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        x = image[:, :1, :1, 0].float()
+        return x + self.rows(), x + self.table()
+
+
+def test_coreml_computes_constants() -> None:
+    pytest.importorskip('coremltools')
+    from lvt_dense.deploy import coreml_program
+
+    graph = Constants().eval()
+    image = torch.zeros(1, 32, 64, 3, dtype=torch.uint8)
+    package = coreml_program.convert(
+        graph, (image,), dict(color='rgb', task='raw')
+    )
+    sums = package._mil_program.functions['main'].find_ops(op_type='add')
+    for op, expected in zip(sums, (graph.rows(), graph.table()), strict=True):
+        value = op.y.val if op.x.val is None else op.x.val
+        np.testing.assert_allclose(value, expected.detach(), atol=1e-6)
 
 
 def test_coreml_is_a_package_of_known_operators(
