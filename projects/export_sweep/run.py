@@ -3,10 +3,12 @@
 Example:
     python projects/export_sweep/run.py
     python projects/export_sweep/run.py --swap emo_1m --every 10
+    python projects/export_sweep/run.py --format coreml
 """
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -34,6 +36,12 @@ def parse_args() -> argparse.Namespace:
         metavar='NAME',
         help='whose configs; lvt_dense, or mmdet and mmseg with --swap',
     )
+    parser.add_argument(
+        '--format',
+        default='onnx',
+        choices=['onnx', 'coreml', 'executorch'],
+        help='format of the exported files',
+    )
     add_sweep_options(parser, out='work_dirs/export_sweep', timeout=600.0)
     return parser.parse_args()
 
@@ -47,7 +55,8 @@ def main() -> None:
 
     own = ['mmdet', 'mmseg'] if args.swap else ['lvt_dense']
     packages = args.packages or own
-    print(summarize(sweep_packages(args, packages, args.swap, examine_export)))
+    task = partial(examine_export, kind=args.format)
+    print(summarize(sweep_packages(args, packages, args.swap, task)))
 
 
 if __name__ == '__main__':

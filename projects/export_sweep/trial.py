@@ -18,6 +18,7 @@ from lvt_dense import swap_backbone
 from lvt_dense.apis.export import export
 from lvt_dense.compat import import_stack
 from lvt_dense.config import load_config
+from lvt_dense.deploy.formats import FORMATS
 from lvt_dense.errors import UserError
 
 # Height and width in pixels. The second size is for models whose smallest
@@ -26,14 +27,22 @@ SIZES = ((96, 128), (256, 320))
 VERDICTS = {
     'whole': 'exported with decoding and suppression, equal to PyTorch',
     'raw': 'exported up to the maps, equal to PyTorch; the reason says why',
+    'converted': 'whole, but nothing here runs it to compare',
+    'converted raw': 'up to the maps, but nothing here runs it to compare',
     'refused': 'not possible; the message says why',
     'differs': 'exported, but not equal to PyTorch',
+    'missing': 'needs a package that is not installed here',
     'failed': 'not exported, and no message of ours says why',
     'apart': 'has no pyramid to replace, or is no model',
 }
 
+# What a model that exports whole is called if only its maps do.
+AS_RAW = {'whole': 'raw', 'converted': 'converted raw'}
 
-def examine_export(name: str, backbone: str, known: dict[str, dict]) -> dict:
+
+def examine_export(
+    name: str, backbone: str, known: dict[str, dict], kind: str = 'onnx'
+) -> dict:
     """Export one config, whole or else raw.
 
     Args:
@@ -41,6 +50,7 @@ def examine_export(name: str, backbone: str, known: dict[str, dict]) -> dict:
         backbone: Name of the backbone to swap in; empty for the config's
             own.
         known: Rows of models examined before, by their fingerprints.
+        kind: Format of the exported file.
 
     Returns:
         A row: config, old backbone, verdict, reason, the differences from
@@ -58,57 +68,67 @@ def examine_export(name: str, backbone: str, known: dict[str, dict]) -> dict:
     if row['before'] in known:
         same = known[row['before']]
         return dict(same, config=name, old=row['old'], same_as=same['config'])
-    return dict(row, **try_export(cfg))
+    return dict(row, **try_export(cfg, kind))
 
 
-def try_export(cfg: Config) -> dict[str, Any]:
+def try_export(cfg: Config, kind: str = 'onnx') -> dict[str, Any]:
     """Export a model whole, or else raw.
 
     Args:
         cfg: Its config.
+        kind: Format of the exported file.
 
     Returns:
         Verdict, reason, differences and size.
     """
-    first = _try_sizes(cfg, raw=False)
+    first = _try_sizes(cfg, kind, raw=False)
     if first['verdict'] != 'refused':
         return first
-    second = _try_sizes(cfg, raw=True)
-    if second['verdict'] == 'whole':
-        return dict(second, verdict='raw', reason=first['reason'])
+    second = _try_sizes(cfg, kind, raw=True)
+    if second['verdict'] in AS_RAW:
+        verdict = AS_RAW[second['verdict']]
+        return dict(second, verdict=verdict, reason=first['reason'])
     return first
 
 
-def _try_sizes(cfg: Config, raw: bool) -> dict[str, Any]:
+def _try_sizes(cfg: Config, kind: str, raw: bool) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for size in SIZES:
-        found = _try(cfg, size, raw)
-        if found['verdict'] == 'whole' or _is_final(found):
+        found = _try(cfg, kind, size, raw)
+        if found['verdict'] in AS_RAW or _is_final(found):
             break
     return found
 
 
 def _is_final(found: dict[str, Any]) -> bool:
-    """Return whether a refusal holds for another size as well."""
+    """Return whether a verdict holds for another size as well."""
     refused = found['verdict'] == 'refused'
-    return refused and not found['reason'].startswith('--size')
+    return found['verdict'] == 'missing' or (
+        refused and not found['reason'].startswith('--size')
+    )
 
 
-def _try(cfg: Config, size: tuple[int, int], raw: bool) -> dict[str, Any]:
+def _try(
+    cfg: Config, kind: str, size: tuple[int, int], raw: bool
+) -> dict[str, Any]:
     row: dict[str, Any] = dict(verdict='failed', reason='', size=size)
     with tempfile.TemporaryDirectory() as folder:
         try:
             cfg = Config(cfg.to_dict(), filename=cfg.filename)
             checkpoint = make_checkpoint(cfg, size, Path(folder))
-            out = str(Path(folder, 'model.onnx'))
-            gaps = export(cfg, checkpoint, out, size=size, raw=raw)
+            out = str(Path(folder, 'model')) + FORMATS[kind]
+            gaps = export(cfg, checkpoint, out, kind=kind, size=size, raw=raw)
         except UserError as error:
             message = str(error)
             differs = 'nothing was written' in message
             row['verdict'] = 'differs' if differs else 'refused'
             return dict(row, reason=message)
         except Exception as error:  # what we are looking for
+            if is_missing_package(error):
+                row['verdict'] = 'missing'
             return dict(row, reason=first_line(error))
+    if not gaps:
+        return dict(row, verdict='converted')
     if gaps.get('detections') == 0:
         return dict(row, reason='found nothing, so nothing was compared')
     if gaps.get('classes') == 1:
@@ -188,6 +208,11 @@ def balance_classes(model: nn.Module, size: tuple[int, int]) -> None:
         last.bias.sub_(scores[-1].mean((0, 2, 3)))
 
 
+def is_missing_package(error: Exception) -> bool:
+    """Check whether an error says that a package is not installed."""
+    return isinstance(error, ImportError) or 'please install' in str(error)
+
+
 def first_line(error: Exception) -> str:
     """Return the type of an error and the first line that it says."""
     lines = [x.strip() for x in str(error).splitlines() if x.strip()]
@@ -204,9 +229,9 @@ def summarize(rows: list[dict]) -> str:
     for verdict, meaning in VERDICTS.items():
         lines.append(f'{counts[verdict]:5} {verdict}: {meaning}')
     asked = len(rows) - counts['apart']
-    for names in (('whole',), ('whole', 'raw')):
+    for names in (tuple(AS_RAW), (*AS_RAW, *AS_RAW.values())):
         count = sum(counts[name] for name in names)
         share = 100 * count / max(asked, 1)
-        text = ' or '.join(names)
+        text = ', '.join(names)
         lines.append(f'{share:.1f} % ({count} of {asked}) {text}')
     return '\n'.join(lines)

@@ -32,6 +32,7 @@ class Exporter:
 REFUSED = UserError('X predicts in a way that has no exported graph')
 DIFFERS = UserError('boxes by 1, allowed is 0.0001; nothing was written')
 CRASH = RuntimeError('a crash\nmore of it')
+MISSING = RuntimeError('x is not installed, please install it')
 
 
 @pytest.mark.parametrize(
@@ -43,6 +44,8 @@ CRASH = RuntimeError('a crash\nmore of it')
         ([DIFFERS, DIFFERS], 'differs', [False, False]),
         ([CRASH, None], 'whole', [False, False]),
         ([CRASH, CRASH], 'failed', [False, False]),
+        ([MISSING], 'missing', [False]),
+        ([ImportError('No module named x')], 'missing', [False]),
     ],
 )
 def test_verdicts(
@@ -82,6 +85,27 @@ def test_one_class_proves_little(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trial, 'make_checkpoint', lambda *args: 'x.pth')
     row = trial.examine_export(DEMO, '', {})
     assert row['verdict'] == 'failed' and 'one class' in row['reason']
+
+
+@pytest.mark.parametrize(
+    ('refused', 'verdict'), [(False, 'converted'), (True, 'converted raw')]
+)
+def test_a_format_that_does_not_run_here(
+    refused: bool, verdict: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def convert(*args: object, raw: bool, kind: str, **rest: object) -> dict:
+        assert kind == 'coreml' and str(args[2]).endswith('.mlpackage')
+        if refused and not raw:
+            raise REFUSED
+        return {}
+
+    monkeypatch.setattr(trial, 'export', convert)
+    monkeypatch.setattr(trial, 'make_checkpoint', lambda *args: 'x.pth')
+    row = trial.examine_export(DEMO, '', {}, 'coreml')
+    assert row['verdict'] == verdict
+    assert '(1 of 1) whole, converted' in trial.summarize(
+        [dict(row, verdict='converted')]
+    )
 
 
 def test_classes_are_balanced() -> None:
@@ -134,5 +158,7 @@ def test_heads_are_spread() -> None:
 def test_summary_counts_shares() -> None:
     verdicts = ['whole', 'whole', 'raw', 'refused', 'apart']
     text = trial.summarize([dict(verdict=v) for v in verdicts])
-    assert '50.0 % (2 of 4) whole\n' in text
-    assert text.endswith('75.0 % (3 of 4) whole or raw')
+    assert '50.0 % (2 of 4) whole, converted\n' in text
+    assert text.endswith(
+        '75.0 % (3 of 4) whole, converted, raw, converted raw'
+    )
