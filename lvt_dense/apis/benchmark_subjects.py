@@ -15,11 +15,13 @@ MODES = (
     'folded',
     'channels_last',
     'compile',
+    'fp16',
     'bf16',
     'onnxruntime',
     'openvino',
     'openvino_bf16',
 )
+_HALF = dict(fp16=torch.float16, bf16=torch.bfloat16)  # autocast
 _TIMM = 'timm:'
 
 
@@ -130,7 +132,7 @@ def _call_of(
     def call() -> object:
         with (
             torch.inference_mode(),
-            torch.autocast(kind, torch.bfloat16, enabled=mode == 'bf16'),
+            torch.autocast(kind, _HALF.get(mode), enabled=mode in _HALF),
         ):
             return model(image)
 

@@ -25,8 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--modes',
         nargs='+',
         default=['eager'],
-        help='eager, folded, channels_last, compile, bf16, onnxruntime, '
-        'openvino, openvino_bf16',
+        help='eager, folded, channels_last, compile, fp16, bf16, '
+        'onnxruntime, openvino, openvino_bf16',
     )
     parser.add_argument(
         '--threads', type=int, default=1, help='threads of each model'

@@ -220,10 +220,11 @@ class EagerNASViT(nn.Module):
 
     def __init__(self, ours: nn.Module) -> None:
         super().__init__()
-        self.stem, *self.stages = (
+        self.stem, *stages = (
             nn.Sequential(*(PLAIN[type(block)](block) for block in blocks))
             for blocks in (ours.stem, *ours.stages)
         )
+        self.stages = nn.ModuleList(stages)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Map (N, 3, H, W) to the levels."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import lvt_dense
 
@@ -52,8 +52,10 @@ def compare(
     reference(), ours()
     for _ in range(rounds):
         for run, times in zip((reference, ours), seconds):
+            _wait()
             start = time.perf_counter()
             run()
+            _wait()
             times.append(time.perf_counter() - start)
     ratios = [theirs / mine for theirs, mine in zip(*seconds)]
     return Comparison(
@@ -62,15 +64,27 @@ def compare(
     )
 
 
-def peak_memory(run: Callable[[], object]) -> int:
-    """Measure the main memory that a call needs at once, in bytes.
+def _wait() -> None:
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
 
-    Linux only: the peak of the resident memory is reset before the call.
+
+def peak_memory(run: Callable[[], object], device: str = 'cpu') -> int:
+    """Measure the memory that a call needs at once, in bytes.
+
+    On a CPU, Linux only: the peak of the resident memory is reset before the
+    call.
 
     Args:
         run: What is measured; what it returns is counted.
+        device: ``'cpu'``, or ``'cuda'`` for what PyTorch allocates there.
     """
     gc.collect()
+    if device == 'cuda':
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        run()
+        return torch.cuda.max_memory_allocated() - before
     ctypes.CDLL(None).malloc_trim(0)
     Path('/proc/self/clear_refs').write_text('5')
     before = _resident('VmRSS')
@@ -103,36 +117,42 @@ def run_benchmark(
     parser.add_argument('--threads', type=int, default=2)
     parser.add_argument('--rounds', type=int, default=rounds)
     parser.add_argument('--names', nargs='+', default=names, help='backbones')
+    parser.add_argument('--device', default='cpu', choices=['cpu', 'cuda'])
+    parser.add_argument('--batch', type=int, default=1, help='images a call')
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     print(f'{"":26}{"eager":>11}  {"ours":>11}  ratio  {"memory":>18}')
     for name in args.names:
         ours = lvt_dense.build_backbone(name).eval()
-        reference = make_reference(ours).eval()
+        reference = make_reference(ours).eval().to(args.device)
+        ours.to(args.device)
         for size in getattr(reference, 'sizes', SIZES):
-            report(name, size, reference, ours, args.rounds)
+            x = torch.randn(args.batch, 3, *size, device=args.device)
+            report(name, x, reference, ours, args.rounds)
 
 
 @torch.inference_mode()
 def report(
     name: str,
-    size: tuple[int, int],
+    x: Tensor,
     reference: nn.Module,
     ours: nn.Module,
     rounds: int,
 ) -> None:
-    """Print time, memory and difference of two pyramids at one size.
+    """Print time, memory and difference of two pyramids on one batch.
 
     Raises:
         RuntimeError: Their results differ.
     """
-    x = torch.randn(1, 3, *size)
+    size = tuple(x.shape[2:])
     pairs = zip(reference(x), ours(x))
     worst = max(((a - b).abs().max() / a.std()) for a, b in pairs)
     if not worst < TOLERANCE:
         raise RuntimeError(f'{name} at {size}: results differ by {worst:.1e}')
-    memory = [peak_memory(lambda m=m: m(x)) for m in (reference, ours)]
+    memory = [
+        peak_memory(lambda m=m: m(x), x.device.type) for m in (reference, ours)
+    ]
     found = compare(lambda: reference(x), lambda: ours(x), rounds)
     side = '{} x {}'.format(*size)
     mib = '{:6.0f}  {:6.0f} MiB'.format(*(n / 2**20 for n in memory))

@@ -31,16 +31,16 @@ def test_subjects_and_modes(
     found = benchmark(
         ['mobilevit_xxs', 'emo_1m'],
         size=(64, 64),
-        modes=('eager', 'folded', 'channels_last', 'bf16'),
+        modes=('eager', 'folded', 'channels_last', 'fp16', 'bf16'),
         rounds=2,
         out=str(out),
     )
-    assert len(found) == 8 and found[0].ratio == 1
+    assert len(found) == 10 and found[0].ratio == 1
     assert all(len(m.seconds) == 2 and m.median > 0 for m in found)
     content = json.loads(out.read_text())
     assert [row['mode'] for row in content['rows'][:2]] == ['eager', 'folded']
     assert out.with_suffix('.png').stat().st_size > 1000
-    assert format_table(found, 1).count('| emo_1m |') == 4
+    assert format_table(found, 1).count('| emo_1m |') == 5
 
 
 def test_a_pause_and_another_clock() -> None:
