@@ -1,5 +1,6 @@
 """Parameter groups of the optimizer."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mmengine.optim import DefaultOptimWrapperConstructor
@@ -25,6 +26,9 @@ def is_norm(module: nn.Module) -> bool:
 class RoleOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     """Apply norm and bias decay also where ``custom_keys`` match.
 
+    Parameters of equal settings share a group. MMEngine makes a group of each,
+    and an optimizer takes a kernel launch or more for each group on a GPU.
+
     MMEngine applies ``norm_decay_mult`` and ``bias_decay_mult`` only to
     parameters that no entry of ``custom_keys`` matches. An entry that sets
     the learning rate of the backbone, for instance, turns on the weight decay
@@ -38,7 +42,7 @@ class RoleOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         """Add the parameters of a module, see the parent class.
 
         Args:
-            params: Groups so far, one a parameter; extended in place.
+            params: Groups so far; extended in place.
             module: Module whose parameters are added, with those of its
                 children.
             **kwargs: ``prefix`` and other arguments of the recursion.
@@ -52,6 +56,10 @@ class RoleOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                 group = by_parameter.get(id(parameter))
                 if group is not None and 'decay_mult' not in group:
                     self._set_decay(group, part, name)
+        given = dict(lr=self.base_lr, weight_decay=self.base_wd)
+        params[:] = merge_groups(
+            params, **{k: v for k, v in given.items() if v is not None}
+        )
 
     def _set_decay(self, group: dict, module: nn.Module, name: str) -> None:
         if is_norm(module):
@@ -62,3 +70,27 @@ class RoleOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             mult = None
         if mult is not None and self.base_wd is not None:
             group['weight_decay'] = self.base_wd * mult
+
+
+def merge_groups(
+    groups: Iterable[Mapping[str, Any]], **defaults: Any
+) -> list[dict[str, Any]]:
+    """Merge parameter groups of equal settings.
+
+    Args:
+        groups: Parameter groups of an optimizer.
+        **defaults: Settings of the optimizer that a group may leave out.
+
+    Returns:
+        New groups, in the order in which their settings first occur.
+    """
+    merged: dict[Any, dict[str, Any]] = {}
+    for group in groups:
+        settings = {**defaults, **group}
+        params = settings.pop('params')
+        for factor in ('lr_mult', 'decay_mult'):  # MMEngine's, applied already
+            settings.pop(factor, None)
+        key = tuple(sorted(settings.items()))
+        merged.setdefault(key, dict(params=[], **settings))
+        merged[key]['params'].extend(params)
+    return list(merged.values())

@@ -6,6 +6,7 @@ from torch import nn
 
 from lvt_dense.models.backbones.nasvit_attention import JointNorm
 from lvt_dense.models.backbones.plg_vit import GlobalResponseNorm
+from lvt_dense.optim import merge_groups
 
 
 class Model(nn.Module):
@@ -32,7 +33,9 @@ def groups(constructor: str, **settings: object) -> dict[str, dict]:
     )
     names = {id(p): name for name, p in model.named_parameters()}
     return {
-        names[id(g['params'][0])]: g for g in wrapper.optimizer.param_groups
+        names[id(parameter)]: group
+        for group in wrapper.optimizer.param_groups
+        for parameter in group['params']
     }
 
 
@@ -71,3 +74,27 @@ def test_everything_decays_without_rules(settings: dict) -> None:
     found = groups(OURS, bias_lr_mult=2.0, **settings)
     assert {g['weight_decay'] for g in found.values()} == {0.1}
     assert found['head.0.bias']['lr'] == 2.0
+
+
+def test_equal_settings_share_a_group() -> None:
+    found = groups(OURS, **SLOW)
+    assert len(found) == len(list(Model().parameters()))
+    # Rates of backbone and head, each with and without decay.
+    assert len({id(group) for group in found.values()}) == 4
+    assert found['backbone.0.weight'] is not found['head.0.weight']
+    assert found['head.0.bias'] is found['head.1.bias']
+
+
+def test_merged_groups_keep_their_order() -> None:
+    merged = merge_groups(
+        (
+            dict(params=['a'], lr=2.0),
+            dict(params=['b'], lr_mult=1.0),
+            dict(params=['c'], lr=2.0, decay_mult=3.0),
+        ),
+        lr=1.0,
+    )
+    assert merged == [
+        dict(params=['a', 'c'], lr=2.0),
+        dict(params=['b'], lr=1.0),
+    ]

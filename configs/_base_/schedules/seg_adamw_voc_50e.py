@@ -9,6 +9,7 @@ optim_wrapper = dict(
     optimizer=dict(
         type='AdamW', lr=9e-4, betas=(0.9, 0.999), weight_decay=0.01
     ),
+    constructor='lvt_dense.RoleOptimWrapperConstructor',
     paramwise_cfg=dict(custom_keys=dict(decode_head=dict(lr_mult=10.0))),
 )
 param_scheduler = [

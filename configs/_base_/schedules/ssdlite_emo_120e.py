@@ -10,6 +10,7 @@ optim_wrapper = dict(
     optimizer=dict(
         type='AdamW', lr=0.0012, betas=(0.9, 0.999), weight_decay=0.05
     ),
+    constructor='lvt_dense.RoleOptimWrapperConstructor',
     paramwise_cfg=dict(
         custom_keys={
             'norm': dict(decay_mult=0.0),
