@@ -5,13 +5,16 @@
 
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import pytest
 import torch
 from helpers.backbones import SMALL, difference, images, spread
 from mmcv import ops
+from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from lvt_dense import build_backbone, list_backbones
+from lvt_dense.deploy import exported_model
 from lvt_dense.models.backbones import PyramidBackbone
 
 pytestmark = pytest.mark.skipif(
@@ -154,3 +157,30 @@ def test_focal_loss(name: str) -> None:
         lambda given: run(loss, given[:1], given[1], 2.0, 0.25, None, 'sum'),
         [logits, labels],
     )
+
+
+# ----------------------------------------------------------------- deployment
+class OneClass:
+    """Stand in for a predictor: all pixels are of class 0."""
+
+    info = dict(
+        task='semantic', color='bgr', size=None, divisor=32, inputs=['image']
+    )
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def run(self, feed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        assert feed['image'].shape == (1, 64, 96, 3)
+        return dict(labels=np.zeros((1, 64, 96), np.int32))
+
+
+def test_exported_models_take_images_of_a_gpu(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(exported_model, 'Predictor', OneClass)
+    model = exported_model.ExportedModel('model.onnx').cuda()
+    sample = SegDataSample(metainfo=dict(ori_shape=(50, 90)))
+    image = torch.zeros(3, 50, 90, dtype=torch.uint8)
+    (found,) = model.test_step(dict(inputs=[image], data_samples=[sample]))
+    assert found.pred_sem_seg.data.shape == (1, 50, 90)

@@ -96,7 +96,7 @@ class ExportedModel(BaseModel):
     def _feed(
         self, image: Tensor, sample: BaseDataElement
     ) -> dict[str, np.ndarray]:
-        picture = image.permute(1, 2, 0).numpy()
+        picture = image.permute(1, 2, 0).cpu().numpy()
         if self.info['color'] == 'rgb':
             picture = picture[..., ::-1]
         height, width = picture.shape[:2]
