@@ -150,7 +150,8 @@ def _runtime_call(
         if mode.startswith('openvino'):
             from lvt_dense.deploy.openvino_graph import adapt_to_openvino
 
-            model = adapt_to_openvino(model)
+            precision = 'bf16' if mode.endswith('bf16') else 'fp32'
+            model = adapt_to_openvino(model, precision)
         export_network(model, image, path)
         return load_network(path, mode, image, threads)
 

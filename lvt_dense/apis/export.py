@@ -215,7 +215,7 @@ def _convert(
             made.graph, made.inputs[0], made.info, precision
         )
         return coreml.load(package), lambda: coreml.write(package, out)
-    content = _to_onnx(made, kind)
+    content = _to_onnx(made, kind, precision)
     if kind == 'onnx':
         return onnx_call(content), lambda: write_atomically(out, content)
     model = to_openvino(content, made.info, precision, feeds, keep_float)
@@ -225,12 +225,12 @@ def _convert(
     )
 
 
-def _to_onnx(made: _Made, kind: str) -> bytes:
+def _to_onnx(made: _Made, kind: str, precision: str) -> bytes:
     graph = made.graph
     if kind == 'openvino':
         from lvt_dense.deploy.openvino_graph import adapt_to_openvino
 
-        graph = adapt_to_openvino(graph)
+        graph = adapt_to_openvino(graph, precision)
     program = export_program(graph, made.inputs, made.is_dynamic)
     if fixes_batch(program):
         program = export_program(

@@ -6,10 +6,12 @@ return. ONNX Runtime is slower with these forms.
 """
 
 import copy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from lvt_dense.models.backbones.nasvit_attention import HeadMix
 from lvt_dense.models.backbones.plg_vit import PairConv
 from lvt_dense.models.layers import LayerNorm2d
 
@@ -48,24 +50,43 @@ class TwoConvs(nn.Module):
         return self.first(x) + self.second(other)
 
 
+class VariableMix(HeadMix):
+    """Mix of attention's heads by weights that OpenVINO takes for variable.
+
+    It computes a product in float32 if the first factor is constant, whatever
+    the precision of the model, and converts the other factor and the result.
+    """
+
+    def __init__(self, mix: HeadMix) -> None:
+        super().__init__(mix.in_features, mix.out_features)
+        self.load_state_dict(mix.state_dict())
+
+    def mix(self, x: Tensor) -> Tensor:
+        """Mix (B, h, N) over the heads, without the bias."""
+        return torch.matmul(self.weight + 0 * x[:1, :1, :1], x)
+
+
 FORMS = {LayerNorm2d: ReducingNorm, PairConv: TwoConvs}
+BF16_FORMS = {**FORMS, HeadMix: VariableMix}
 
 
-def adapt_to_openvino(graph: nn.Module) -> nn.Module:
+def adapt_to_openvino(graph: nn.Module, precision: str = 'fp32') -> nn.Module:
     """Put the layers of a graph into forms that suit OpenVINO.
 
     Args:
         graph: Graph in eval mode, which stays as it is.
+        precision: ``'bf16'`` has forms of its own.
 
     Returns:
         A copy with other layers, or the graph itself where none changes.
     """
-    if not any(type(module) in FORMS for module in graph.modules()):
+    forms: dict[type, Any] = BF16_FORMS if precision == 'bf16' else FORMS
+    if not any(type(module) in forms for module in graph.modules()):
         return graph
     graph = copy.deepcopy(graph)
     for parent in list(graph.modules()):
         for name, child in parent.named_children():
-            if type(child) in FORMS:
-                form = FORMS[type(child)](child)
+            if type(child) in forms:
+                form = forms[type(child)](child)
                 setattr(parent, name, form.to(child.weight).eval())
     return graph

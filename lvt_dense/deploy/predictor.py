@@ -25,8 +25,7 @@ VIDEOS = {'.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg'}
 _OPACITY = 0.5
 # Corners of a 3D box that its edges join; 0 to 3 are the bottom.
 _EDGES = (
-    *((i, (i + 1) % 4) for i in range(4)),
-    *((i + 4, (i + 1) % 4 + 4) for i in range(4)),
+    *((i + k, (i + 1) % 4 + k) for i in range(4) for k in (0, 4)),
     *((i, i + 4) for i in range(4)),
 )
 
@@ -260,12 +259,7 @@ def content_size(original: Sequence[int], info: dict) -> tuple[int, int]:
 
 
 def resize_bilinear(array: np.ndarray, size: Sequence[int]) -> np.ndarray:
-    """Resize an image bilinearly without smoothing, as the training does.
-
-    Args:
-        array: Image, (H, W, C) uint8.
-        size: Height and width of the result.
-    """
+    """Resize (H, W, C) uint8 bilinearly without smoothing, as in training."""
     if tuple(array.shape[:2]) == tuple(size):
         return array
     out = array.astype(np.float32)
@@ -363,11 +357,7 @@ def _draw_item(pen: Any, item: Detection, color: Any, camera: Any) -> None:
 
 
 def project_corners(box: np.ndarray, camera: np.ndarray) -> np.ndarray | None:
-    """Project the corners of a 3D box, (8, 2) pixels.
-
-    Returns:
-        None where a corner lies behind the camera.
-    """
+    """Project a 3D box's corners, (8, 2) pixels; None if one lies behind."""
     x, y, z, length, height, width, yaw = map(float, box)
     along = np.array([1, 1, -1, -1] * 2) * length / 2
     across = np.array([1, -1, -1, 1] * 2) * width / 2
@@ -418,17 +408,26 @@ def _open_openvino(path: Path, threads: int) -> tuple[Any, dict]:
 def compile_openvino(
     core: Any, model: Any, precision: str | None, threads: int = 0
 ) -> Any:
-    """Compile a model of OpenVINO for the CPU; return what runs it."""
+    """Return what runs a model of OpenVINO on the CPU.
+
+    It is compiled for the number of images of the first call, and again when
+    that changes: OpenVINO fuses less in a model of any number.
+    """
     hint = 'bf16' if precision == 'bf16' else 'f32'
-    config: dict[str, Any] = {'INFERENCE_PRECISION_HINT': hint}
-    if threads:
-        config['INFERENCE_NUM_THREADS'] = threads
-    compiled = core.compile_model(model, 'CPU', config)
+    config = dict(INFERENCE_PRECISION_HINT=hint, INFERENCE_NUM_THREADS=threads)
     # Compiled outputs may also bear names of operators that were left out.
     names = [o.any_name for o in model.outputs]
+    shapes = {i.any_name: list(i.partial_shape) for i in model.inputs}
+    compiled: dict[int, Any] = {}
 
     def run(feed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        found = compiled(dict(feed))
+        batch = len(next(iter(feed.values())))
+        if batch not in compiled:
+            compiled.clear()
+            fixed = model.clone()
+            fixed.reshape({n: [batch, *s[1:]] for n, s in shapes.items()})
+            compiled[batch] = core.compile_model(fixed, 'CPU', config)
+        found = compiled[batch](dict(feed))
         return {name: found[i] for i, name in enumerate(names)}
 
     return run
@@ -462,12 +461,9 @@ def list_images(source: str | Path) -> list[Path]:
         raise ValueError(f'{source} does not exist')
     if source.is_file():
         return [source]
+    images = (p for p in source.rglob('*') if p.suffix.lower() in SUFFIXES)
     found = sorted(
-        p
-        for p in source.rglob('*')
-        if p.suffix.lower() in SUFFIXES
-        and not p.name.startswith('.')
-        and not is_own_picture(p)
+        p for p in images if p.name[0] != '.' and not is_own_picture(p)
     )
     if not found:
         raise ValueError(f'{source} holds no image')
@@ -561,11 +557,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _save(picture: Image.Image, target: Path) -> None:
-    """Write a picture whole, and over no file but an earlier picture.
-
-    Raises:
-        ValueError: Another file is in the way.
-    """
+    """Write a picture whole, and over no file but an earlier picture."""
     if target.exists() and not is_own_picture(target):
         raise ValueError(
             f'{target} is in the way, and no picture of an earlier run: '
@@ -594,10 +586,8 @@ def _record(
     record: dict[str, Any] = dict(image=str(path), picture=str(picture))
     if isinstance(found, np.ndarray):
         values, counts = np.unique(found, return_counts=True)
-        record['pixels'] = {
-            classes[v] if v < len(classes) else str(v): int(n)
-            for v, n in zip(values, counts)
-        }
+        names = (classes[v] if v < len(classes) else str(v) for v in values)
+        record['pixels'] = dict(zip(names, counts.tolist()))
     else:
         record['objects'] = [item.as_dict() for item in found]
     return record

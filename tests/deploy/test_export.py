@@ -176,8 +176,17 @@ def test_openvino_labels_the_same_pixels(folder: Path) -> None:
     out = folder / 'labels.xml'
     gaps = export(cfg, checkpoint, str(out), kind='openvino', size=(96, 96))
     assert gaps['labels'] < 1e-3
-    picture = np.random.default_rng(0).integers(0, 256, (75, 90, 3), np.uint8)
-    assert Predictor(out).predict(picture).shape == (75, 90)
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 96, 96, 3))
+    pixels = pixels.astype(np.uint8)
+    model = Predictor(out)
+    assert model.predict(pixels[0, :75, :90]).shape == (75, 90)
+    # It was compiled for one image; the file holds for any number.
+    found = model.run(make_feed(model, pixels))['labels']
+    assert found.shape == (3, 96, 96)
+    for one, labels in zip(pixels, found):
+        np.testing.assert_array_equal(
+            model.run(make_feed(model, one[None]))['labels'][0], labels
+        )
 
 
 @pytest.mark.parametrize(

@@ -82,10 +82,14 @@ def _biases(table: Tensor, rows: Tensor, places: Tensor) -> Tensor:
 
 
 class HeadMix(nn.Linear):
-    """Linear mix of the heads, whose weight attention uses by itself.
+    """Linear mix of the heads, whose bias attention adds by itself.
 
     A class of its own, so that quantization leaves the weight alone.
     """
+
+    def mix(self, x: Tensor) -> Tensor:
+        """Mix (B, h, N) over the heads, without the bias."""
+        return torch.bmm(self.weight.expand(x.shape[0], -1, -1), x)
 
 
 class JointNorm(nn.Module):
@@ -208,19 +212,17 @@ class TalkingHeadAttention(nn.Module):
         bias: Tensor,
     ) -> Tensor:
         """Attend all at once; mask (B, 1, L), bias (h, queries * L)."""
-        batch, _, length, _ = query.shape
+        length = query.shape[2]
         logits = torch.matmul(query, key.transpose(2, 3))
         shape = logits.shape
-        talk = self.talk_logits.weight.expand(batch, -1, -1)
-        logits = torch.bmm(talk, logits.flatten(2))
+        logits = self.talk_logits.mix(logits.flatten(2))
         # In place: the products do not need their results for the backward.
         logits.add_(bias)
         if mask is not None:
             logits.add_(mask.expand(-1, length, -1).flatten(1).unsqueeze(1))
         # Half precision stays: the softmax itself computes in float32.
         weights = logits.view(shape).softmax(-1, dtype=logits.dtype)
-        talk = self.talk_weights.weight.expand(batch, -1, -1)
-        weights = torch.bmm(talk, weights.flatten(2))
+        weights = self.talk_weights.mix(weights.flatten(2))
         out = torch.matmul(weights.view(shape), value)
         # The bias of the second mix is a weight that all pixels share.
         out = torch.addcmul(
