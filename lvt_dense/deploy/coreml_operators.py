@@ -35,6 +35,21 @@ def register_operators() -> None:
         context.add(Builder.floor_div(x=x, y=y, name=node.name))
 
     @register_torch_op(override=True)
+    def linalg_cross(context: Any, node: Any) -> None:
+        """Multiply vectors, by their components in turn."""
+        a, b, *dim = _get_inputs(context, node)
+        axis = dim[0].val if dim else -1
+        (a1, a2), (b1, b2) = (
+            [
+                Builder.gather(x=x, indices=turn, axis=axis)
+                for turn in ([1, 2, 0], [2, 0, 1])
+            ]
+            for x in (a, b)
+        )
+        ahead, back = Builder.mul(x=a1, y=b2), Builder.mul(x=a2, y=b1)
+        context.add(Builder.sub(x=ahead, y=back, name=node.name))
+
+    @register_torch_op(override=True)
     def upsample_bicubic2d(context: Any, node: Any) -> None:
         """Resize a constant, such as a position embedding, once and for all.
 

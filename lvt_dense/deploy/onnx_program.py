@@ -85,7 +85,7 @@ def reason_of(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     lines = [x.strip() for x in str(error).splitlines() if x.strip()]
-    return lines[0] if lines else type(error).__name__
+    return lines[0].rstrip('.') if lines else type(error).__name__
 
 
 def raw_hint(info: dict[str, Any]) -> str:

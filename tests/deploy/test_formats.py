@@ -132,12 +132,14 @@ class Constants(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(0)
-        self.terms = nn.Parameter(torch.randn(3, 2))
+        self.terms = nn.Parameter(torch.randn(3, 3))
         self.embedding = nn.Parameter(torch.randn(1, 1, 4, 4))
 
     def rows(self) -> Tensor:
         index = torch.arange(4) // 2
-        return torch.addcmul(*self.terms, value=0.5).index_select(0, index)
+        a, b, c = self.terms
+        mixed = torch.addcmul(a, b, torch.linalg.cross(a, c), value=0.5)
+        return mixed.index_select(0, index)
 
     def table(self) -> Tensor:
         return F.interpolate(self.embedding, size=(6, 5), mode='bicubic')

@@ -20,6 +20,7 @@ from mmdet.models.utils.gaussian_target import (
 )
 from mmengine.structures import InstanceData
 from torch import Tensor
+from torch.nn import functional as F
 
 from lvt_dense.structures import (
     alpha_to_yaw,
@@ -149,7 +150,7 @@ def decode_maps(
     alpha = decode_alpha(*at_peaks('angle').chunk(2, -1))
     yaw = alpha_to_yaw(alpha, center[..., 0], camera)
     # From the center of the volume to the center of the bottom face.
-    xyz[..., 1] += dim[..., 1] / 2
+    xyz = xyz + F.pad(dim[..., 1:2] / 2, (1, 1))
     center_2d, half = (
         cell + at_peaks('offset'),
         at_peaks('wh').clamp(min=0) / 2,
