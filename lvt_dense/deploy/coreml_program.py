@@ -17,6 +17,7 @@ from lvt_dense.deploy.coreml_operators import register_operators
 from lvt_dense.deploy.formats import Call, Feed
 from lvt_dense.deploy.metadata import KEY
 from lvt_dense.deploy.onnx_program import raw_hint, reason_of
+from lvt_dense.deploy.operators import refuse_untranslated
 from lvt_dense.errors import UserError
 
 
@@ -67,6 +68,8 @@ def convert(
             program = torch.jit.trace(
                 _PlanarInput(graph).eval(), (planar, *others), strict=False
             )
+            nodes = program.inlined_graph.nodes()
+            refuse_untranslated((node.kind() for node in nodes), 'Core ML')
             package = coremltools.convert(
                 program,
                 inputs=inputs,
@@ -75,6 +78,8 @@ def convert(
                 minimum_deployment_target=coremltools.target.iOS16,
                 skip_model_load=platform.system() != 'Darwin',
             )
+        except UserError:
+            raise
         except Exception as error:  # each pass has its own
             raise UserError(
                 f'the model does not convert to Core ML: {reason_of(error)}'

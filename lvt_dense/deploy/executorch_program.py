@@ -12,6 +12,7 @@ from torch import nn
 from lvt_dense.deploy.formats import Call, Feed
 from lvt_dense.deploy.metadata import KEY
 from lvt_dense.deploy.onnx_program import raw_hint, reason_of
+from lvt_dense.deploy.operators import refuse_untranslated
 from lvt_dense.deploy.silence import silence
 from lvt_dense.errors import UserError
 
@@ -45,6 +46,7 @@ def convert(
         try:
             _prepare(graph)
             program = torch.export.export(graph, example)
+            refuse_untranslated(_operators(program), 'ExecuTorch')
             _drop_aliases(program)
             edge = to_edge_transform_and_lower(
                 program,
@@ -52,11 +54,19 @@ def convert(
                 constant_methods={KEY: json.dumps(info)},
             )
             return edge.to_executorch().buffer
+        except UserError:
+            raise
         except Exception as error:  # each pass has its own
             raise UserError(
                 f'the model does not convert to ExecuTorch: {reason_of(error)}'
                 + raw_hint(info)
             ) from error
+
+
+def _operators(program: torch.export.ExportedProgram) -> set[str]:
+    """Name the operators of a program."""
+    targets = (node.target for node in program.graph.nodes)
+    return {t.name() for t in targets if isinstance(t, torch._ops.OpOverload)}
 
 
 def _prepare(graph: nn.Module) -> None:

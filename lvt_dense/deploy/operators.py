@@ -5,10 +5,37 @@ Each is a custom operator of PyTorch with outputs of a static shape, so that
 shapes inside may depend on the data.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
+
+from lvt_dense.errors import UserError
+
+MEANINGS = {
+    'lvt_dense::nms_mask': 'non-maximum suppression',
+    'lvt_dense::greedy_mask': 'suppression of 3D boxes',
+    'lvt_dense::pyramid_roi_align': 'RoIAlign',
+}
+
+
+def refuse_untranslated(names: Iterable[str], kind: str) -> None:
+    """Refuse a graph with operators of ours for a format without them.
+
+    Args:
+        names: The graph's operators, such as ``'aten::add'``.
+        kind: The format.
+
+    Raises:
+        UserError: One of them is ours.
+    """
+    used = set(names)
+    found = [text for name, text in MEANINGS.items() if name in used]
+    if found:
+        raise UserError(
+            f'{kind} has no operator for {" and ".join(found)}; --raw exports '
+            'the network up to the maps'
+        )
 
 
 @torch.library.custom_op('lvt_dense::nms_mask', mutates_args=())

@@ -1,5 +1,6 @@
 """Core ML, ExecuTorch, and what is said where a package is missing."""
 
+import importlib
 import importlib.util
 import json
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch.nn import functional as F
 from lvt_dense.apis.export import require_format
 from lvt_dense.deploy.formats import PACKAGES, check_format
 from lvt_dense.deploy.inputs import ImageInput
+from lvt_dense.deploy.operators import refuse_untranslated
 from lvt_dense.errors import UserError
 
 
@@ -121,6 +123,39 @@ def test_executorch_gives_every_norm_its_own_weights() -> None:
     found = executorch_program.load(content, names)({'x': x.numpy()})
     for name, value in zip(names, expected):
         np.testing.assert_allclose(found[name], value, atol=1e-5)
+
+
+class Suppressing(nn.Module):
+    """A graph with an operator of ours."""
+
+    inputs = ('image',)
+    outputs = ('keep',)
+
+    def forward(self, image: Tensor) -> Tensor:
+        boxes = image[0, :1, :, :4].float().repeat(1, 1, 2)[..., :4]
+        scores = boxes[..., 0]
+        return torch.ops.lvt_dense.nms_mask(boxes, scores, 0.5)
+
+
+@pytest.mark.parametrize('kind', ['coreml', 'executorch'])
+def test_suppression_is_refused_in_one_line(kind: str) -> None:
+    pytest.importorskip({'coreml': 'coremltools'}.get(kind, kind))
+    program = importlib.import_module(f'lvt_dense.deploy.{kind}_program')
+    image = torch.zeros(1, 32, 64, 3, dtype=torch.uint8)
+    text = 'no operator for non-maximum suppression; --raw exports'
+    with pytest.raises(UserError, match=text):
+        program.convert(
+            Suppressing().eval(), (image,), dict(color='rgb', task='detection')
+        )
+
+
+def test_all_operators_are_refused_and_others_pass() -> None:
+    with pytest.raises(UserError, match='of 3D boxes and RoIAlign; --raw'):
+        refuse_untranslated(
+            (f'lvt_dense::{n}' for n in ('pyramid_roi_align', 'greedy_mask')),
+            'Core ML',
+        )
+    refuse_untranslated(['aten::add'], 'Core ML')
 
 
 class Constants(nn.Module):
