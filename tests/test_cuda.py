@@ -21,9 +21,9 @@ pytestmark = pytest.mark.skipif(
     not torch.cuda.is_available(), reason='needs a GPU'
 )
 
-# Of a level's deviation. Both kinds lose digits in every layer; an overflow
-# or a layer in the wrong precision loses far more.
-HALF = {torch.float16: 0.05, torch.bfloat16: 0.4}
+# Of a level's deviation. Digits are lost in every layer, at most 0.013 and
+# 0.067 on a CPU; an overflow or a layer in the wrong precision loses far more.
+HALF = {torch.float16: 0.05, torch.bfloat16: 0.25}
 
 
 @pytest.fixture(autouse=True)
