@@ -27,7 +27,7 @@ class RoleOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     """Apply norm and bias decay also where ``custom_keys`` match.
 
     Parameters of equal settings share a group. MMEngine makes a group of each,
-    and an optimizer takes a kernel launch or more for each group on a GPU.
+    and on a GPU an optimizer launches its kernels anew for every group.
 
     MMEngine applies ``norm_decay_mult`` and ``bias_decay_mult`` only to
     parameters that no entry of ``custom_keys`` matches. An entry that sets
