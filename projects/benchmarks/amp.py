@@ -5,7 +5,8 @@
 Every recipe trains on one batch of its own pipeline and size, again and
 again, from the same weights: once in float32 and once as ``train --amp``
 does. Printed are images a second, the memory that PyTorch allocated at most,
-and the loss after the last step, which has to be about the same.
+and the loss after the last step. In mixed precision it can be higher: steps
+are skipped until the scale of the gradients fits.
 """
 
 import argparse

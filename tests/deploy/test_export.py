@@ -168,6 +168,27 @@ def test_openvino_gives_the_same(folder: Path) -> None:
     assert one[0].score == pytest.approx(two[0].score, abs=1e-4)
 
 
+def test_bf16_has_forms_of_its_own(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip('openvino')
+    from lvt_dense.deploy import openvino_graph
+
+    seen = []
+
+    def adapt(graph: torch.nn.Module, precision: str) -> torch.nn.Module:
+        seen.append(precision)
+        return graph
+
+    monkeypatch.setattr(openvino_graph, 'adapt_to_openvino', adapt)
+    cfg, checkpoint = make_checkpoint(
+        'deeplabv3_mobilevit_xxs_360_camvid', folder
+    )
+    settings = dict(kind='openvino', precision='bf16', size=(96, 96))
+    export(cfg, checkpoint, str(folder / 'bf16.xml'), **settings)
+    assert seen == ['bf16']
+
+
 def test_openvino_labels_the_same_pixels(folder: Path) -> None:
     pytest.importorskip('openvino')
     cfg, checkpoint = make_checkpoint(

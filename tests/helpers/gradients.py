@@ -1,7 +1,26 @@
 """Compare operators with a plain form, gradients included."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
+
+
+def with_gradients(
+    function: Callable, leaves: list[Tensor], *rest: object
+) -> list[Tensor]:
+    """Return what a function gives, and the gradients of a weighted mean.
+
+    Args:
+        function: What is called with the leaves and the rest.
+        leaves: Tensors of which there will be gradients.
+        *rest: Other arguments.
+    """
+    leaves = [leaf.requires_grad_() for leaf in leaves]
+    output = function(*leaves, *rest)
+    factor = torch.arange(1.0, output.numel() + 1, device=output.device)
+    loss = (output * factor.view_as(output)).sum() / max(1, output.numel())
+    return [output, *torch.autograd.grad(loss, leaves)]
 
 
 def assert_same_with_gradients(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import torch
+from helpers.gradients import with_gradients
 from mmcv import ops
 from torch import Tensor
 
@@ -158,14 +159,6 @@ def test_bbox_overlaps(cases: Iterator[int], on_both: Callable) -> None:
         assert_near(pure, compiled, seed)
 
 
-def run(function: Callable, leaves: list[Tensor], *rest: object) -> list:
-    """Return the output and all gradients."""
-    output = function(*leaves, *rest)
-    factor = torch.arange(1.0, output.numel() + 1).view_as(output)
-    loss = (output * factor).sum() / max(1, output.numel())
-    return [output, *torch.autograd.grad(loss, leaves)]
-
-
 def test_roi_align(cases: Iterator[int], on_both: Callable) -> None:
     for seed in cases:
         height, width = (int(pick(1, 2, 7, 13)) for _ in range(2))
@@ -180,7 +173,7 @@ def test_roi_align(cases: Iterator[int], on_both: Callable) -> None:
         bins = int(pick(1, 2, 7)), int(pick(1, 3, 7))
         mode, aligned = pick('avg', 'avg', 'max'), pick(True, False)
         settings = bins, scale, pick(0, 0, 1, 2), mode, aligned
-        both = on_both(run, ops.roi_align, [maps], rois, *settings)
+        both = on_both(with_gradients, ops.roi_align, [maps], rois, *settings)
         for pure, compiled in zip(*both):
             assert_near(pure, compiled, seed)
 
@@ -212,7 +205,7 @@ def test_deform_conv(cases: Iterator[int], on_both: Callable) -> None:
     for seed in cases:
         (x, offset, _, weight, _), settings = make_layer()
         leaves = [x, offset, weight]
-        both = on_both(run, ops.deform_conv2d, leaves, *settings)
+        both = on_both(with_gradients, ops.deform_conv2d, leaves, *settings)
         for pure, compiled in zip(*both):
             assert_near(pure, compiled, seed)
 
@@ -222,7 +215,9 @@ def test_modulated_deform_conv(
 ) -> None:
     for seed in cases:
         leaves, settings = make_layer()
-        both = on_both(run, ops.modulated_deform_conv2d, leaves, *settings)
+        both = on_both(
+            with_gradients, ops.modulated_deform_conv2d, leaves, *settings
+        )
         for pure, compiled in zip(*both):
             assert_near(pure, compiled, seed)
 
@@ -233,6 +228,6 @@ def test_psa_mask(cases: Iterator[int], on_both: Callable) -> None:
         height, width = int(pick(1, 2, 3)), int(pick(1, 2, 3))
         masks = torch.randn(1, size[0] * size[1], height, width)
         layer = ops.PSAMask(pick('collect', 'distribute'), size)
-        both = on_both(run, layer, [masks.requires_grad_()])
+        both = on_both(with_gradients, layer, [masks.requires_grad_()])
         for pure, compiled in zip(*both):
             assert_near(pure, compiled, seed)
