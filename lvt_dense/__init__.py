@@ -1,16 +1,18 @@
 """Light vision transformers as pyramids for dense prediction in OpenMMLab."""
 
-from lvt_dense import _startup
+from lvt_dense.compat import old_paths as _old_paths
+from lvt_dense.compat import startup as _startup
 
 __version__ = '0.1.0'
 _PUBLIC = {
     'build_backbone': 'lvt_dense.models.backbones',
     'list_backbones': 'lvt_dense.models.backbones',
     'swap_backbone': 'lvt_dense.swap',
-    'use_data': 'lvt_dense.own_data',
+    'use_data': 'lvt_dense.datasets.own',
 }
 __all__ = ['__version__', *_PUBLIC]
 
+_old_paths.install()
 _startup.install()
 
 

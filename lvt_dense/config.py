@@ -1,6 +1,5 @@
 """Find, load and adapt configs."""
 
-import difflib
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -8,8 +7,9 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
-from lvt_dense.errors import UserError
-from lvt_dense.options import check_options
+from lvt_dense.utils.config_options import check_options
+from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.text import suggest
 
 # The parts of a config that name files of a data set.
 DATA_PARTS = tuple(
@@ -76,9 +76,9 @@ def _resolve(name: str) -> Path:
     if path.is_file():
         return path
     there = [str(p.relative_to(folder)) for p in folder.rglob('*.py')]
-    near = difflib.get_close_matches(inner, there, cutoff=0.5)
-    hint = f'did you mean {", ".join(near)}?' if near else ''
-    raise UserError(f'config {name} does not exist ({path}); {hint}')
+    near = suggest(inner, there)
+    hint = f'; {near}' if near else ''
+    raise UserError(f'config {name} does not exist ({path}){hint}')
 
 
 def dataset_cfgs(cfg: Config, split: str) -> Iterator[ConfigDict]:

@@ -20,7 +20,7 @@ from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import VISUALIZERS as MMENGINE_VISUALIZERS
 from mmengine.registry import Registry
 
-from lvt_dense.errors import UserError
+from lvt_dense.utils.errors import UserError
 
 
 class _LoudRegistry(Registry):
@@ -83,21 +83,23 @@ def _child(name: str, parent: Registry, locations: list[str]) -> Registry:
     )
 
 
-MODELS = _child('model', MMENGINE_MODELS, ['models.catalog'])
-TASK_UTILS = _child('task util', MMENGINE_TASK_UTILS, ['models.catalog'])
-DATASETS = _child('dataset', MMENGINE_DATASETS, ['datasets.catalog'])
-TRANSFORMS = _child('transform', MMENGINE_TRANSFORMS, ['datasets.catalog'])
+MODELS = _child('model', MMENGINE_MODELS, ['models.registration'])
+TASK_UTILS = _child('task util', MMENGINE_TASK_UTILS, ['models.registration'])
+DATASETS = _child('dataset', MMENGINE_DATASETS, ['datasets.registration'])
+TRANSFORMS = _child(
+    'transform', MMENGINE_TRANSFORMS, ['datasets.registration']
+)
 DATA_SAMPLERS = _child(
-    'data sampler', MMENGINE_DATA_SAMPLERS, ['datasets.catalog']
+    'data sampler', MMENGINE_DATA_SAMPLERS, ['datasets.registration']
 )
 METRICS = _child('metric', MMENGINE_METRICS, ['evaluation'])
 VISUALIZERS = _child('visualizer', MMENGINE_VISUALIZERS, ['visualization'])
-HOOKS = _child('hook', MMENGINE_HOOKS, ['hooks'])
-LOOPS = _child('loop', MMENGINE_LOOPS, ['loops'])
+HOOKS = _child('hook', MMENGINE_HOOKS, ['engine.hooks'])
+LOOPS = _child('loop', MMENGINE_LOOPS, ['engine.loops'])
 OPTIM_WRAPPER_CONSTRUCTORS = _child(
     'optimizer wrapper constructor',
     MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,
-    ['optim'],
+    ['engine.optimizers'],
 )
 
 

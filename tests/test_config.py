@@ -6,7 +6,7 @@ import pytest
 from mmengine.config import Config
 
 from lvt_dense.config import dataset_cfgs, load_config, set_data_root
-from lvt_dense.errors import UserError
+from lvt_dense.utils.errors import UserError
 
 NAME = 'lvt_dense::ssdlite_mobilevit_xxs_320_coco.py'
 

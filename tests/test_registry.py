@@ -77,7 +77,9 @@ def test_broken_frameworks(fault: str, tmp_path: Path) -> None:
     )
     assert done.stdout.startswith('(4, 8, 16, 32)\nSimpleFPN('), done.stderr
     last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith('lvt_dense.errors.UserError: SSDLiteHead'), last
+    assert last.startswith('lvt_dense.utils.errors.UserError: SSDLiteHead'), (
+        last
+    )
     assert fault.split('"')[1] in last
 
 

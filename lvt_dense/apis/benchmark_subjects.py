@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lvt_dense.errors import UserError
+from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.text import suggest
 
 MODES = (
     'eager',
@@ -77,13 +78,10 @@ def build_model(name: str) -> nn.Module:
             raise UserError(f'{name}: {error}') from error
     if name.endswith('.py') or '::' in name:
         return _config_model(name)
-    from difflib import get_close_matches
-
-    near = get_close_matches(name, list_backbones())
-    hint = f'; did you mean {", ".join(near)}?' if near else ''
     raise UserError(
         f'{name} is no backbone, no config (.py) and no exported file '
-        f'(.onnx, .xml); models of timm are timm:NAME{hint}'
+        f'(.onnx, .xml); models of timm are timm:NAME. '
+        f'{suggest(name, list_backbones()) or ""}'.rstrip()
     )
 
 
@@ -101,7 +99,7 @@ class _Tensors(nn.Module):
 def _config_model(name: str) -> nn.Module:
     from mmengine.registry import MODELS, init_default_scope
 
-    from lvt_dense.compat import import_stack
+    from lvt_dense.compat.stack import import_stack
     from lvt_dense.config import load_config
 
     import_stack()
@@ -168,7 +166,7 @@ def export_network(model: nn.Module, image: Tensor, path: Path) -> None:
         UserError: A package is missing.
     """
     from lvt_dense.apis.export import require
-    from lvt_dense.deploy.silence import silence
+    from lvt_dense.deploy.quiet import silence
 
     require('onnx', 'onnxscript')
     with silence():

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from lvt_dense.compat import import_stack
-from lvt_dense.errors import UserError
+from lvt_dense.compat.stack import import_stack
+from lvt_dense.utils.errors import UserError
 
 
 class Row(NamedTuple):

@@ -8,9 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from lvt_dense.checkpoints.model_files import read_model_file
 from lvt_dense.checkpoints.whole import WHOLE_LAYOUTS
-from lvt_dense.errors import UserError
-from lvt_dense.files import write_atomically
 from lvt_dense.models.backbones import families
 from lvt_dense.models.backbones.factory import parse_backbone
 from lvt_dense.models.backbones.pretrained import (
@@ -19,8 +18,8 @@ from lvt_dense.models.backbones.pretrained import (
     identify,
     load_backbone,
 )
-
-from .model_files import read_model_file
+from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.files import write_atomically
 
 SHOWN = 5  # keys that a message names in full
 

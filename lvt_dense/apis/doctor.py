@@ -19,7 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from lvt_dense.errors import UserError
+from lvt_dense.utils.errors import UserError
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -362,7 +362,7 @@ def check_checkpoints(system: System) -> Iterator[Finding]:
     """Check that this torch reads the checkpoints of this MMEngine."""
     try:
         torch = system.load('torch')
-        system.load('lvt_dense.compat').allow_own_checkpoints()
+        system.load('lvt_dense.compat.stack').allow_own_checkpoints()
         history = system.load('mmengine.logging').HistoryBuffer()
         history.update(1.0)
         with tempfile.TemporaryDirectory() as folder:
@@ -495,7 +495,7 @@ def examine_config(load: Callable[[], Config]) -> Iterator[Finding]:
 
 
 def _examine_data(cfg: Config) -> Iterator[Finding]:
-    from lvt_dense.apis.checks import check_data
+    from lvt_dense.engine.data_checks import check_data
 
     splits = [s for s in ('train', 'val', 'test') if f'{s}_dataloader' in cfg]
     for split in splits:
@@ -516,8 +516,8 @@ def _examine_data(cfg: Config) -> Iterator[Finding]:
 
 
 def _examine_weights(cfg: Config) -> Iterator[Finding]:
-    from lvt_dense.apis import weights
     from lvt_dense.checkpoints.cache import path_of
+    from lvt_dense.engine import official_weights as weights
 
     try:
         for part in weights.backbones_of(cfg):

@@ -12,7 +12,8 @@ from mmengine.registry import init_default_scope
 from torch import nn
 
 from lvt_dense.apis.visualize import load_model
-from lvt_dense.compat import import_stack
+from lvt_dense.compat.stack import import_stack
+from lvt_dense.datasets.metainfo import find_metainfo
 from lvt_dense.deploy.formats import (
     PACKAGES,
     TOLERANCES,
@@ -35,9 +36,8 @@ from lvt_dense.deploy.onnx_program import (
 )
 from lvt_dense.deploy.parity import check_differences, compare_outputs
 from lvt_dense.deploy.reference import compare_with_model
-from lvt_dense.errors import UserError
-from lvt_dense.files import write_atomically
-from lvt_dense.metainfo import find_metainfo
+from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.files import write_atomically
 
 MAX_CALIBRATION = 100  # images
 

@@ -4,8 +4,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from lvt_dense.compat import import_stack
-from lvt_dense.files import write_atomically
+from lvt_dense.compat.stack import import_stack
+from lvt_dense.utils.files import write_atomically
 
 
 def score_folders(

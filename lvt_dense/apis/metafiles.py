@@ -15,8 +15,8 @@ import yaml
 from mmengine.config import Config
 
 from lvt_dense.checkpoints.published import WHOLE_MODELS
-from lvt_dense.errors import UserError
-from lvt_dense.files import write_atomically
+from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.files import write_atomically
 
 FOLDER = '_methods'
 

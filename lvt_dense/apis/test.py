@@ -11,22 +11,21 @@ from mmengine.hooks import EMAHook
 from mmengine.registry import HOOKS, METRICS, init_default_scope
 from torch import Tensor
 
-from lvt_dense.compat import allow_own_checkpoints, import_stack
+from lvt_dense.checkpoints.model_files import read_model_file
+from lvt_dense.compat.stack import allow_own_checkpoints, import_stack
 from lvt_dense.config import dataset_cfgs, evaluators
 from lvt_dense.deploy.exported_model import is_exported
-from lvt_dense.errors import UserError
-from lvt_dense.files import write_atomically
-from lvt_dense.registry import find_class
-
-from .checks import check_data
-from .model_files import read_model_file
-from .runs import (
+from lvt_dense.engine.data_checks import check_data
+from lvt_dense.engine.runner import (
     build_runner,
     check_fit,
     explain_errors,
     find_work_dir,
     use_launcher,
 )
+from lvt_dense.registry import find_class
+from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.files import write_atomically
 
 
 def test(

@@ -7,20 +7,19 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from lvt_dense.checkpoints.read import read_content
-from lvt_dense.compat import allow_own_checkpoints, import_stack
-from lvt_dense.errors import UserError
-from lvt_dense.files import ATOMIC, is_complete, newest_checkpoint
-from lvt_dense.replay import replay_from
-
-from .checks import check_data
-from .runs import (
+from lvt_dense.compat.stack import allow_own_checkpoints, import_stack
+from lvt_dense.engine.data_checks import check_data
+from lvt_dense.engine.exact_resume import replay_from
+from lvt_dense.engine.initial_weights import check_start, prepare_start
+from lvt_dense.engine.runner import (
     build_runner,
     explain_errors,
     find_work_dir,
     use_launcher,
 )
-from .start import check_start, prepare_start
-from .train_options import apply_options
+from lvt_dense.engine.train_options import apply_options
+from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.files import ATOMIC, is_complete, newest_checkpoint
 
 
 def train(

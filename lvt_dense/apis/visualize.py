@@ -20,16 +20,16 @@ from mmengine.visualization import Visualizer
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from lvt_dense.compat import import_stack
-from lvt_dense.errors import UserError
-from lvt_dense.files import write_atomically
-from lvt_dense.metainfo import Metainfo, find_metainfo, merge_metainfo
+from lvt_dense.checkpoints.model_files import read_model_file
+from lvt_dense.compat.stack import import_stack
+from lvt_dense.datasets.metainfo import Metainfo, find_metainfo, merge_metainfo
+from lvt_dense.engine.prediction_inputs import Inputs, find_inputs
+from lvt_dense.engine.runner import check_fit
+from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.files import write_atomically
+from lvt_dense.utils.text import describe_error
 from lvt_dense.visualization.draw import save_picture
 from lvt_dense.visualization.pictures import check_targets
-
-from .inputs import Inputs, find_inputs
-from .model_files import read_model_file
-from .runs import check_fit
 
 NAMED = 5  # files that an error message names; the log has all
 
@@ -219,9 +219,9 @@ def _report(
 
 
 def _describe(path: str, error: Exception) -> str:
-    text = ' '.join(str(error).split())[:300]
+    text = str(error)
     if not isinstance(error, UserError):
-        text = f'{type(error).__name__}: {text}'
+        text = describe_error(error, limit=300)
     return text if path in text else f'{path}: {text}'
 
 

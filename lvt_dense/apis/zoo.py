@@ -13,13 +13,13 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from lvt_dense.checkpoints.records import WeightFile
-from lvt_dense.errors import UserError
-from lvt_dense.files import write_atomically
 from lvt_dense.models.backbones import (
     PyramidBackbone,
     build_backbone,
     list_backbones,
 )
+from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.files import write_atomically
 
 SIZES = (224, 320, 512)
 BEGIN, END = '<!-- zoo:begin -->', '<!-- zoo:end -->'

@@ -27,8 +27,8 @@ from mmengine.logging import print_log
 from tqdm import tqdm
 
 import lvt_dense
-from lvt_dense.errors import UserError
-from lvt_dense.files import write_atomically
+from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.files import write_atomically
 
 from .records import WeightFile, suffix_of
 

@@ -10,8 +10,8 @@ from urllib.request import url2pathname
 
 from mmengine import fileio
 
-from lvt_dense.errors import UserError
-from lvt_dense.files import write_atomically
+from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.files import write_atomically
 
 from .cache import DownloadError, fetch, path_of, record_of
 from .published import WHOLE_MODELS

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lvt_dense.errors import UserError
+from lvt_dense.utils.errors import UserError
 
 from .layout import BLOCK, PARAMETER, Layout, Rule, StateDict, Target
 

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lvt_dense.errors import UserError
-from lvt_dense.unpickling import DataUnpickler
+from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.unpickling import DataUnpickler
 
 from .locate import locate
 from .records import WeightFile

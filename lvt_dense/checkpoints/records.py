@@ -56,6 +56,13 @@ class WeightFile:
         """Name in the cache, and in the folder of a mirror."""
         return self.name + suffix_of(self.url)
 
+    def describe_result(self) -> str:
+        """Return the published result, such as ``top-1 78.3``, or ``-``."""
+        results = dict(self.metrics or {})
+        if self.top1 is not None:
+            results['top-1'] = self.top1
+        return ', '.join(f'{k} {v:g}' for k, v in results.items()) or '-'
+
 
 def suffix_of(url: str) -> str:
     """Return the suffix of a weight file, such as ``.pth`` or ``.pth.tar``."""
@@ -67,3 +74,13 @@ def suffix_of(url: str) -> str:
             break
         suffixes.insert(0, suffix)
     return ''.join(suffixes) or '.pth'
+
+
+def describe_input_norm(norm: Mapping[str, Any]) -> str:
+    """Write channel order, mean and std of images on one line."""
+    order = 'RGB' if norm['bgr_to_rgb'] else 'BGR'
+    mean, std = (
+        ' '.join(f'{number:g}' for number in norm[key])
+        for key in ('mean', 'std')
+    )
+    return f'{order}, mean {mean}, std {std}'

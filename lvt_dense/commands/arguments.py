@@ -4,8 +4,8 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
-from lvt_dense.commands.cli import ConfigOptions
-from lvt_dense.errors import UserError
+from lvt_dense.commands.parser import ConfigOptions
+from lvt_dense.utils.errors import UserError
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -128,9 +128,9 @@ def _use_data(
             '--data DIR reads data of your own, --data-root DIR another copy '
             "of the recipe's data set: give one of them"
         )
-    from lvt_dense.apis.checks import is_first_process
-    from lvt_dense.apis.runs import find_work_dir
-    from lvt_dense.own_data import use_data
+    from lvt_dense.datasets.own import use_data
+    from lvt_dense.engine.data_checks import is_first_process
+    from lvt_dense.engine.runner import find_work_dir
 
     folder = None
     if report_dir is not None and is_first_process():

@@ -13,7 +13,7 @@ import argparse
 from functools import partial
 
 from lvt_dense.commands.arguments import add_config, read_config
-from lvt_dense.errors import UserError
+from lvt_dense.utils.errors import UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

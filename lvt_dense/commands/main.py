@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NamedTuple
 
-from lvt_dense.commands.cli import Parser, command, near_names
+from lvt_dense.commands.parser import Parser, command
+from lvt_dense.utils.text import suggest_or_list
 
 
 class Command(NamedTuple):
@@ -72,7 +73,7 @@ def _split(words: list[str]) -> list[str]:
     if words and words[0] in names:
         return words
     if words and not words[0].startswith('-'):
-        hint = near_names(words[0], names)
+        hint = suggest_or_list(words[0], names)
         parser.error(f'there is no command {words[0]}; {hint}')
     if parser.parse_args(words).version:
         from lvt_dense import __version__

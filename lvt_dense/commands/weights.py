@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> None:
         find_file,
         table_of_files,
     )
-    from lvt_dense.errors import UserError
+    from lvt_dense.utils.errors import UserError
 
     if args.action == 'list':
         if args.names:

@@ -10,10 +10,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from lvt_dense.data_cache import cache_dir, write_quietly
-from lvt_dense.datasets.formats.description import shorten
-from lvt_dense.datasets.formats.reading import no_collection, read_json
-from lvt_dense.errors import UserError
+from lvt_dense.utils.cache import cache_dir, write_quietly
+from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.reading import no_collection, read_json
+from lvt_dense.utils.text import shorten
 
 _VERSION = 2
 _NUMBERS = {int, float}

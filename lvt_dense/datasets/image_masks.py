@@ -6,8 +6,8 @@ from typing import Any
 
 from mmseg.datasets import BaseSegDataset
 
-from lvt_dense.errors import UserError
 from lvt_dense.registry import DATASETS
+from lvt_dense.utils.errors import UserError
 
 
 @DATASETS.register_module()

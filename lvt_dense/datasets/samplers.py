@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from mmengine.dataset import InfiniteSampler
 from torch.utils.data import Sampler
 
-from lvt_dense.errors import UserError
 from lvt_dense.registry import DATA_SAMPLERS
+from lvt_dense.utils.errors import UserError
 
 DIVISOR = 32  # of the drawn heights and widths
 

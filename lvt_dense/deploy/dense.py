@@ -8,8 +8,8 @@ from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from torch import Tensor, nn
 
 from lvt_dense.deploy.candidates import Candidates, clip
-from lvt_dense.errors import UserError
 from lvt_dense.models.dense_heads import SSDLiteHead
+from lvt_dense.utils.errors import UserError
 
 # Heads that decode in ways of their own, which are followed here.
 _KNOWN = (RPNHead, GFLHead, YOLOXHead)

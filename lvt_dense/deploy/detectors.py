@@ -29,7 +29,7 @@ from lvt_dense.deploy.dense import (
     dense_candidates,
 )
 from lvt_dense.deploy.inputs import ImageInput
-from lvt_dense.errors import UserError
+from lvt_dense.utils.errors import UserError
 
 
 class OneStage(nn.Module):

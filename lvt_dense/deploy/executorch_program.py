@@ -13,8 +13,8 @@ from lvt_dense.deploy.formats import Call, Feed
 from lvt_dense.deploy.metadata import KEY
 from lvt_dense.deploy.onnx_program import raw_hint, reason_of
 from lvt_dense.deploy.operators import refuse_untranslated
-from lvt_dense.deploy.silence import silence
-from lvt_dense.errors import UserError
+from lvt_dense.deploy.quiet import silence
+from lvt_dense.utils.errors import UserError
 
 MAX_RANK = 6  # of XNNPACK's tensors
 

@@ -11,8 +11,8 @@ from mmengine.model import BaseModel
 from mmengine.structures import BaseDataElement, InstanceData, PixelData
 from torch import Tensor
 
-from lvt_dense.errors import UserError
 from lvt_dense.registry import MODELS
+from lvt_dense.utils.errors import UserError
 
 from .predictor import Predictor, paste_mask
 

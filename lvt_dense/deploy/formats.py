@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from lvt_dense.errors import UserError
+from lvt_dense.utils.errors import UserError
 
 from .metadata import KEY
 from .predictor import compile_openvino

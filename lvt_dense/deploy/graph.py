@@ -4,7 +4,7 @@ from mmengine.config import Config
 from torch import nn
 
 from lvt_dense.deploy.inputs import ImageInput, preprocessor_of
-from lvt_dense.errors import UserError
+from lvt_dense.utils.errors import UserError
 
 
 def build_graph(

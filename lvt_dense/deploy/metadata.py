@@ -25,7 +25,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
-from lvt_dense.errors import UserError
+from lvt_dense.utils.errors import UserError
 
 KEY = 'lvt_dense'
 DRAWN_SCORE = 0.3

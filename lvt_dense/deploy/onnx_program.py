@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from lvt_dense.deploy.metadata import KEY
-from lvt_dense.deploy.silence import silence
-from lvt_dense.errors import UserError
+from lvt_dense.deploy.quiet import silence
+from lvt_dense.utils.errors import UserError
 
 OPSET = 18
 DIVISOR = 32  # of the sides of images of any size

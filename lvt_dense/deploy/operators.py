@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
-from lvt_dense.errors import UserError
+from lvt_dense.utils.errors import UserError
 
 MEANINGS = {
     'lvt_dense::nms_mask': 'non-maximum suppression',

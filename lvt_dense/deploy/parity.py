@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from lvt_dense.errors import UserError
+from lvt_dense.utils.errors import UserError
 
 # How much was compared, beside the differences.
 COUNTS = ('detections', 'classes')

@@ -13,7 +13,7 @@ from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor, nn
 
 from lvt_dense.deploy.inputs import ImageInput
-from lvt_dense.errors import UserError
+from lvt_dense.utils.errors import UserError
 
 # Ways to predict that the graph follows.
 _KNOWN = (

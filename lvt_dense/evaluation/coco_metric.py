@@ -10,9 +10,9 @@ from mmdet.datasets.api_wrappers import COCO
 from mmdet.evaluation.metrics import CocoMetric as MMDetCocoMetric
 from mmengine.fileio import get_local_path
 
-from lvt_dense.errors import UserError
-from lvt_dense.files import read_text
 from lvt_dense.registry import METRICS
+from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.files import read_text
 
 _PRECISIONS = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
 # How MMDetection names the recalls of pycocotools' summary: after its own

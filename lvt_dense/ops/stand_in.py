@@ -60,7 +60,7 @@ def _make_missing(name: str) -> Callable[..., NoReturn]:
     """Return a function that says that the operator `name` is missing."""
 
     def missing(*args: Any, **kwargs: Any) -> NoReturn:
-        from lvt_dense.errors import UserError
+        from lvt_dense.utils.errors import UserError
 
         raise UserError(
             f"mmcv's operator '{name}' has no pure PyTorch form in "

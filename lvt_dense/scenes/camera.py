@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from lvt_dense.errors import UserError
+from lvt_dense.utils.errors import UserError
 
 # The color camera of KITTI's most frequent set-up, for 1242 x 375 pixels.
 KITTI_SIZE = (1242, 375)

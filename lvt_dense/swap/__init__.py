@@ -1,6 +1,6 @@
 """Put a backbone into an existing config."""
 
-from .api import swap_backbone
-from .write import write_config
+from .config_file import write_config
+from .swap import swap_backbone
 
 __all__ = ['swap_backbone', 'write_config']

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from lvt_dense.errors import UserError
+from lvt_dense.utils.errors import UserError
 
 Curve = list[tuple[int, float]]
 _NO_METRICS = ('time', 'data_time', 'memory', 'step', 'iter', 'epoch')

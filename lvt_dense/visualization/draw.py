@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from mmengine.visualization import Visualizer
 
-from lvt_dense.errors import UserError
-from lvt_dense.files import write_atomically
+from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.files import write_atomically
 
 from .pictures import mark_png
 

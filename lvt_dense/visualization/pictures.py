@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from lvt_dense.errors import UserError
+from lvt_dense.utils.errors import UserError
 
 SIDES = ('', '_labels', '_mask', '_overlay')  # a segmenter writes all four
 _SIGNATURE = b'\x89PNG\r\n\x1a\n'

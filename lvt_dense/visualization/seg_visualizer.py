@@ -11,8 +11,8 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from mmseg.visualization import SegLocalVisualizer
 
-from lvt_dense.errors import UserError
 from lvt_dense.registry import VISUALIZERS
+from lvt_dense.utils.errors import UserError
 
 from .seg_drawing import colorize, compare, default_palette, overlay
 

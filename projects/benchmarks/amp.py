@@ -23,10 +23,10 @@ from mmengine.logging import MMLogger
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
 
-from lvt_dense.apis.train_options import use_amp
-from lvt_dense.commands.cli import command
-from lvt_dense.compat import import_stack
+from lvt_dense.commands.parser import command
+from lvt_dense.compat.stack import import_stack
 from lvt_dense.config import load_config, set_data_root
+from lvt_dense.engine.train_options import use_amp
 
 RECIPES = (
     'ssdlite_mobilevit_xxs_320_coco',

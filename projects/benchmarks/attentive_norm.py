@@ -13,7 +13,7 @@ from unittest.mock import patch
 import torch
 
 from lvt_dense.models.mono3d import attentive_norm
-from lvt_dense.models.mono3d.written_gradients import (
+from lvt_dense.models.mono3d.explicit_gradients import (
     plain_affine,
     plain_moments,
 )

@@ -23,8 +23,8 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 
-from lvt_dense.commands.cli import command
-from lvt_dense.compat import import_stack
+from lvt_dense.commands.parser import command
+from lvt_dense.compat.stack import import_stack
 from lvt_dense.config import load_config, set_data_root
 from lvt_dense.scenes.writers.coco import write_coco
 from lvt_dense.scenes.writers.kitti import write_kitti

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from lvt_dense import swap_backbone
 from lvt_dense.apis.export import export
-from lvt_dense.compat import import_stack
+from lvt_dense.compat.stack import import_stack
 from lvt_dense.config import load_config
 from lvt_dense.deploy.formats import FORMATS
-from lvt_dense.errors import UserError
+from lvt_dense.utils.errors import UserError
 
 # Height and width in pixels. The second size is for models whose smallest
 # level must hold a kernel of 3 x 3.

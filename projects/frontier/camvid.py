@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from lvt_dense.commands.cli import command
+from lvt_dense.commands.parser import command
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from frontier.runs import (

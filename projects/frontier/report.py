@@ -16,7 +16,7 @@ from frontier.published import (
 )
 from frontier.sweep import REFERENCE, RUNTIMES, Row, title_of
 
-from lvt_dense.files import write_atomically
+from lvt_dense.utils.files import write_atomically
 
 TITLES = dict(eager='PyTorch', onnxruntime='ONNX Runtime', openvino='OpenVINO')
 

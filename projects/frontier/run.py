@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from lvt_dense.commands.cli import command
+from lvt_dense.commands.parser import command
 
 HERE = Path(__file__).resolve().parent
 

@@ -11,8 +11,8 @@ from lvt_dense.apis.benchmark import measure
 from lvt_dense.apis.benchmark_subjects import make_subjects
 from lvt_dense.apis.complexity import count_complexity
 from lvt_dense.config import load_config
-from lvt_dense.errors import UserError
-from lvt_dense.files import write_atomically
+from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.files import write_atomically
 
 Row = dict[str, Any]
 

@@ -28,8 +28,8 @@ from lvt_dense.apis.benchmark_subjects import (
 )
 from lvt_dense.apis.zoo import macs
 from lvt_dense.deploy.openvino_graph import adapt_to_openvino
-from lvt_dense.files import write_atomically
 from lvt_dense.models.backbones import list_backbones
+from lvt_dense.utils.files import write_atomically
 
 REFERENCE = 'emo_1m'
 RUNTIMES = ('eager', 'onnxruntime', 'openvino')

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from lvt_dense.commands.arguments import add_size
-from lvt_dense.commands.cli import command
+from lvt_dense.commands.parser import command
 
 
 def parse_args() -> argparse.Namespace:

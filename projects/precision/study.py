@@ -12,8 +12,8 @@ from lvt_dense.apis.export import export
 from lvt_dense.apis.test import test
 from lvt_dense.config import load_config, set_data_root
 from lvt_dense.deploy.predictor import Predictor
-from lvt_dense.errors import UserError
-from lvt_dense.files import write_atomically
+from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.files import write_atomically
 
 # File, format, precision and layers in float of every version; the first
 # one is what the others are compared with.

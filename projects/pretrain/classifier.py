@@ -10,9 +10,9 @@ from mmengine.model import BaseModel
 from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
-from lvt_dense.errors import UserError
 from lvt_dense.models.backbones import PyramidBackbone
 from lvt_dense.registry import MODELS, find_class
+from lvt_dense.utils.errors import UserError
 
 from .distillation import Distillation
 

@@ -17,10 +17,10 @@ import mmcv
 import numpy as np
 from tqdm import tqdm
 
-from lvt_dense.commands.cli import command
+from lvt_dense.commands.parser import command
 from lvt_dense.datasets.coco_check import check_coco
-from lvt_dense.datasets.formats.reading import read_json
-from lvt_dense.errors import UserError
+from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.reading import read_json
 
 SEED = 0  # of the split
 

@@ -12,9 +12,9 @@ from mmcv.transforms import BaseTransform
 from mmengine.dataset import BaseDataset
 from mmengine.structures import BaseDataElement
 
-from lvt_dense.errors import UserError
-from lvt_dense.files import IMAGE_SUFFIXES
 from lvt_dense.registry import DATASETS, TRANSFORMS
+from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.files import IMAGE_SUFFIXES
 
 
 @DATASETS.register_module()

@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lvt_dense.checkpoints.read import read_checkpoint
-from lvt_dense.errors import UserError
 from lvt_dense.models.backbones.pretrained import LoadReport
 from lvt_dense.registry import MODELS
+from lvt_dense.utils.errors import UserError
 
 MATCHES = ('logits', 'features')
 

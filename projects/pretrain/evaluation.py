@@ -9,8 +9,8 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from lvt_dense.errors import UserError
 from lvt_dense.registry import HOOKS, METRICS
+from lvt_dense.utils.errors import UserError
 
 
 @METRICS.register_module()

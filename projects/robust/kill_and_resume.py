@@ -30,13 +30,13 @@ from tqdm import tqdm
 
 from lvt_dense.apis.train import train
 from lvt_dense.checkpoints.read import read_state_dict
-from lvt_dense.commands.cli import command
-from lvt_dense.compat import import_stack
+from lvt_dense.commands.parser import command
+from lvt_dense.compat.stack import import_stack
 from lvt_dense.config import load_config, set_data_root
-from lvt_dense.errors import UserError
-from lvt_dense.files import newest_checkpoint, write_atomically
 from lvt_dense.registry import HOOKS
 from lvt_dense.scenes import write_coco
+from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.files import newest_checkpoint, write_atomically
 
 CONFIG = 'lvt_dense::ssdlite_mobilevit_xxs_192_demo.py'
 LOSSES = 'losses.jsonl'

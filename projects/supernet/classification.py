@@ -13,8 +13,8 @@ from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lvt_dense.errors import UserError
-from lvt_dense.files import IMAGE_SUFFIXES
+from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.files import IMAGE_SUFFIXES
 
 
 @DATASETS.register_module()

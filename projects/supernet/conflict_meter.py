@@ -13,8 +13,8 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from lvt_dense.errors import UserError
-from lvt_dense.files import write_atomically
+from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.files import write_atomically
 
 from .figures import save_figure
 from .optim_wrapper import ConflictAwareOptimWrapper

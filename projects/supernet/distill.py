@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lvt_dense.errors import UserError
+from lvt_dense.utils.errors import UserError
 
 from .divergence import CLIP, Divergence, alpha_divergence, binary_logits
 

@@ -14,10 +14,10 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from lvt_dense.apis.model_files import read_model_file
-from lvt_dense.apis.runs import check_fit
-from lvt_dense.compat import allow_own_checkpoints, import_stack
-from lvt_dense.errors import UserError
+from lvt_dense.checkpoints.model_files import read_model_file
+from lvt_dense.compat.stack import allow_own_checkpoints, import_stack
+from lvt_dense.engine.runner import check_fit
+from lvt_dense.utils.errors import UserError
 
 from .calibration import calibrate, draw_batches
 from .model import Supernet

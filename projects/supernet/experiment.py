@@ -17,8 +17,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from lvt_dense.commands.cli import Parser, command
-from lvt_dense.files import write_atomically
+from lvt_dense.commands.parser import Parser, command
+from lvt_dense.utils.files import write_atomically
 
 CONFIG = Path(__file__).with_name('configs') / 'deeplabv3_camvid_120.py'
 SUBNETS = ('min', 'random:0', 'random:1', 'max')
@@ -52,7 +52,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Run what is missing; write table and pictures."""
     args = parse_args()
-    from lvt_dense.compat import import_stack
+    from lvt_dense.compat.stack import import_stack
 
     import_stack()  # once here, and not again in every process
     out = Path(args.out)

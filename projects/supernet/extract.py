@@ -12,8 +12,8 @@ from mmengine.registry import HOOKS
 from torch import Tensor
 
 from lvt_dense.checkpoints.read import read_content
-from lvt_dense.files import write_atomically
 from lvt_dense.registry import find_class
+from lvt_dense.utils.files import write_atomically
 
 from .calibration import calibrate, draw_batches
 from .classification import ImageClassifier

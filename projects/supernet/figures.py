@@ -4,7 +4,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-from lvt_dense.files import write_atomically
+from lvt_dense.utils.files import write_atomically
 
 
 def save_figure(figure: Any, out: str | Path) -> None:

@@ -7,7 +7,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import LOOPS
 from mmengine.runner import Runner, TestLoop, ValLoop
 
-from lvt_dense.errors import UserError
+from lvt_dense.utils.errors import UserError
 
 from .calibration import calibrate, draw_batches, name_subnets
 from .model import Supernet

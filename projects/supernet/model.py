@@ -13,9 +13,9 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import MODEL_WRAPPERS, MODELS
 from torch import Tensor, nn
 
-from lvt_dense.errors import UserError
 from lvt_dense.models.backbones.nasvit import MBConv
 from lvt_dense.models.backbones.nasvit_attention import TransformerBlock
+from lvt_dense.utils.errors import UserError
 
 from .distill import detach, measure_distance, taken_outputs
 from .divergence import CLIP

@@ -10,10 +10,10 @@ from mmengine.config import ConfigDict
 from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 
-from lvt_dense.errors import UserError
 from lvt_dense.models.backbones.nasvit import PARTS, NASViT
 from lvt_dense.registry import find_class
-from lvt_dense.swap.readers import Level, find_heads, rewire
+from lvt_dense.swap.feature_readers import Level, find_heads, rewire
+from lvt_dense.utils.errors import UserError
 
 from .slicing import Slice, plan_slices
 from .space import Arch, SearchSpace, identify

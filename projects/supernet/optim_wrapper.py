@@ -9,7 +9,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS
 from torch import Tensor
 
-from lvt_dense.errors import UserError
+from lvt_dense.utils.errors import UserError
 
 EPS = 1e-6
 MAX_COEFFICIENT = 2.0

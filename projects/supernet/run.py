@@ -17,7 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lvt_dense.commands.arguments import add_size
-from lvt_dense.commands.cli import ConfigOptions, Parser, command
+from lvt_dense.commands.parser import ConfigOptions, Parser, command
 
 BATCHES = 16
 

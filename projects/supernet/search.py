@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from lvt_dense.errors import UserError
-from lvt_dense.files import read_text, write_atomically
+from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.files import read_text, write_atomically
 
 from .figures import save_figure
 from .space import Arch, SearchSpace, identify

@@ -7,8 +7,8 @@ from typing import Any
 
 from mmengine.config import Config
 
-from lvt_dense.errors import UserError
-from lvt_dense.files import write_atomically
+from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.files import write_atomically
 
 from .evaluate import (
     LatencyMeter,

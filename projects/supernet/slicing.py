@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lvt_dense.errors import UserError
 from lvt_dense.models.backbones.nasvit import PARTS
+from lvt_dense.utils.errors import UserError
 
 from .space import Arch, SearchSpace
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lvt_dense.errors import UserError
-from lvt_dense.files import read_text
 from lvt_dense.models.backbones.nasvit import PARTS, NASViT
+from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.files import read_text
 
 Arch = dict[str, Any]
 Choices = tuple[tuple[int, ...], ...]

@@ -8,7 +8,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from swap_sweep.options import add_sweep_options
 
-from lvt_dense.commands.cli import command
+from lvt_dense.commands.parser import command
 
 
 def parse_args() -> argparse.Namespace:

@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from lvt_dense.commands.cli import command
+from lvt_dense.commands.parser import command
 
 DETECTORS = (
     'atss/atss_r50_fpn_1x_coco',
@@ -73,7 +73,7 @@ def examine_modes(name: str, backbone: str, known: dict) -> dict:
 
     from lvt_dense import swap_backbone
     from lvt_dense.config import load_config
-    from lvt_dense.errors import UserError
+    from lvt_dense.utils.errors import UserError
 
     original = load_config(name, import_custom_modules=False)
     row = dict(config=name, old=', '.join(listed_backbones(original.model)))

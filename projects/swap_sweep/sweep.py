@@ -32,9 +32,9 @@ from tqdm import tqdm
 
 from lvt_dense import swap_backbone
 from lvt_dense.config import load_config
-from lvt_dense.errors import UserError
-from lvt_dense.files import write_atomically
 from lvt_dense.registry import find_class
+from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.files import write_atomically
 
 PACKAGES = ('mmdet', 'mmseg')
 MEMORY = 8 << 30  # bytes that one config may take

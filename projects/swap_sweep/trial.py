@@ -13,8 +13,8 @@ from mmengine.runner import set_random_seed
 from mmengine.structures import InstanceData, PixelData
 from torch import Tensor, nn
 
-from lvt_dense.errors import UserError
 from lvt_dense.registry import find_class
+from lvt_dense.utils.errors import UserError
 
 # Sides of the images in pixels: the second one is for models whose smallest
 # level must hold a kernel of 3 x 3, or that pick hundreds of positions.

@@ -15,7 +15,7 @@ from lvt_dense.apis.benchmark import (
     measure,
 )
 from lvt_dense.apis.benchmark_subjects import Subject
-from lvt_dense.errors import UserError
+from lvt_dense.utils.errors import UserError
 
 
 def test_statistics() -> None:

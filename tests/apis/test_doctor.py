@@ -12,8 +12,8 @@ from lvt_dense.apis import doctor
 from lvt_dense.apis.doctor import FAULT, NOTE, OK, Finding, System
 from lvt_dense.commands.main import main
 from lvt_dense.config import load_config, set_data_root
-from lvt_dense.errors import UserError
 from lvt_dense.scenes import write_coco
+from lvt_dense.utils.errors import UserError
 
 ONEDL = {
     'onedl-mmengine': '0.10.12',
@@ -223,7 +223,11 @@ def test_a_missing_package_is_reported_once() -> None:
         name: ModuleNotFoundError(f'No module named {name!r}', name=name)
         for name in names
     }
-    for module in ('mmengine.registry', 'lvt_dense.ops', 'lvt_dense.compat'):
+    for module in (
+        'mmengine.registry',
+        'lvt_dense.ops',
+        'lvt_dense.compat.stack',
+    ):
         broken[module] = broken['mmengine']
     broken['lvt_dense.apis.weights'] = broken['torch']
     machine = Machine({'setuptools': '84'}, broken)

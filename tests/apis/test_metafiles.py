@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from lvt_dense.apis.metafiles import METHODS, read_recipe, render
-from lvt_dense.errors import UserError
+from lvt_dense.utils.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / 'configs'

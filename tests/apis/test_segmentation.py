@@ -15,8 +15,8 @@ from PIL import Image
 
 from lvt_dense.apis.train import train
 from lvt_dense.apis.visualize import visualize
-from lvt_dense.errors import UserError
 from lvt_dense.scenes import write_semantic
+from lvt_dense.utils.errors import UserError
 
 NAME = 'deeplabv3_mobilevit_xxs_360_camvid'
 

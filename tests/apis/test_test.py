@@ -14,7 +14,7 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.visualization import Visualizer
 
 from lvt_dense.apis.test import test as evaluate
-from lvt_dense.errors import UserError
+from lvt_dense.utils.errors import UserError
 from lvt_dense.visualization.seg_visualizer import SegVisualizer
 
 NAME = 'deeplabv3_mobilevit_xxs_360_camvid'

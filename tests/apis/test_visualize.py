@@ -13,11 +13,11 @@ from helpers.segmentation import IMAGE, small_config
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
-from lvt_dense.apis.inputs import find_images
 from lvt_dense.apis.visualize import visualize
-from lvt_dense.compat import import_stack
+from lvt_dense.compat.stack import import_stack
 from lvt_dense.config import load_config
-from lvt_dense.errors import UserError
+from lvt_dense.engine.prediction_inputs import find_images
+from lvt_dense.utils.errors import UserError
 
 DETECTOR = 'lvt_dense::ssdlite_mobilevit_xxs_192_demo.py'
 NAMES = ('nut', 'bolt', 'screw')

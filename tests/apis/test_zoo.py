@@ -20,8 +20,8 @@ from lvt_dense.apis.zoo import (
     row,
     table,
 )
-from lvt_dense.errors import UserError
 from lvt_dense.models.backbones import families
+from lvt_dense.utils.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / 'docs' / 'backbones.md'

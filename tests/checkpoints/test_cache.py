@@ -21,7 +21,7 @@ from lvt_dense.checkpoints.cache import (
     record_of,
 )
 from lvt_dense.checkpoints.records import WeightFile, suffix_of
-from lvt_dense.errors import UserError
+from lvt_dense.utils.errors import UserError
 
 
 def weights(value: float = 1.0, size: int = 3) -> bytes:

@@ -13,7 +13,6 @@ from helpers.official_names import to_official
 from torch import Tensor
 
 from lvt_dense.checkpoints import Target
-from lvt_dense.errors import UserError
 from lvt_dense.models.backbones import NASViT, families
 from lvt_dense.models.backbones.pretrained import (
     convert,
@@ -21,6 +20,7 @@ from lvt_dense.models.backbones.pretrained import (
     load_backbone,
     target_of,
 )
+from lvt_dense.utils.errors import UserError
 
 # Number of the first block of mb1 to mb7 in the supernet.
 FIRST = (0, 2, 7, 13, 19, 28, 36)

@@ -18,7 +18,6 @@ from lvt_dense.checkpoints import read_state_dict
 from lvt_dense.checkpoints.published import WHOLE_MODELS
 from lvt_dense.checkpoints.records import WeightFile
 from lvt_dense.checkpoints.whole import WHOLE_LAYOUTS, identify_whole
-from lvt_dense.errors import UserError
 from lvt_dense.models.backbones import (
     T2TViT,
     build_backbone,
@@ -31,6 +30,7 @@ from lvt_dense.models.backbones.pretrained import (
     identify,
     target_of,
 )
+from lvt_dense.utils.errors import UserError
 
 CASES = [
     pytest.param(f'{family}_{arch}', file, id=f'{family}_{arch}-{file.name}')

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from lvt_dense.checkpoints import read_state_dict
-from lvt_dense.errors import UserError
+from lvt_dense.utils.errors import UserError
 
 STATE = {'a.weight': torch.arange(6.0).view(2, 3), 'a.bias': torch.ones(2)}
 

@@ -7,10 +7,10 @@ import torch
 from helpers.official import figures, official_state
 from torch import Tensor
 
-from lvt_dense.errors import UserError
 from lvt_dense.models.backbones import PlainT2TViT, T2TViT, families
 from lvt_dense.models.backbones.pretrained import identify, load_backbone
 from lvt_dense.models.backbones.t2t_vit import sinusoid_table
+from lvt_dense.utils.errors import UserError
 
 FIGURES = figures('t2t')
 # mmpretrain's T2T_ViT, tokens_to_token layer by layer, then one encoder.

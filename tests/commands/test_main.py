@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import lvt_dense
-from lvt_dense.commands.cli import ConfigOptions, Parser
 from lvt_dense.commands.main import COMMANDS, Command, main
+from lvt_dense.commands.parser import ConfigOptions, Parser
 
 TOOLS = Path(__file__).parents[2] / 'tools'
 HEAVY = ('torch', 'mmengine', 'mmcv', 'mmdet', 'numpy')

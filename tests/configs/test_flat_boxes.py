@@ -12,14 +12,14 @@ from mmengine.registry import DATASETS, TRANSFORMS, init_default_scope
 from PIL import Image
 
 from lvt_dense.config import dataset_cfgs, load_config
-from lvt_dense.datasets.formats.description import (
+from lvt_dense.datasets.own.adapt import find_dicts
+from lvt_dense.datasets.own.detection import adapt_detection
+from lvt_dense.datasets.own.formats.labeled_data import (
     SPLITS,
     LabeledData,
     Object,
     Sample,
 )
-from lvt_dense.own_data.adapt import find_dicts
-from lvt_dense.own_data.detection import adapt_detection
 from lvt_dense.registry import find_class
 
 ROOT = Path(__file__).parents[2]

@@ -18,15 +18,15 @@ from torch import nn
 from lvt_dense.apis.zoo import macs
 from lvt_dense.checkpoints.layout import Layout
 from lvt_dense.config import load_config
-from lvt_dense.models.backbones import EMO
-from lvt_dense.models.backbones.pretrained import official_record
-from lvt_dense.optim import is_norm
-from lvt_dense.schedules import (
+from lvt_dense.engine.optimizers import is_norm
+from lvt_dense.engine.schedules import (
     FIRST_COPY_SHARE,
     RULES,
     averaging_hooks,
     first_copy_share,
 )
+from lvt_dense.models.backbones import EMO
+from lvt_dense.models.backbones.pretrained import official_record
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 NAMES = sorted(path.stem for path in CONFIGS.glob('*.py'))

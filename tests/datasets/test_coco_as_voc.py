@@ -11,7 +11,7 @@ from pycocotools import mask as masks
 
 from lvt_dense.datasets.coco_as_voc import COCOAsVOCDataset
 from lvt_dense.datasets.transforms import LoadSegMapFromInstances
-from lvt_dense.errors import UserError
+from lvt_dense.utils.errors import UserError
 
 SIZE = (60, 80)
 

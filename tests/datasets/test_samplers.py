@@ -18,7 +18,7 @@ from lvt_dense.datasets.samplers import (
     list_scales,
     size_of,
 )
-from lvt_dense.errors import UserError
+from lvt_dense.utils.errors import UserError
 
 # Measured with the authors' code (ml-cvnets v0.3 and later), one GPU.
 PUBLISHED = {

@@ -12,12 +12,12 @@ from mmengine.registry import MODELS, init_default_scope
 
 from lvt_dense.apis.export import export
 from lvt_dense.apis.test import test as evaluate
-from lvt_dense.compat import import_stack
+from lvt_dense.compat.stack import import_stack
 from lvt_dense.config import load_config, set_data_root
 from lvt_dense.deploy.exported_model import make_feed
 from lvt_dense.deploy.predictor import Detection, Predictor
-from lvt_dense.errors import UserError
 from lvt_dense.scenes import write_coco, write_kitti, write_semantic
+from lvt_dense.utils.errors import UserError
 
 pytest.importorskip('onnxruntime')
 pytest.importorskip('onnxscript')

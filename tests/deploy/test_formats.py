@@ -16,7 +16,7 @@ from lvt_dense.apis.export import require_format
 from lvt_dense.deploy.formats import PACKAGES, check_format
 from lvt_dense.deploy.inputs import ImageInput
 from lvt_dense.deploy.operators import refuse_untranslated
-from lvt_dense.errors import UserError
+from lvt_dense.utils.errors import UserError
 
 
 class Graph(nn.Module):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lvt_dense.deploy.parity import check_differences, compare_outputs
-from lvt_dense.errors import UserError
+from lvt_dense.utils.errors import UserError
 
 
 def detections(order: list[int], shift: float = 0.0) -> dict:

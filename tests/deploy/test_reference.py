@@ -6,11 +6,11 @@ import torch
 from mmengine.registry import MODELS, init_default_scope
 
 from lvt_dense import swap_backbone
-from lvt_dense.compat import import_stack
+from lvt_dense.compat.stack import import_stack
 from lvt_dense.config import load_config
 from lvt_dense.deploy.graph import build_graph
 from lvt_dense.deploy.reference import compare_with_model
-from lvt_dense.errors import UserError
+from lvt_dense.utils.errors import UserError
 
 SIZE = (64, 96)
 

@@ -8,7 +8,7 @@ import pytest
 
 from lvt_dense.deploy.formats import to_openvino
 from lvt_dense.deploy.sensitivity import choose_groups
-from lvt_dense.errors import UserError
+from lvt_dense.utils.errors import UserError
 
 GROUPS = [[f'{i}a', f'{i}b'] for i in range(6)]
 

@@ -10,8 +10,8 @@ from mmdet.apis import DetInferencer, inference_detector, init_detector
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
-from lvt_dense.errors import UserError
 from lvt_dense.scenes import write_kitti
+from lvt_dense.utils.errors import UserError
 
 CONFIG = (
     Path(__file__).parents[2] / 'configs' / 'monocon_mobilevit_xxs_kitti.py'

@@ -9,7 +9,7 @@ import pytest
 import torch
 from mmengine.evaluator import Evaluator
 
-from lvt_dense.errors import UserError
+from lvt_dense.utils.errors import UserError
 
 BOXES = [[10.0, 10.0, 60.0, 60.0], [70.0, 20.0, 110.0, 90.0]]
 TWELVE = [

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from lvt_dense.commands.cli import near_names
+from lvt_dense.utils.text import suggest_or_list
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,7 +27,7 @@ def pip(args: list[str]) -> int:
         if requirement.name.replace('-', '_') == 'lvt_dense':
             known = _extras()
             for extra in requirement.extras - known:
-                print(f'no extra {extra}; {near_names(extra, known)}')
+                print(f'no extra {extra}; {suggest_or_list(extra, known)}')
                 return 1
     return 0
 

@@ -7,7 +7,7 @@ import sys
 
 import torch
 
-from lvt_dense.apis.runs import join_by_gloo
+from lvt_dense.engine.runner import join_by_gloo
 
 
 def run_python(

@@ -154,7 +154,7 @@ def _load() -> None:
 
     torch.set_num_threads(1)
     cv2.setNumThreads(0)  # its threads do not survive a fork
-    from lvt_dense.compat import import_stack
+    from lvt_dense.compat.stack import import_stack
 
     import_stack()
     import mmseg.apis  # noqa: F401

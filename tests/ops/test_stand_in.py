@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lvt_dense.errors import UserError
 from lvt_dense.ops import stand_in
+from lvt_dense.utils.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 # A package mmcv of the test's own, so that nothing here depends on which

@@ -4,7 +4,6 @@ import cv2
 import numpy as np
 import pytest
 
-from lvt_dense.errors import UserError
 from lvt_dense.scenes.camera import NEAR, Camera, Ground
 from lvt_dense.scenes.geometry import (
     clip_near,
@@ -13,6 +12,7 @@ from lvt_dense.scenes.geometry import (
     painter_order,
     polygon_areas,
 )
+from lvt_dense.utils.errors import UserError
 
 
 def test_camera_of_kitti_size_is_kittis() -> None:

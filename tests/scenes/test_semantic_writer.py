@@ -7,12 +7,12 @@ import cv2
 import numpy as np
 import pytest
 
-from lvt_dense.errors import UserError
 from lvt_dense.scenes import SEMANTIC_LAYOUTS, write_semantic
 from lvt_dense.scenes.camera import Camera
 from lvt_dense.scenes.frame import render
 from lvt_dense.scenes.layout import NEAR_PROFILE
 from lvt_dense.scenes.solids import Label
+from lvt_dense.utils.errors import UserError
 
 mmseg_datasets = pytest.importorskip('mmseg.datasets')
 SIZE = (160, 120)

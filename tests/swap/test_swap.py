@@ -9,8 +9,8 @@ from mmengine.config import Config
 
 from lvt_dense import swap_backbone
 from lvt_dense.config import load_config
-from lvt_dense.errors import UserError
 from lvt_dense.swap import write_config
+from lvt_dense.utils.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 MASK_RCNN = 'mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py'

@@ -6,7 +6,7 @@ from pathlib import Path
 import mmcv
 import pytest
 
-from lvt_dense.errors import UserError
+from lvt_dense.utils.errors import UserError
 from lvt_dense.visualization.curves import draw_curves, read_curves
 
 

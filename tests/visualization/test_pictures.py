@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lvt_dense.errors import UserError
+from lvt_dense.utils.errors import UserError
 from lvt_dense.visualization.pictures import (
     check_targets,
     is_own_picture,

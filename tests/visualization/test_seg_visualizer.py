@@ -10,7 +10,7 @@ import torch
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
-from lvt_dense.errors import UserError
+from lvt_dense.utils.errors import UserError
 from lvt_dense.visualization.seg_drawing import (
     RIGHT,
     WRONG,

@@ -10,8 +10,8 @@ import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
-from lvt_dense.errors import UserError
 from lvt_dense.registry import DATASETS
+from lvt_dense.utils.errors import UserError
 
 from .frames import KittiFrame, load_frames, reach_beyond
 from .infos import load_infos

@@ -32,8 +32,8 @@ from typing import Any
 
 import numpy as np
 
-from lvt_dense.errors import UserError
-from lvt_dense.files import IMAGE_SUFFIXES
+from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.files import IMAGE_SUFFIXES
 
 from .frames import list_folder
 from .labels import (

@@ -19,9 +19,9 @@ from mmengine.logging import print_log
 from PIL import Image
 from tqdm import tqdm
 
-from lvt_dense.data_cache import cache_dir
-from lvt_dense.errors import UserError
-from lvt_dense.files import IMAGE_SUFFIXES, write_atomically
+from lvt_dense.utils.cache import cache_dir
+from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.files import IMAGE_SUFFIXES, write_atomically
 
 from .labels import (
     DONT_CARE,

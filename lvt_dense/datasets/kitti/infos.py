@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lvt_dense.errors import UserError
-from lvt_dense.unpickling import DataUnpickler
+from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.unpickling import DataUnpickler
 
 from .frames import KittiFrame
 from .labels import DONT_CARE, KittiObjects

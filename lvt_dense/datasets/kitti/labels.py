@@ -1,8 +1,8 @@
 """KITTI's text files: labels, results, calibrations and lists of frames.
 
-Every reader raises :class:`lvt_dense.errors.UserError` that names the file
-and, where there is one, the line. A byte order mark is skipped. Formats: the
-readme of KITTI's object development kit (Geiger et al., CVPR 2012).
+Every reader raises :class:`lvt_dense.utils.errors.UserError` that names the
+file and, where there is one, the line. A byte order mark is skipped. Formats:
+the readme of KITTI's object development kit (Geiger et al., CVPR 2012).
 """
 
 import math
@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lvt_dense.errors import UserError
-from lvt_dense.files import IMAGE_SUFFIXES, read_text
+from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.files import IMAGE_SUFFIXES, read_text
 
 PathLike = str | Path
 

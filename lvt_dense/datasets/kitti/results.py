@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from mmengine.logging import print_log
 
-from lvt_dense.errors import UserError
-from lvt_dense.files import write_atomically
+from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.files import write_atomically
 
 from .labels import (
     KittiObjects,

@@ -6,8 +6,8 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from pycocotools import mask as masks
 
-from lvt_dense.errors import UserError
 from lvt_dense.registry import TRANSFORMS
+from lvt_dense.utils.errors import UserError
 
 from .seg_loading import IGNORED
 

@@ -8,8 +8,8 @@ import numpy as np
 from mmcv.transforms import LoadImageFromFile as MMCVLoadImageFromFile
 from mmengine.logging import print_log
 
-from lvt_dense.errors import UserError
 from lvt_dense.registry import TRANSFORMS
+from lvt_dense.utils.errors import UserError
 
 
 @TRANSFORMS.register_module()

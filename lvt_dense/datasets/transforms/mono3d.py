@@ -26,7 +26,6 @@ from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 
 from lvt_dense.datasets.kitti.labels import find_calib, read_calib
-from lvt_dense.errors import UserError
 from lvt_dense.registry import TRANSFORMS
 from lvt_dense.structures import (
     flip_matrix,
@@ -37,6 +36,7 @@ from lvt_dense.structures import (
     shift_matrix,
     wrap_angle,
 )
+from lvt_dense.utils.errors import UserError
 
 # Of each object; all are indexed alike when objects are dropped.
 OBJECT_KEYS = (

@@ -8,8 +8,8 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from PIL import Image, UnidentifiedImageError
 
-from lvt_dense.errors import UserError
 from lvt_dense.registry import TRANSFORMS
+from lvt_dense.utils.errors import UserError
 
 IGNORED = 255
 

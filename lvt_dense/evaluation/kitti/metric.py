@@ -9,8 +9,8 @@ from mmengine.logging import print_log
 
 from lvt_dense.datasets.kitti.labels import KittiObjects
 from lvt_dense.datasets.kitti.results import write_results
-from lvt_dense.errors import UserError
 from lvt_dense.registry import METRICS
+from lvt_dense.utils.errors import UserError
 
 from .average_precision import (
     CLASSES,

@@ -32,9 +32,9 @@ from torch.utils.checkpoint import checkpoint
 
 from lvt_dense.checkpoints import Layout
 from lvt_dense.checkpoints.records import IMAGENET_NORM, WeightFile
-from lvt_dense.errors import UserError
 from lvt_dense.models.layers import fast_layout, frozen_batch_statistics
 from lvt_dense.registry import MODELS
+from lvt_dense.utils.errors import UserError
 
 from .pretrained import load_backbone, title_of
 

@@ -1,7 +1,8 @@
 """Backbones by name: ``{family}_{variant}``, such as ``mobilevit_xxs``."""
 
-import difflib
 from typing import Any
+
+from lvt_dense.utils.text import suggest
 
 from .base import PyramidBackbone, families
 from .pretrained import OFFICIAL
@@ -24,8 +25,8 @@ def parse_backbone(name: str) -> tuple[type[PyramidBackbone], str]:
     """
     names = list_backbones()
     if name not in names:
-        near = difflib.get_close_matches(name, names, cutoff=0.4)
-        hint = f'did you mean {", ".join(near)}? ' if near else ''
+        near = suggest(name, names, cutoff=0.4)
+        hint = f'{near} ' if near else ''
         raise ValueError(
             f'there is no backbone {name!r}; {hint}'
             f'lvt_dense.list_backbones() names all {len(names)}'

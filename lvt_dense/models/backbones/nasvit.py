@@ -15,13 +15,13 @@ from torch.nn import functional as F
 
 from lvt_dense.checkpoints import published
 from lvt_dense.checkpoints.nasvit import LAYOUTS
-from lvt_dense.errors import UserError
 from lvt_dense.models.layers import (
     ConvNormAct,
     SqueezeExcite,
     make_divisible,
 )
 from lvt_dense.registry import MODELS
+from lvt_dense.utils.errors import UserError
 
 from .base import PyramidBackbone
 from .nasvit_attention import HEAD_DIM, TABLE_SIDE, TransformerBlock

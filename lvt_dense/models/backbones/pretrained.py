@@ -15,7 +15,7 @@ from lvt_dense.checkpoints.cache import DownloadError
 from lvt_dense.checkpoints.layout import Layout, Target
 from lvt_dense.checkpoints.read import Checkpoint, read_checkpoint
 from lvt_dense.checkpoints.records import WeightFile
-from lvt_dense.errors import UserError
+from lvt_dense.utils.errors import UserError
 
 # The class of a backbone, of which the layouts and published files are asked;
 # the base class imports this module, so it has no better name here.

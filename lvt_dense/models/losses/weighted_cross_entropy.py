@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lvt_dense.errors import UserError
 from lvt_dense.registry import MODELS
+from lvt_dense.utils.errors import UserError
 
 
 @MODELS.register_module()

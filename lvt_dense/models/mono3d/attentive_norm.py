@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lvt_dense.registry import MODELS
 
-from .written_gradients import affine, moments, plain_affine, plain_moments
+from .explicit_gradients import affine, moments, plain_affine, plain_moments
 
 
 class _ImageBatchNorm(nn.BatchNorm2d):

@@ -9,8 +9,8 @@ from mmengine.model import BaseModule
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from lvt_dense.errors import UserError
 from lvt_dense.structures import centers_inside, select_objects
+from lvt_dense.utils.errors import UserError
 
 
 def last_layer(branch: nn.Module) -> Any:

@@ -13,9 +13,9 @@ from mmdet.structures import SampleList
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from lvt_dense.errors import UserError
 from lvt_dense.registry import MODELS
 from lvt_dense.structures import box2d_from_boxes3d, boxes_to_bev
+from lvt_dense.utils.errors import UserError
 
 from .base_head import Mono3DHead, last_layer
 from .fcos3d_coder import (

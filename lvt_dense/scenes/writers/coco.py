@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..frame import Frame, RoadUser
-from ..layout import NEAR_PROFILE
+from lvt_dense.scenes.frame import Frame, RoadUser
+from lvt_dense.scenes.layout import NEAR_PROFILE
+
 from .common import Series, save_image, stage_folder
 
 # All of COCO's categories, so that its configs fit without a change.

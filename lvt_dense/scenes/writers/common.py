@@ -13,11 +13,10 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from lvt_dense.errors import UserError
-
-from ..camera import Camera
-from ..frame import Frame, render
-from ..layout import Profile
+from lvt_dense.scenes.camera import Camera
+from lvt_dense.scenes.frame import Frame, render
+from lvt_dense.scenes.layout import Profile
+from lvt_dense.utils.errors import UserError
 
 # Names the folders that this package wrote, and may therefore replace.
 RECEIPT = 'demo_data.json'

@@ -10,10 +10,10 @@ from lvt_dense.datasets.kitti.labels import (
     format_calib,
     format_objects,
 )
+from lvt_dense.scenes.camera import KITTI_P2, KITTI_SIZE, Camera
+from lvt_dense.scenes.frame import Frame, RoadUser
+from lvt_dense.scenes.layout import KITTI_PROFILE
 
-from ..camera import KITTI_P2, KITTI_SIZE, Camera
-from ..frame import Frame, RoadUser
-from ..layout import KITTI_PROFILE
 from .common import Series, save_image, stage_folder
 
 _TYPES = {'car': 'Car', 'pedestrian': 'Pedestrian', 'cyclist': 'Cyclist'}

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from lvt_dense.errors import UserError
+from lvt_dense.scenes.frame import Frame
+from lvt_dense.scenes.layout import NEAR_PROFILE
+from lvt_dense.scenes.solids import Label
+from lvt_dense.utils.errors import UserError
 
-from ..frame import Frame
-from ..layout import NEAR_PROFILE
-from ..solids import Label
 from .common import Series, save_image, stage_folder
 
 IGNORE = 255

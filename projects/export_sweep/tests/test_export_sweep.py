@@ -7,9 +7,9 @@ import torch
 from export_sweep import trial
 from torch import nn
 
-from lvt_dense.compat import import_stack
+from lvt_dense.compat.stack import import_stack
 from lvt_dense.config import load_config
-from lvt_dense.errors import UserError
+from lvt_dense.utils.errors import UserError
 
 DEMO = 'lvt_dense::ssdlite_mobilevit_xxs_192_demo.py'
 

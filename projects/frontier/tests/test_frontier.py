@@ -9,9 +9,9 @@ from swap_sweep import trial
 from torch import nn
 
 from lvt_dense.config import load_config
-from lvt_dense.errors import UserError
 from lvt_dense.models.backbones import list_backbones
 from lvt_dense.models.layers import LayerNorm2d
+from lvt_dense.utils.errors import UserError
 
 
 def test_front_has_what_no_other_beats() -> None:

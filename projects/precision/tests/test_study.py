@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from precision import study
 
-from lvt_dense.errors import UserError
+from lvt_dense.utils.errors import UserError
 
 
 def test_table_joins_what_there_is(tmp_path: Path) -> None:

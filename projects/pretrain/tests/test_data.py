@@ -13,8 +13,8 @@ from pretrain.crop_objects import cut_square
 from pretrain.data import ClassFolderDataset, RandomResizedCrop
 from pretrain.evaluation import TopKAccuracy
 
-from lvt_dense.errors import UserError
 from lvt_dense.scenes import write_coco
+from lvt_dense.utils.errors import UserError
 
 CUT = Path(__file__).parents[1] / 'crop_objects.py'
 

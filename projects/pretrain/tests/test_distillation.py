@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from mmengine.structures import BaseDataElement
 from pretrain.classifier import ImageClassifier, mix_pairs
 
-from lvt_dense.errors import UserError
+from lvt_dense.utils.errors import UserError
 
 STUDENT = dict(type='lvt_dense.MobileViT', arch='xxs')
 TEACHER = dict(type='lvt_dense.EMO', arch='1m')

@@ -11,10 +11,10 @@ from mmengine.structures import BaseDataElement
 from pretrain.classifier import ImageClassifier
 
 from lvt_dense import build_backbone
-from lvt_dense.apis.weights import use_pretrained
-from lvt_dense.compat import import_stack
+from lvt_dense.compat.stack import import_stack
 from lvt_dense.config import load_config
-from lvt_dense.errors import UserError
+from lvt_dense.engine.official_weights import use_pretrained
+from lvt_dense.utils.errors import UserError
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
 SMALL = CONFIGS / 'mobilevit_xxs_128.py'

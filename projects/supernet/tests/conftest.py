@@ -9,7 +9,7 @@ from supernet import catalog  # noqa: F401  (registers)
 from supernet.model import Supernet
 from supernet.tests.small import SEGMENTER, SPACE
 
-from lvt_dense.compat import import_stack
+from lvt_dense.compat.stack import import_stack
 
 
 @pytest.fixture(scope='session', autouse=True)

@@ -12,7 +12,7 @@ from supernet.divergence import alpha_divergence, binary_logits
 from supernet.optim_wrapper import ConflictAwareOptimWrapper, merge_gradients
 from torch import Tensor, nn
 
-from lvt_dense.errors import UserError
+from lvt_dense.utils.errors import UserError
 
 FIGURES = json.loads(
     Path(__file__).with_name('data').joinpath('divergence.json').read_text()

@@ -13,7 +13,7 @@ from supernet.model import Supernet
 from supernet.tests.test_model import CLASSIFIER
 from torch import Tensor, nn
 
-from lvt_dense.errors import UserError
+from lvt_dense.utils.errors import UserError
 
 
 def make_meter() -> ConflictMeter:

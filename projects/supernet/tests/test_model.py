@@ -18,13 +18,13 @@ from supernet.tests.small import SEGMENTER, SPACE
 from torch import Tensor, nn
 
 from lvt_dense.checkpoints import Target
-from lvt_dense.errors import UserError
 from lvt_dense.models.backbones import NASViT, families
 from lvt_dense.models.backbones.pretrained import (
     convert,
     identify,
     target_of,
 )
+from lvt_dense.utils.errors import UserError
 
 CLASSIFIER = dict(
     type='ImageClassifier',

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from supernet import experiment, run
 
-from lvt_dense.commands.cli import Parser
+from lvt_dense.commands.parser import Parser
 from lvt_dense.config import load_config
 
 PROJECT = Path(__file__).parents[1]

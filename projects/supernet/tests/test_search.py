@@ -7,7 +7,7 @@ import pytest
 from supernet.search import Plan, Search, find_front
 from supernet.space import KEYS, Arch, SearchSpace
 
-from lvt_dense.errors import UserError
+from lvt_dense.utils.errors import UserError
 
 SPACE = SearchSpace()
 

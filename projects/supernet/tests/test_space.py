@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from supernet.space import KEYS, SearchSpace, identify
 
-from lvt_dense.errors import UserError
 from lvt_dense.models.backbones.nasvit import NASViT
+from lvt_dense.utils.errors import UserError
 
 SPACE = SearchSpace()
 

@@ -14,7 +14,7 @@ from supernet.tests.small import SPACE
 from torch import nn
 
 from lvt_dense.config import load_config
-from lvt_dense.errors import UserError
+from lvt_dense.utils.errors import UserError
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
 

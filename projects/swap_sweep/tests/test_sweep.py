@@ -12,7 +12,7 @@ from swap_sweep import sweep as sweeping
 from swap_sweep.trial import try_model
 
 from lvt_dense import swap_backbone
-from lvt_dense.errors import UserError
+from lvt_dense.utils.errors import UserError
 
 # One for every kind of reader, with backbones of all families.
 DETECTORS = {

@@ -16,9 +16,9 @@ from PIL import Image
 
 from lvt_dense.datasets.kitti import frames
 from lvt_dense.datasets.kitti.dataset import KittiMonoDataset
-from lvt_dense.errors import UserError
 from lvt_dense.scenes.writers.kitti import write_kitti as write_scenes
 from lvt_dense.structures import box2d_from_boxes3d, resize_matrix
+from lvt_dense.utils.errors import UserError
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from helpers.kitti import write_kitti
 from mmdet.registry import DATASETS
 
 from lvt_dense.datasets.kitti.folder import is_kitti_folder, scan_kitti_folder
-from lvt_dense.errors import UserError
+from lvt_dense.utils.errors import UserError
 
 
 class _SizedHead:

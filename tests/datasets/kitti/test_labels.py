@@ -15,7 +15,7 @@ from lvt_dense.datasets.kitti.labels import (
     read_labels,
     read_results,
 )
-from lvt_dense.errors import UserError
+from lvt_dense.utils.errors import UserError
 
 CAR = (
     'Car 0.25 1 1.85 387.63 181.54 423.81 203.12 1.67 1.87 3.69 -16.53 2.39 '

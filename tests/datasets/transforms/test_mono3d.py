@@ -20,10 +20,10 @@ from lvt_dense.datasets.transforms import (
     RandomShift3D,
     Resize3D,
 )
-from lvt_dense.errors import UserError
 from lvt_dense.scenes.camera import Camera
 from lvt_dense.scenes.frame import render_scene
 from lvt_dense.scenes.layout import NEAR_PROFILE, sample_scene
+from lvt_dense.utils.errors import UserError
 
 HEIGHT, WIDTH = 90, 250
 CAMERA = np.array(

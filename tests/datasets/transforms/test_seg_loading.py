@@ -10,7 +10,7 @@ from mmseg.datasets.transforms import LoadAnnotations
 from PIL import Image
 
 from lvt_dense.datasets.transforms import LoadSegAnnotations
-from lvt_dense.errors import UserError
+from lvt_dense.utils.errors import UserError
 
 
 @pytest.fixture

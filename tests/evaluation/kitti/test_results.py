@@ -27,9 +27,9 @@ from lvt_dense.datasets.kitti.results import (
     read_folders,
     write_results,
 )
-from lvt_dense.errors import UserError
 from lvt_dense.evaluation.kitti.metric import describe_small_counts
 from lvt_dense.evaluation.kitti.table import format_table
+from lvt_dense.utils.errors import UserError
 
 ROW = [0.0, 0, 1.85, 387.63, 181.54, 423.81, 203.12, 1.67, 1.87, 3.69,
        -16.53, 2.39, 58.49, 1.57, 0.625]  # fmt: skip

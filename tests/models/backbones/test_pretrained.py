@@ -14,7 +14,6 @@ from torch import Tensor
 
 from lvt_dense import build_backbone
 from lvt_dense.checkpoints import cache
-from lvt_dense.errors import UserError
 from lvt_dense.models.backbones import (
     EMO,
     MobileViT,
@@ -22,6 +21,7 @@ from lvt_dense.models.backbones import (
     pretrained,
 )
 from lvt_dense.models.backbones.pretrained import load_backbone
+from lvt_dense.utils.errors import UserError
 
 
 @pytest.fixture(scope='module')

@@ -15,8 +15,8 @@ from helpers.backbones import SMALL, difference, images, is_same, normed
 from mmcv.cnn.bricks import DropPath
 from torch import nn
 
-from lvt_dense.errors import UserError
 from lvt_dense.models.backbones import PyramidBackbone
+from lvt_dense.utils.errors import UserError
 
 pytestmark = pytest.mark.filterwarnings('ignore')  # of torch's own tools
 

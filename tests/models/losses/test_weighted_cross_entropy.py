@@ -7,8 +7,8 @@ import torch
 from mmseg.structures.sampler import OHEMPixelSampler
 from torch.nn import functional as F
 
-from lvt_dense.errors import UserError
 from lvt_dense.models.losses import WeightedCrossEntropy
+from lvt_dense.utils.errors import UserError
 
 WEIGHTS = [0.5, 2.0, 3.0]
 

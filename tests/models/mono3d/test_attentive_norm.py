@@ -3,7 +3,7 @@ import torch
 from mmcv.cnn import ConvModule
 
 from lvt_dense.models.mono3d import AttentiveBN
-from lvt_dense.models.mono3d.written_gradients import (
+from lvt_dense.models.mono3d.explicit_gradients import (
     affine,
     moments,
     plain_affine,

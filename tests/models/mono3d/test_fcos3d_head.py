@@ -7,13 +7,13 @@ import torch
 import torch.nn.functional as F
 from mmdet.structures import DetDataSample
 
-from lvt_dense.errors import UserError
 from lvt_dense.models.mono3d import FCOS3DHead
 from lvt_dense.models.mono3d.fcos3d_coder import (
     assign_points,
     encode_points,
     make_points,
 )
+from lvt_dense.utils.errors import UserError
 
 SHAPES = [(48, 160), (24, 80), (12, 40), (6, 20)]
 STRIDES = (4, 8, 16, 32)

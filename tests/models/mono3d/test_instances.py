@@ -5,9 +5,9 @@ import torch
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 
-from lvt_dense.errors import UserError
 from lvt_dense.models.mono3d import FCOS3DHead, MonoConHead
 from lvt_dense.models.mono3d.instances import finish_boxes
+from lvt_dense.utils.errors import UserError
 
 
 @pytest.mark.parametrize(

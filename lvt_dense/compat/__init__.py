@@ -1,0 +1,1 @@
+"""What runs when Python starts, and differences between versions."""

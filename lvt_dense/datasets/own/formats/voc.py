@@ -1,0 +1,249 @@
+"""Pascal VOC: an XML file of boxes for every image."""
+
+import math
+import xml.etree.ElementTree as ET
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.reading import read_lines, read_xml
+from lvt_dense.utils.text import shorten
+
+from .labeled_data import ALL, LabeledData, Object, Sample
+from .tree import Tree, files_by_split
+
+LAYOUT = 'Pascal VOC XML'
+LOOKED_FOR = (
+    'Pascal VOC XML (an .xml file with <annotation> for every image, with '
+    'or without ImageSets/Main)'
+)
+_LISTS = ('train', 'val', 'test', 'trainval')
+
+
+@dataclass
+class VocFiles:
+    """What describes a data set.
+
+    Attributes:
+        xmls: Annotation files.
+        lists: ``ImageSets/Main/train.txt`` and the like, by split.
+    """
+
+    xmls: list[Path]
+    lists: dict[str, Path]
+
+
+def find(tree: Tree) -> VocFiles | None:
+    """Find annotation files; None if there is none."""
+    xmls = tree.with_suffix('.xml')
+    first = next(
+        (p for p in xmls if b'<annotation' in p.read_bytes()[:2000]), None
+    )
+    if first is None:
+        return None
+    lists = {
+        path.stem.lower(): path
+        for path in tree.with_suffix('.txt')
+        if path.stem.lower() in _LISTS
+        and path.parent.name.lower() in ('main', 'imagesets')
+    }
+    return VocFiles(xmls, lists)
+
+
+def read(tree: Tree, found: VocFiles) -> LabeledData:
+    """Read all splits; the classes are in the order of the alphabet.
+
+    Objects marked ``difficult`` are neither learned nor scored.
+
+    Raises:
+        UserError: A file is broken; the message names it.
+    """
+    data = LabeledData(LAYOUT, tree.root, [], {})
+    names: dict[str, int] = {}
+    for split, xmls in _by_split(tree, found, data).items():
+        samples, missing = [], []
+        for path in tqdm(xmls, f'{split} labels', leave=False, delay=1):
+            sample = _read(tree, path, split, names)
+            if sample is None:
+                missing.append(path.name)
+            else:
+                samples.append(sample)
+        report_missing(tree, data, split, missing, len(xmls))
+        data.splits[split] = sorted(samples, key=lambda s: s.path.as_posix())
+    note_unlabeled(tree, data)
+    sort_classes(data, names)
+    return data
+
+
+def _by_split(
+    tree: Tree, found: VocFiles, data: LabeledData
+) -> dict[str, list[Path]]:
+    if not found.lists:
+        by_split = files_by_split(tree, found.xmls)
+        if set(by_split) <= {None, 'trainval'}:
+            return {ALL: found.xmls}
+        if None in by_split:
+            by_split.setdefault('train', []).extend(by_split.pop(None))
+        for split in by_split:
+            data.sources[str(split)] = 'by folder'
+        return {str(s): paths for s, paths in sorted(
+            by_split.items(), key=lambda item: str(item[0]))}  # fmt: skip
+    by_stem = {path.stem: path for path in found.xmls}
+    lists = dict(found.lists)
+    whole = lists.pop('trainval', None)
+    if whole and 'train' not in lists:
+        lists['train' if 'val' in lists else ALL] = whole
+    listed_by: dict[str, list[Path]] = {}
+    for split in ('train', 'val', 'test', ALL):
+        if split in lists:
+            path = lists[split]
+            data.sources[split] = tree.relative(path)
+            listed = _listed(path, by_stem, data)
+            if split == 'test' and not listed:
+                continue
+            listed_by[split] = listed
+    return listed_by
+
+
+def _listed(
+    path: Path, by_stem: dict[str, Path], data: LabeledData
+) -> list[Path]:
+    """Find the annotation files of the identifiers in a list."""
+    ids = [line for line in read_lines(path) if line]
+    if not ids:
+        raise UserError(f'{path}: the list is empty')
+    stems = [_stem(line, by_stem) for line in ids]
+    missing = [stem for stem in stems if stem not in by_stem]
+    if len(missing) == len(ids) and path.stem == 'test':
+        data.unlabeled['test'] = len(ids)
+        return []
+    if missing and (path.stem != 'train' or len(missing) == len(ids)):
+        raise UserError(
+            f'{path}: {len(missing)} of its {len(ids)} images have no .xml '
+            f'file: {shorten(missing, 3)}'
+        )
+    for stem in missing:
+        data.findings.add('listed images have no .xml file', stem)
+    return [by_stem[stem] for stem in stems if stem in by_stem]
+
+
+def _stem(line: str, known: dict[str, Path]) -> str:
+    """Return the identifier in a line, without suffix and second column."""
+    for text in (line, Path(line).stem, line.split()[0]):
+        if text in known:
+            return text
+    return Path(line.split()[0]).stem
+
+
+def _read(
+    tree: Tree, path: Path, split: str, names: dict[str, int]
+) -> Sample | None:
+    """Read a file; None if its image is not there."""
+    root = read_xml(path)
+    if root.tag != 'annotation':
+        raise UserError(
+            f'{path}: the top element is <{root.tag}>, not <annotation>'
+        )
+    image = tree.find_stem(path.stem, path, split)
+    name = (root.findtext('filename') or '').strip()
+    if image is None and name:
+        folders = [path.parent, path.parent.parent / 'JPEGImages']
+        image = tree.find_image(name, folders, split)
+    if image is None:
+        return None
+    width = int(_float(root.findtext('size/width'), path))
+    height = int(_float(root.findtext('size/height'), path))
+    sample = Sample(image, width, height)
+    for number, node in enumerate(root.findall('object'), 1):
+        label = (node.findtext('name') or '').strip()
+        if not label:
+            raise UserError(f'{path}: object {number} has no name')
+        sample.objects.append(
+            Object(
+                names.setdefault(label, len(names)),
+                _box(node, path, number),
+                is_crowd=(node.findtext('difficult') or '0').strip() == '1',
+                source=f'{path.name} object {number}',
+            )
+        )
+    return sample
+
+
+def _box(
+    node: ET.Element, path: Path, number: int
+) -> tuple[float, float, float, float]:
+    keys = ('xmin', 'ymin', 'xmax', 'ymax')
+    texts = [node.findtext(f'bndbox/{key}') for key in keys]
+    if any(text is None for text in texts):
+        raise UserError(
+            f'{path}: object {number} has no bndbox with {", ".join(keys)}'
+        )
+    x1, y1, x2, y2 = (_float(text, path) for text in texts)
+    if x2 < x1 or y2 < y1:
+        raise UserError(
+            f'{path}: object {number} has xmin {x1:g}, xmax {x2:g}, ymin '
+            f'{y1:g}, ymax {y2:g}; the least must come first'
+        )
+    return x1, y1, x2 - x1, y2 - y1
+
+
+def _float(text: str | None, path: Path) -> float:
+    try:
+        value = float(text or 0)
+    except ValueError:
+        raise UserError(f'{path}: {text!r} is no number') from None
+    if not math.isfinite(value):
+        raise UserError(f'{path}: {text!r} is not finite')
+    return value
+
+
+def report_missing(
+    tree: Tree, data: LabeledData, split: str, missing: list[str], total: int
+) -> None:
+    """Note the label files without image, or refuse them.
+
+    Raises:
+        UserError: They are of a test split, or all of a split.
+    """
+    if missing and (split in ('val', 'test') or len(missing) == total):
+        raise UserError(
+            f'{split}: {len(missing)} of {total} .xml files have no image '
+            f'under {tree.root}: {shorten(missing, 3)}; there is '
+            f'{tree.describe()}'
+        )
+    for name in missing:
+        data.findings.add('label files have no image and are left out', name)
+
+
+def sort_classes(data: LabeledData, names: dict[str, int]) -> None:
+    """Order the classes by name, and renumber the labels accordingly.
+
+    Args:
+        data: Data without classes; changed in place.
+        names: Labels of the objects, by class name.
+    """
+    data.classes = sorted(names)
+    order = {names[name]: i for i, name in enumerate(data.classes)}
+    for samples in data.splits.values():
+        for sample in samples:
+            for item in sample.objects:
+                item.label = order[item.label]
+
+
+def note_unlabeled(tree: Tree, data: LabeledData) -> None:
+    """Note the images that no split uses."""
+    used = {s.path for samples in data.splits.values() for s in samples}
+    note_unused(data, (p for p in tree.images if p not in used))
+
+
+def note_unused(data: LabeledData, images: Iterable[Path]) -> None:
+    """Note the images that no label file belongs to."""
+    unused = [path.name for path in images]
+    if unused:
+        data.notes.append(
+            f'{len(unused)} images have no label file and are left out: '
+            f'{shorten(unused, 3)}'
+        )

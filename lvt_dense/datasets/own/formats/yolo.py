@@ -1,0 +1,410 @@
+"""YOLO: a text file of normalized boxes or polygons for every image."""
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.files import IMAGE_SUFFIXES, read_text
+from lvt_dense.utils.reading import read_lines, read_yaml
+from lvt_dense.utils.text import shorten
+
+from .labeled_data import ALL, LabeledData, Object, Sample
+from .tree import Tree, split_of
+
+LAYOUT = 'YOLO'
+LOOKED_FOR = (
+    'YOLO (data.yaml with names, and .txt files of normalized boxes in '
+    'labels/ or beside the images)'
+)
+_NAME_FILES = ('classes.txt', 'obj.names', 'names.txt', 'labels.txt')
+_KEYS = dict(
+    train=('train',), val=('val', 'valid', 'validation'), test=('test',)
+)
+_TOLERANCE = 0.02  # labels may reach past the image by this share of a side
+
+
+@dataclass
+class YoloFiles:
+    """What describes a data set.
+
+    Attributes:
+        config: Path of ``data.yaml``, or None.
+        content: What it holds.
+        names_file: File with one name a line, or None.
+    """
+
+    config: Path | None = None
+    content: dict[str, Any] = field(default_factory=dict)
+    names_file: Path | None = None
+
+
+def find(tree: Tree) -> YoloFiles | None:
+    """Find ``data.yaml``, or label files with a list of names.
+
+    Raises:
+        UserError: The only YAML file there is broken, or two of them
+            describe a data set.
+    """
+    described = []
+    errors = []
+    for path in tree.with_suffix('.yaml', '.yml'):
+        try:
+            content = read_yaml(path)
+        except UserError as error:
+            errors.append(error)
+            continue
+        if 'names' in content:
+            described.append((path, content))
+    named = [p for p in tree.files if p.name.lower() in _NAME_FILES]
+    shallow = sorted(described, key=lambda item: len(item[0].parts))
+    if len(shallow) > 1:
+        depth = len(shallow[0][0].parts)
+        same = [p for p, _ in shallow if len(p.parts) == depth]
+        preferred = [p for p in same if p.stem in ('data', 'dataset')]
+        if len(same) > 1 and len(preferred) != 1:
+            raise UserError(
+                f'--data {tree.root}: several files describe it: '
+                f'{shorten(tree.relative(p) for p in same)}; leave one'
+            )
+        if preferred:
+            shallow.sort(key=lambda item: item[0] != preferred[0])
+    if shallow:
+        return YoloFiles(*shallow[0], named[0] if named else None)
+    if _has_labels(tree):
+        if errors and not named:
+            raise errors[0]
+        return YoloFiles(names_file=named[0] if named else None)
+    return None
+
+
+def _has_labels(tree: Tree) -> bool:
+    """Whether the text files beside images look like boxes."""
+    for path in tree.with_suffix('.txt'):
+        if path.stem.lower() in tree.images_by_stem:
+            words = read_text(path).split()
+            if not words:
+                continue
+            try:
+                numbers = [float(word) for word in words]
+            except ValueError:
+                return False
+            return len(numbers) >= 5
+    return False
+
+
+def read(tree: Tree, found: YoloFiles) -> LabeledData:
+    """Read all splits.
+
+    Raises:
+        UserError: A list or label file cannot be used; names file and line.
+    """
+    classes = _class_names(tree, found)
+    data = LabeledData(LAYOUT, tree.root, classes, {}, is_normalized=True)
+    lists = _image_lists(tree, found, data)
+    for split, paths in lists.items():
+        if not paths:
+            raise UserError(
+                f'{found.config or tree.root}: the {split} split has no '
+                f'images; there is {tree.describe()}'
+            )
+        data.splits[split] = _read_split(tree, data, split, paths)
+    if not found.names_file and not found.config:
+        count = 1 + max(
+            (o.label for s in data.splits.values() for x in s
+             for o in x.objects), default=-1,
+        )  # fmt: skip
+        data.classes = [f'class_{i}' for i in range(count)]
+        data.notes.append(
+            'there is no data.yaml or classes.txt, so the classes are called '
+            'class_0, class_1, ...; name them all with --classes'
+        )
+    return data
+
+
+def _class_names(tree: Tree, found: YoloFiles) -> list[str]:
+    if found.config is None:
+        if found.names_file is None:
+            return []
+        return [n for n in read_lines(found.names_file) if n]
+    names = found.content['names']
+    where = found.config
+    if isinstance(names, str) and (where.parent / names).is_file():
+        names = [n for n in read_lines(where.parent / names) if n]
+    if isinstance(names, dict):
+        try:
+            names = {int(key): str(value) for key, value in names.items()}
+        except (TypeError, ValueError):
+            raise UserError(
+                f'{where}: the keys of names must be 0, 1, 2, ...'
+            ) from None
+        if sorted(names) != list(range(len(names))):
+            raise UserError(
+                f'{where}: the keys of names are '
+                f'{shorten(sorted(names), 8)}, but must be 0 to '
+                f'{len(names) - 1} without a gap'
+            )
+        names = [names[i] for i in range(len(names))]
+    if not isinstance(names, (list, tuple)) or not names:
+        raise UserError(
+            f'{where}: names must be a list, or a mapping from 0, 1, ... to '
+            f'names, not {names!r}'
+        )
+    count = found.content.get('nc')
+    if count is not None and count != len(names):
+        raise UserError(
+            f'{where}: nc is {count}, but names has {len(names)} entries'
+        )
+    return _unique([str(n) for n in names], where)
+
+
+def _unique(names: list[str], where: Path) -> list[str]:
+    double = sorted({n for n in names if names.count(n) > 1})
+    if double:
+        raise UserError(f'{where}: names has {shorten(double)} twice')
+    return names
+
+
+def _image_lists(
+    tree: Tree, found: YoloFiles, data: LabeledData
+) -> dict[str, list[Path]]:
+    """Find the images of every split."""
+    lists = {}
+    for split, keys in _KEYS.items():
+        for key in keys:
+            value = found.content.get(key)
+            if value:
+                lists[split] = _expand(tree, found, split, value, data)
+                data.sources[split] = shorten(
+                    value if isinstance(value, list) else [value]
+                )
+                break
+    if lists:
+        if 'train' not in lists and 'val' in lists and len(lists) == 1:
+            return {ALL: lists['val']}
+        return _separate(lists)
+    by_split: dict[str, list[Path]] = {}
+    labels = [p for p in tree.with_suffix('.txt') if _is_list(p)]
+    for path in labels:
+        split = split_of([path.stem]) or ''
+        if split in ('train', 'val', 'test'):
+            by_split[split] = _expand(tree, found, split, str(path), data)
+            data.sources[split] = tree.relative(path)
+    if by_split:
+        return by_split
+    for path in tree.images:
+        parts = path.relative_to(tree.root).parts[:-1]
+        by_split.setdefault(split_of(parts) or ALL, []).append(path)
+    if len(by_split) > 1 and ALL in by_split:
+        by_split.setdefault('train', []).extend(by_split.pop(ALL))
+    for split in by_split:
+        data.sources[split] = 'by folder'
+    return by_split
+
+
+def _separate(lists: dict[str, list[Path]]) -> dict[str, list[Path]]:
+    """Take one folder named for two splits for one without splits."""
+    if lists.get('val') == lists.get('train'):
+        lists = {k: v for k, v in lists.items() if k != 'val'}
+        if lists.get('test') == lists['train']:
+            del lists['test']
+    return lists
+
+
+def _is_list(path: Path) -> bool:
+    """Whether a text file lists images."""
+    if split_of([path.stem]) is None:
+        return False
+    lines = [line for line in read_lines(path) if line]
+    return bool(lines) and lines[0].lower().endswith(IMAGE_SUFFIXES)
+
+
+def _expand(
+    tree: Tree,
+    found: YoloFiles,
+    split: str,
+    value: Any,
+    data: LabeledData,
+) -> list[Path]:
+    """Find the images that an entry of ``data.yaml`` names."""
+    if isinstance(value, (list, tuple)):
+        return [
+            path
+            for item in value
+            for path in _expand(tree, found, split, item, data)
+        ]
+    place = _locate(tree, found, str(value), split)
+    if place.is_dir():
+        images = [
+            p
+            for p in place.rglob('*')
+            if p.suffix.lower() in IMAGE_SUFFIXES
+            and not p.name.startswith('.')
+        ]
+        return sorted(images)
+    images, missing = [], []
+    for number, line in enumerate(read_lines(place), 1):
+        if line:
+            path = tree.find_image(line, [place.parent, tree.root], split)
+            if path is None:
+                missing.append(f'{line} (line {number})')
+            else:
+                images.append(path)
+    if missing and (split != 'train' or not images):
+        raise UserError(
+            f'{place}: {len(missing)} of its images are not under '
+            f'{tree.root}: {shorten(missing, 3)}'
+        )
+    for name in missing:
+        data.findings.add('listed images are not there', name)
+    return sorted(images)
+
+
+def _locate(tree: Tree, found: YoloFiles, value: str, split: str) -> Path:
+    """Find the folder or list file of an entry, even if the set was moved."""
+    value = value.strip().replace('\\', '/')
+    here = found.config.parent if found.config else tree.root
+    base = str(found.content.get('path') or '').replace('\\', '/')
+    # Roboflow writes ../train/images into a data.yaml beside train.
+    inner = value
+    while inner.startswith('../'):
+        inner = inner[3:]
+    candidates = [
+        *((here / base / value, Path(base) / value) if base else ()),
+        here / value,
+        here / inner,
+        tree.root / inner,
+    ]
+    for path in candidates:
+        if path.exists() and _has_images(path):
+            return path.resolve() if '..' in path.parts else path
+    # An absolute path of another machine: its last parts.
+    parts = [p for p in value.split('/') if p]
+    for start in range(1, len(parts)):
+        path = here.joinpath(*parts[start:])
+        if path.exists() and _has_images(path):
+            return path
+    raise UserError(
+        f'{found.config}: {split} is {value!r}, which is neither a folder '
+        f'with images nor a list of them under {here}; there is '
+        f'{tree.describe()}'
+    )
+
+
+def _has_images(path: Path) -> bool:
+    if path.is_file():
+        return True
+    return any(p.suffix.lower() in IMAGE_SUFFIXES for p in path.rglob('*'))
+
+
+def label_file(image: Path) -> Path:
+    """Return where the labels of an image are, or would be.
+
+    The last folder ``images`` of the path becomes ``labels``; without one
+    the labels are beside the image.
+    """
+    parts = list(image.parts)
+    folders = [i for i, p in enumerate(parts[:-1]) if p.lower() == 'images']
+    if folders:
+        parts[folders[-1]] = 'labels'
+        path = Path(*parts).with_suffix('.txt')
+        if path.is_file():
+            return path
+    beside = image.with_suffix('.txt')
+    return path if folders and not beside.is_file() else beside
+
+
+def _read_split(
+    tree: Tree, data: LabeledData, split: str, paths: list[Path]
+) -> list[Sample]:
+    samples, labeled, double = [], 0, set()
+    for path in paths:
+        if path in double:
+            data.findings.add(
+                'images are listed twice and taken once', path.name
+            )
+            continue
+        double.add(path)
+        source = label_file(path)
+        sample = Sample(path)
+        if source.is_file():
+            labeled += 1
+            sample.objects = _read_labels(source, data.classes)
+        samples.append(sample)
+    if not labeled:
+        if split == 'test':
+            data.unlabeled[split] = len(samples)
+            return samples
+        raise UserError(
+            f'{split}: none of the {len(samples)} images has a label file '
+            f'(looked for {label_file(paths[0])}); there is '
+            f'{tree.describe()}'
+        )
+    if labeled < len(samples):
+        data.notes.append(
+            f'{split}: {len(samples) - labeled} of {len(samples)} images '
+            'have no label file and count as images without objects'
+        )
+    return samples
+
+
+def _read_labels(path: Path, classes: list[str]) -> list[Object]:
+    """Read the objects of a label file, in fractions of the image's size."""
+    objects = []
+    seen = set()
+    for number, line in enumerate(read_lines(path), 1):
+        words = line.split()
+        if not words or line in seen:
+            continue
+        seen.add(line)
+        objects.append(_object(words, f'{path}:{number}', classes))
+    return objects
+
+
+def _object(words: list[str], where: str, classes: list[str]) -> Object:
+    try:
+        values = [float(word) for word in words]
+    except ValueError as error:
+        raise UserError(f'{where}: {error}') from None
+    if not all(map(math.isfinite, values)):
+        raise UserError(f'{where}: a value is not finite')
+    label = int(values[0])
+    if label != values[0] or label < 0 or (classes and label >= len(classes)):
+        raise UserError(
+            f'{where}: class {words[0]}, but the {len(classes)} names have '
+            f'the numbers 0 to {len(classes) - 1}'
+        )
+    points = values[1:]
+    if len(points) != 4 and (len(points) < 6 or len(points) % 2):
+        raise UserError(
+            f'{where}: {len(words)} values; a box has 5 (class, x and y of '
+            'the center, width, height), a polygon the class and x, y of '
+            'three or more points'
+        )
+    if max(points) > 1 + _TOLERANCE or min(points) < -_TOLERANCE:
+        raise UserError(
+            f'{where}: {max(points, key=abs):g} is no fraction of the '
+            "image's size; YOLO's coordinates are between 0 and 1"
+        )
+    if len(points) == 4:
+        x, y, width, height = points
+        box = (x - width / 2, y - height / 2, width, height)
+        return Object(label, box, source=f'{Path(where).name}')
+    xs, ys = points[::2], points[1::2]
+    box = (min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys))
+    return Object(label, box, [points], source=f'{Path(where).name}')
+
+
+def to_pixels(sample: Sample) -> None:
+    """Turn the fractions of a sample into pixels, in place."""
+    width, height = sample.width, sample.height
+    scale = (width, height)
+    for item in sample.objects:
+        x, y, w, h = item.bbox
+        item.bbox = (x * width, y * height, w * width, h * height)
+        if isinstance(item.segmentation, list):
+            item.segmentation = [
+                [v * scale[i % 2] for i, v in enumerate(polygon)]
+                for polygon in item.segmentation
+            ]

@@ -1,0 +1,11 @@
+"""Register what the installed frameworks can use, by importing it."""
+
+from importlib.util import find_spec
+
+from . import exact_resume  # noqa: F401
+from .kitti.dataset import KittiMonoDataset  # noqa: F401
+
+if find_spec('mmseg'):
+    from .camvid import CamVidDataset  # noqa: F401
+    from .coco_as_voc import COCOAsVOCDataset  # noqa: F401
+    from .image_masks import ImageMaskDataset  # noqa: F401

@@ -1,0 +1,1 @@
+"""What drives a training: hooks, loops, schedules, optimizers, resuming."""

@@ -1,0 +1,302 @@
+"""What the options of ``lvt-dense train`` change in a config."""
+
+import inspect
+import os
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from mmengine import device as mm_device
+from mmengine.config import Config
+from mmengine.registry import METRICS
+
+from lvt_dense.config import evaluators
+from lvt_dense.engine.exact_resume import use_exact_resume
+from lvt_dense.engine.hooks.finite_loss_hook import parse_on_nan
+from lvt_dense.engine.multi_scale import use_multi_scale
+from lvt_dense.engine.schedules import base_batch_size, count_images
+from lvt_dense.engine.schedules import fit_recipe as fit
+from lvt_dense.engine.schedules import scale_lr as scale
+from lvt_dense.utils.errors import UserError
+
+# What each launcher tells the processes about their number.
+_WORLD_SIZES = dict(
+    pytorch='WORLD_SIZE', slurm='SLURM_NTASKS', mpi='OMPI_COMM_WORLD_SIZE'
+)
+# By name: MMEngine's backend, and the packages of which one must be there.
+_LOGS = dict(
+    tensorboard=('TensorboardVisBackend', ('tensorboard', 'tensorboardX')),
+    wandb=('WandbVisBackend', ('wandb',)),
+)
+LOGS = tuple(_LOGS)
+
+
+def apply_options(
+    cfg: Config,
+    *,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    multi_scale: bool = False,
+    auto_scale_lr: bool = False,
+    amp: bool = False,
+    workers: int | None = None,
+    seed: int | None = None,
+    device: str | None = None,
+    log: str | None = None,
+    per_class: bool = False,
+    patience: int | None = None,
+    on_nan: str | None = None,
+    exact_resume: bool = False,
+) -> list[str]:
+    """Change a config as the options of the command ask for.
+
+    Args:
+        cfg: Config; changed in place. Its data are there.
+        epochs: Passes through the training set; the whole recipe follows.
+        batch_size: Images a process and iteration; the whole recipe follows.
+        multi_scale: Vary the image size, see :mod:`.multi_scale`.
+        auto_scale_lr: Scale the learning rate, see :func:`scale_lr`.
+        amp: Mixed precision; needs a GPU.
+        workers: Processes that load data, see :func:`use_workers`.
+        seed: Seed of all random numbers.
+        device: ``cpu``, ``cuda`` or ``cuda:N``; by default the fastest.
+        log: ``tensorboard`` or ``wandb``, besides the log files.
+        per_class: Log the metrics of every class.
+        patience: Stop early, see :func:`use_patience`.
+        on_nan: ``stop`` or ``skip:N``, see :func:`use_on_nan`.
+        exact_resume: See :func:`.exact_resume.use_exact_resume`.
+
+    Returns:
+        What changed in the schedule, in lines for the log.
+
+    Raises:
+        UserError: An option does not fit the config or the machine.
+    """
+    if device:
+        use_device(device)
+    changes = fit_recipe(cfg, epochs, batch_size, auto_scale_lr)
+    changes += use_multi_scale(cfg) if multi_scale else []
+    for is_wanted, switch_on in ((amp, use_amp), (per_class, use_per_class)):
+        if is_wanted:
+            switch_on(cfg)
+    for value, use in (
+        (workers, use_workers),
+        (seed, use_seed),
+        (log, use_log),
+        (patience, use_patience),
+        (on_nan, use_on_nan),
+    ):
+        if value is not None:
+            use(cfg, value)
+    if exact_resume:
+        use_exact_resume(cfg)
+    return changes
+
+
+def fit_recipe(
+    cfg: Config,
+    epochs: int | None,
+    batch_size: int | None,
+    auto_scale_lr: bool = False,
+) -> list[str]:
+    """Fit the schedule of a config, see :mod:`lvt_dense.engine.schedules`.
+
+    Args:
+        cfg: Config; changed in place.
+        epochs: Passes through the training set; None keeps the config's.
+        batch_size: Images a process and iteration; None keeps the config's.
+        auto_scale_lr: Scale the learning rate, which ``batch_size`` does in
+            any case.
+
+    Returns:
+        Lines for the log; none where nothing changes.
+    """
+    if epochs is not None or batch_size is not None:
+        changes = fit(
+            cfg, count_images(cfg), epochs, batch_size, num_processes(cfg)
+        )
+    else:
+        changes = []
+    if auto_scale_lr and batch_size is None:
+        changes += scale_lr(cfg)
+    return changes
+
+
+def scale_lr(cfg: Config) -> list[str]:
+    """Scale the learning rate to the batch that the processes make together.
+
+    Raises:
+        UserError: The config does not say for which batch its rate is meant.
+    """
+    if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
+        raise UserError(
+            '--auto-scale-lr: the config lacks auto_scale_lr.base_batch_size; '
+            'set it with --cfg-options auto_scale_lr.base_batch_size=N'
+        )
+    own = Config(dict(cfg.to_dict(), auto_scale_lr=None))
+    return scale(cfg, base_batch_size(own, num_processes(cfg)))
+
+
+def num_processes(cfg: Config) -> int:
+    """Return the number of processes that the launcher started."""
+    launcher = cfg.get('launcher', 'none')
+    if launcher == 'none':
+        return 1
+    return int(os.environ.get(_WORLD_SIZES[launcher], 1))
+
+
+def use_amp(cfg: Config) -> None:
+    """Train in mixed precision.
+
+    Raises:
+        UserError: There is no GPU, or another optimizer wrapper.
+    """
+    if not torch.cuda.is_available():
+        raise UserError(
+            '--amp needs a GPU, and this machine has none: leave it out'
+        )
+    wrapper = cfg.optim_wrapper
+    if wrapper.get('type', 'OptimWrapper') not in (
+        'OptimWrapper',
+        'AmpOptimWrapper',
+    ):
+        raise UserError(
+            f'--amp does not work with optim_wrapper.type={wrapper.type!r}'
+        )
+    wrapper.type = 'AmpOptimWrapper'
+    wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def use_workers(cfg: Config, workers: int) -> None:
+    """Set the worker processes of every data loader; 0 loads in this one.
+
+    Raises:
+        UserError: A number below 0.
+    """
+    if workers < 0:
+        raise UserError(f'--workers {workers}: 0 is the least')
+    for split in ('train', 'val', 'test'):
+        loader = cfg.get(f'{split}_dataloader')
+        if loader:
+            loader.num_workers = workers
+            if not workers:
+                loader.persistent_workers = False
+                loader.pop('prefetch_factor', None)
+
+
+def use_seed(cfg: Config, seed: int) -> None:
+    """Set the seed of all random numbers."""
+    cfg.randomness = dict(cfg.get('randomness') or {}, seed=seed)
+
+
+def use_device(device: str) -> None:
+    """Train on a device: ``cpu``, ``cuda``, ``cuda:1`` and so on.
+
+    Raises:
+        UserError: This machine has no such device.
+    """
+    kind, _, index = device.partition(':')
+    known = {'cpu', mm_device.utils.DEVICE}
+    if torch.cuda.is_available():
+        known.add('cuda')
+    count = torch.cuda.device_count() if kind == 'cuda' else 1
+    wrong_index = index and not (index.isdigit() and int(index) < count)
+    if kind not in known or wrong_index:
+        raise UserError(
+            f'--device {device}: this machine has {", ".join(sorted(known))}'
+            + (f' (0 to {count - 1})' if wrong_index else '')
+        )
+    mm_device.utils.DEVICE = kind  # what the Runner asks for
+    if kind == 'cuda' and index:
+        torch.cuda.set_device(int(index))
+
+
+def use_log(cfg: Config, log: str) -> None:
+    """Send losses and metrics to TensorBoard or Weights & Biases as well.
+
+    Raises:
+        UserError: The package is not installed.
+    """
+    backend, packages = _LOGS[log]
+    if not any(find_spec(package) for package in packages):
+        raise UserError(
+            f'--log {log} needs a package that is not installed: '
+            f'pip install {packages[0]}'
+        )
+    cfg.visualizer = dict(cfg.get('visualizer') or dict(type='Visualizer'))
+    backends = list(cfg.visualizer.get('vis_backends') or [])
+    backends = backends or [dict(type='LocalVisBackend')]
+    if all(item['type'] != backend for item in backends):
+        backends.append(dict(type=backend))
+    cfg.visualizer.vis_backends = cfg.vis_backends = backends
+
+
+def use_per_class(cfg: Config) -> None:
+    """Log the metrics of every class as well.
+
+    MMSegmentation's IoU and KITTI's metric list the classes in any case.
+    """
+    for split in ('val', 'test'):
+        found = cfg.get(f'{split}_evaluator')
+        if not found:
+            continue
+        metrics = evaluators(cfg, split)
+        for metric in metrics:
+            if _accepts(cfg, metric, 'classwise'):
+                metric['classwise'] = True
+        cfg[f'{split}_evaluator'] = (
+            metrics[0] if isinstance(found, dict) else metrics
+        )
+
+
+def use_patience(cfg: Config, patience: int) -> None:
+    """Stop when no validation in a row was better than the best so far.
+
+    Args:
+        cfg: Config; changed in place. The metric is the one by which the
+            best checkpoint is kept.
+        patience: Number of validations in a row.
+
+    Raises:
+        UserError: A number below 1, or there is no validation.
+    """
+    if patience < 1:
+        raise UserError(f'--patience {patience}: 1 is the least')
+    if cfg.get('val_cfg') is None:
+        raise UserError('--patience: the config has no validation')
+    saving = cfg.get('default_hooks', {}).get('checkpoint') or {}
+    monitor = saving.get('save_best') or 'auto'
+    hook = dict(
+        type='lvt_dense.PatienceHook',
+        monitor=monitor[0] if isinstance(monitor, list) else monitor,
+        patience=patience,
+    )
+    if saving.get('rule'):
+        hook['rule'] = saving['rule']
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), hook]
+
+
+def _accepts(cfg: Config, item: Any, name: str) -> bool:
+    """Whether the class that a part of a config names has an argument."""
+    scope = cfg.get('default_scope')
+    with METRICS.switch_scope_and_registry(scope) as registry:
+        kind = registry.get(item['type'])
+    return any(
+        name in inspect.signature(base.__init__).parameters
+        for base in inspect.getmro(kind)
+    )
+
+
+def use_on_nan(cfg: Config, on_nan: str) -> None:
+    """Watch the loss, see :class:`lvt_dense.engine.hooks.FiniteLossHook`.
+
+    Args:
+        cfg: Config; changed in place.
+        on_nan: ``stop`` or ``skip:N``.
+
+    Raises:
+        UserError: It is neither.
+    """
+    parse_on_nan(on_nan)
+    hooks = cfg.setdefault('default_hooks', {})
+    hooks['finite_loss'] = dict(type='lvt_dense.FiniteLossHook', on_nan=on_nan)

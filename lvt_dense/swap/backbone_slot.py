@@ -1,0 +1,283 @@
+"""The places in a config where a backbone is, and the exchange there."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from lvt_dense.models.backbones import PyramidBackbone
+from lvt_dense.models.backbones.base import OUTPUT_STRIDES
+from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.text import describe_error
+
+from .feature_readers import (
+    IMAGE_SIDE,
+    Level,
+    backbone_levels,
+    build_part,
+    guess_levels,
+    rewire,
+)
+
+# Arguments of MMDetection's and MMSegmentation's models that hold a whole
+# model; others with a backbone in them are trained already, as the
+# re-identification network of a tracker.
+WRAPPED = ('detector', 'module')
+
+
+def trained_parts(
+    model: dict, path: str = 'model'
+) -> Iterator[tuple[dict, str]]:
+    """Find the parts of a model that have a backbone which is to be trained.
+
+    Args:
+        model: The ``model`` of a config.
+        path: Its name in messages.
+
+    Yields:
+        Config of the part, and its path such as ``'model.detector'``.
+
+    Raises:
+        UserError: The backbone is not one of MMEngine's registry.
+    """
+    backbone = model.get('backbone')
+    if isinstance(backbone, dict):
+        if 'type' not in backbone:
+            raise UserError(
+                f'{path}.backbone has no type: it is not built from '
+                "OpenMMLab's registry, so it cannot be swapped"
+            )
+        yield model, path
+        return
+    for key in WRAPPED:
+        if isinstance(model.get(key), dict):
+            yield from trained_parts(model[key], f'{path}.{key}')
+
+
+class Choice(NamedTuple):
+    """The backbone to swap in."""
+
+    cls: type[PyramidBackbone]
+    arch: str
+    pretrained: str | None
+
+
+class Names(NamedTuple):
+    """Parameters of a backbone, as the whole model calls them.
+
+    ``old`` is None if the old backbone cannot be built here.
+    """
+
+    old: list[str] | None
+    new: list[str]
+
+
+@dataclass
+class Slot:
+    """A backbone's place in a config.
+
+    Attributes:
+        part: Config of the detector or segmenter around it.
+        path: Name of that part, such as ``'model.detector'``.
+        scope: Registry scope of the types in it.
+    """
+
+    part: dict[str, Any]
+    path: str
+    scope: str
+
+    @property
+    def where(self) -> str:
+        """Name of the backbone."""
+        return f'{self.path}.backbone'
+
+    def swap(self, choice: Choice) -> Names:
+        """Exchange the backbone and adapt what reads it.
+
+        Raises:
+            UserError: Names the part that the new backbone does not suit.
+        """
+        old = self.part['backbone']
+        before, old_names = self._measure()
+        if 'backbone_cfg' in old:
+            rewire_outer = find_wiring(old, self.where)
+            inner = _levels_of(old['backbone_cfg'], self.scope)
+            fresh, levels = self._fresh(old['backbone_cfg'], inner, choice)
+            old['backbone_cfg'] = fresh
+            rewire_outer(old, levels)
+        else:
+            self.part['backbone'], _ = self._fresh(old, before, choice)
+        after, new_names = self._measure()
+        rewire(self.part, self.path, before, after, self.scope)
+        return Names(old_names, new_names or [])
+
+    def _measure(self) -> tuple[list[Level], list[str] | None]:
+        """Return levels and parameter names of the present backbone."""
+        kind = self.part['backbone']['type']
+        try:
+            backbone = build_part(self.part['backbone'], self.scope)
+        except Exception as error:
+            # A package that is not installed, above all.
+            levels = guess_levels(self.part)
+            if levels is not None:
+                return levels, None
+            raise UserError(
+                f'{self.where}: {kind} cannot be built here '
+                f'({describe_error(error)}), so the strides of its maps '
+                'are not known'
+            ) from error
+        try:
+            levels = backbone_levels(backbone, self.part['backbone'])
+        except Exception as error:
+            raise UserError(
+                f'{self.where}: {kind} does not run on an image of '
+                f'{IMAGE_SIDE} x {IMAGE_SIDE} pixels '
+                f'({describe_error(error)}), so the strides of its maps are '
+                'not known'
+            ) from error
+        prefix = self.where.partition('.')[2]
+        names = [f'{prefix}.{name}' for name, _ in backbone.named_parameters()]
+        return levels, names
+
+    def _fresh(
+        self, old: dict[str, Any], levels: list[Level], choice: Choice
+    ) -> tuple[dict[str, Any], list[Level]]:
+        """Return the config of the new backbone, and the levels it returns."""
+        cfg = new_backbone(old, levels, *choice, self.where)
+        try:
+            backbone: Any = build_part(cfg, self.scope)
+        except ValueError as error:
+            raise UserError(f'{self.where}: {error}') from error
+        channels, strides = backbone.out_channels, backbone.out_strides
+        return cfg, [Level(c, s) for c, s in zip(channels, strides)]
+
+
+def _levels_of(cfg: dict[str, Any], scope: str) -> list[Level]:
+    return backbone_levels(build_part(cfg, scope), cfg)
+
+
+def new_backbone(
+    old: dict[str, Any],
+    levels: Sequence[Level],
+    cls: type[PyramidBackbone],
+    arch: str,
+    pretrained: str | None,
+    path: str,
+) -> dict[str, Any]:
+    """Describe a backbone that returns the same strides as the old one.
+
+    Args:
+        old: Config of the old backbone.
+        levels: What it returns.
+        cls: Class of the new one.
+        arch: Its variant.
+        pretrained: Checkpoint of the new one, if any.
+        path: Name of the old one in messages.
+
+    Raises:
+        UserError: The pyramid lacks a stride.
+    """
+    indices, output_stride = _pyramid_levels(old, levels, cls, path)
+    cfg: dict[str, Any] = dict(
+        type=f'lvt_dense.{cls.__name__}', arch=arch, out_indices=indices
+    )
+    if output_stride != 32:
+        cfg['output_stride'] = output_stride
+    if old.get('with_cp'):
+        cfg['with_cp'] = True
+    if old.get('in_channels', 3) != 3:
+        cfg['in_channels'] = old['in_channels']
+    norm = (old.get('norm_cfg') or {}).get('type')
+    if cls.has_batch_norm and norm == 'SyncBN':
+        cfg['norm_cfg'] = dict(type='SyncBN')
+    # Freezing belongs to weights that were trained before.
+    if pretrained is not None:
+        if old.get('frozen_stages', -1) >= 0:
+            cfg['frozen_stages'] = min(old['frozen_stages'], indices[-1] + 1)
+        if old.get('norm_eval'):
+            cfg['norm_eval'] = True
+        cfg['init_cfg'] = dict(type='Pretrained', checkpoint=str(pretrained))
+    return cfg
+
+
+def _pyramid_levels(
+    old: dict[str, Any],
+    levels: Sequence[Level],
+    cls: type[PyramidBackbone],
+    path: str,
+) -> tuple[list[int], int]:
+    """Find out indices and output stride with the strides of ``levels``."""
+    given = [level.stride for level in levels]
+    strides = [2 ** (i + 2) for i in range(cls.num_levels)]
+    # A dilated stage stands for the level that it would be without.
+    dilated = [s * d for s, d in zip(given, _dilations(old, len(given)))]
+    for nominal in (dilated, given):
+        output_stride = 32 if nominal == given else given[-1]
+        if (
+            sorted({*nominal}.intersection(strides)) == nominal
+            and [_kept(s, output_stride) for s in nominal] == given
+            and output_stride in OUTPUT_STRIDES
+        ):
+            return [strides.index(s) for s in nominal], output_stride
+    raise UserError(
+        f'{path} returns maps of strides {_join(given)}; '
+        f'{cls.__name__} is a pyramid with strides {_join(strides)}'
+    )
+
+
+def _kept(stride: int, output_stride: int) -> int:
+    return min(stride, output_stride) if stride <= 32 else stride
+
+
+def _dilations(old: dict[str, Any], count: int) -> list[int]:
+    """Return the dilation of each level: the stride that it replaces."""
+    dilations = old.get('dilations')
+    if not dilations:
+        return [1] * count
+    indices = old.get('out_indices', range(len(dilations)))
+    return [dilations[i] for i in indices]
+
+
+def _join(numbers: Sequence[int]) -> str:
+    return ', '.join(map(str, numbers))
+
+
+def _bisenet_v1(outer: dict[str, Any], levels: Sequence[Level]) -> None:
+    # Context path and spatial path are concatenated to as many channels as
+    # the level of stride 16 has.
+    middle = levels[2].channels // 2
+    outer['context_channels'] = (
+        middle,
+        levels[2].channels,
+        levels[3].channels,
+    )
+    spatial = outer.get('spatial_channels', (64, 64, 64, 128))
+    outer['spatial_channels'] = (
+        *spatial[:3],
+        levels[2].channels - middle,
+    )
+
+
+def _stdc(outer: dict[str, Any], levels: Sequence[Level]) -> None:
+    outer['last_in_channels'] = (levels[2].channels, levels[1].channels)
+    width = outer.get('out_channels', 128)
+    outer['ffm_cfg']['in_channels'] = levels[0].channels + width
+
+
+NESTED: dict[str, Callable[[dict[str, Any], Sequence[Level]], None]] = {
+    'BiSeNetV1': _bisenet_v1,
+    'STDCContextPathNet': _stdc,
+}
+
+
+def find_wiring(outer: dict[str, Any], path: str) -> Callable:
+    """Find how to tell a network the channels of the backbone inside it.
+
+    Raises:
+        UserError: The network uses more of its backbone than the outputs.
+    """
+    if outer['type'] not in NESTED:
+        raise UserError(
+            f'{path}: {outer["type"]} uses the inner layers of its '
+            f'{outer["backbone_cfg"].get("type")}, not only its outputs'
+        )
+    return NESTED[outer['type']]

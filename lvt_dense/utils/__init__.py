@@ -1,0 +1,1 @@
+"""Small helpers that all other packages may use."""
