@@ -258,7 +258,7 @@ def test_torch_that_refuses_checkpoints() -> None:
     torch.serialization.clear_safe_globals()
     try:
         found = fault(
-            doctor.check_checkpoints(Machine(lvt_dense_compat=nothing))
+            doctor.check_checkpoints(Machine(lvt_dense_compat_stack=nothing))
         )
     finally:
         torch.serialization.add_safe_globals(kept)
