@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.install import find_source
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -129,7 +130,7 @@ def check_python(system: System) -> Iterator[Finding]:
             'Python',
             FAULT,
             f'{text}; lvt_dense needs 3.10 or newer',
-            'python3.12 -m venv venv && venv/bin/pip install lvt_dense',
+            f'python3.12 -m venv venv && venv/bin/pip install {find_source()}',
         )
     else:
         yield Finding('Python', OK, f'{text} on {platform.system()}')
@@ -352,7 +353,7 @@ def check_registry(system: System) -> Iterator[Finding]:
             'registry',
             FAULT,
             _reason(error),
-            'pip install --force-reinstall --no-deps lvt_dense',
+            f'pip install --force-reinstall --no-deps {find_source()}',
         )
         return
     yield Finding('registry', OK, 'lvt_dense.MobileViT builds')
@@ -451,7 +452,7 @@ def check_cache(system: System) -> Iterator[Finding]:
             'weights',
             FAULT,
             _reason(error),
-            'pip install --force-reinstall --no-deps lvt_dense',
+            f'pip install --force-reinstall --no-deps {find_source()}',
         )
         return
     text = f'{count} of {len(entries)} published files in {cache.cache_dir()}'
