@@ -5,6 +5,7 @@ import os
 from typing import TYPE_CHECKING
 
 from lvt_dense.commands.parser import ConfigOptions
+from lvt_dense.utils.dist import is_first_process
 from lvt_dense.utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -129,7 +130,6 @@ def _use_data(
             "of the recipe's data set: give one of them"
         )
     from lvt_dense.datasets.own import use_data
-    from lvt_dense.engine.data_checks import is_first_process
     from lvt_dense.engine.runner import find_work_dir
 
     folder = None

@@ -18,6 +18,7 @@ from lvt_dense.datasets.own.adapt import find_dicts
 from lvt_dense.datasets.own.heads import find_heads, resolve
 from lvt_dense.datasets.own.task import scope_of
 from lvt_dense.datasets.transforms.seg_loading import IGNORED, read_mask
+from lvt_dense.utils.dist import is_first_process
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.text import shorten
 
@@ -50,15 +51,6 @@ def check_data(cfg: Config, splits: Iterable[str]) -> None:
             check_counts(cfg, split, classes)
             if is_first_process():
                 _check_content(cfg, split, dataset, classes)
-
-
-def is_first_process() -> bool:
-    """Tell whether this is the first process of a launcher, or the only one.
-
-    It can be asked before the processes know each other.
-    """
-    ranks = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
-    return all(int(os.environ.get(name) or 0) == 0 for name in ranks)
 
 
 def _is_remote(dataset: dict) -> bool:

@@ -2,7 +2,6 @@
 
 import ast
 import logging
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from lvt_dense.checkpoints.model_files import read_model_file
 from lvt_dense.checkpoints.read import read_checkpoint, read_content
 from lvt_dense.models.backbones import PyramidBackbone
 from lvt_dense.models.backbones.pretrained import LoadReport, adapt_backbones
+from lvt_dense.utils.dist import is_first_process
 from lvt_dense.utils.errors import UserError
 
 from .official_weights import (
@@ -28,7 +28,6 @@ from .official_weights import (
 from .runner import check_fit
 
 # Where the launchers tell a process its number.
-RANKS = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
 SHOWN = 5  # names that a message lists
 # Settings that only some optimizers have, by which they can be told apart.
 _TELLING = ('betas', 'momentum', 'alpha', 'rho', 'lambd', 'etas', 'lr_decay')
@@ -61,7 +60,7 @@ def prepare_start(
     else:
         lines = _prepare_load_from(cfg) if cfg.get('load_from') else []
         lines += prepare_weights(cfg)
-    if all(os.environ.get(name, '0') == '0' for name in RANKS):
+    if is_first_process():
         print('\n'.join(lines), flush=True)
     return lines
 

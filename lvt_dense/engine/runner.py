@@ -26,15 +26,13 @@ from lvt_dense.models.backbones.pretrained import (
     adapt_backbones,
     identify,
 )
+from lvt_dense.utils.dist import RANK
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import newest_checkpoint
 
 from .data_checks import annotation_fault
 
 FULL = (errno.ENOSPC, errno.EDQUOT)  # the disk, or one's share of it
-
-# What each launcher tells a process it starts.
-_RANKS = dict(pytorch='RANK', slurm='SLURM_PROCID', mpi='OMPI_COMM_WORLD_RANK')
 
 
 def use_launcher(cfg: Config, launcher: str) -> None:
@@ -54,9 +52,9 @@ def use_launcher(cfg: Config, launcher: str) -> None:
     cfg.launcher = launcher
     if launcher == 'none':
         return
-    if _RANKS[launcher] not in os.environ:
+    if RANK[launcher] not in os.environ:
         raise UserError(
-            f'--launcher {launcher}: {_RANKS[launcher]} is not set, so this '
+            f'--launcher {launcher}: {RANK[launcher]} is not set, so this '
             'process was not started by it; use tools/dist_*.sh, '
             'tools/slurm_*.sh, or leave --launcher out'
         )

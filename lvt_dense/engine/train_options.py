@@ -1,7 +1,6 @@
 """What the options of ``lvt-dense train`` change in a config."""
 
 import inspect
-import os
 from importlib.util import find_spec
 from typing import Any
 
@@ -17,12 +16,9 @@ from lvt_dense.engine.multi_scale import use_multi_scale
 from lvt_dense.engine.schedules import base_batch_size, count_images
 from lvt_dense.engine.schedules import fit_recipe as fit
 from lvt_dense.engine.schedules import scale_lr as scale
+from lvt_dense.utils.dist import count_processes
 from lvt_dense.utils.errors import UserError
 
-# What each launcher tells the processes about their number.
-_WORLD_SIZES = dict(
-    pytorch='WORLD_SIZE', slurm='SLURM_NTASKS', mpi='OMPI_COMM_WORLD_SIZE'
-)
 # By name: MMEngine's backend, and the packages of which one must be there.
 _LOGS = dict(
     tensorboard=('TensorboardVisBackend', ('tensorboard', 'tensorboardX')),
@@ -113,7 +109,11 @@ def fit_recipe(
     """
     if epochs is not None or batch_size is not None:
         changes = fit(
-            cfg, count_images(cfg), epochs, batch_size, num_processes(cfg)
+            cfg,
+            count_images(cfg),
+            epochs,
+            batch_size,
+            count_processes(cfg.get('launcher', 'none')),
         )
     else:
         changes = []
@@ -134,15 +134,9 @@ def scale_lr(cfg: Config) -> list[str]:
             'set it with --cfg-options auto_scale_lr.base_batch_size=N'
         )
     own = Config(dict(cfg.to_dict(), auto_scale_lr=None))
-    return scale(cfg, base_batch_size(own, num_processes(cfg)))
-
-
-def num_processes(cfg: Config) -> int:
-    """Return the number of processes that the launcher started."""
-    launcher = cfg.get('launcher', 'none')
-    if launcher == 'none':
-        return 1
-    return int(os.environ.get(_WORLD_SIZES[launcher], 1))
+    return scale(
+        cfg, base_batch_size(own, count_processes(cfg.get('launcher', 'none')))
+    )
 
 
 def use_amp(cfg: Config) -> None:
