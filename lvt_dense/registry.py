@@ -101,29 +101,3 @@ OPTIM_WRAPPER_CONSTRUCTORS = _child(
     MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,
     ['engine.optimizers'],
 )
-
-
-def find_class(registry: Registry, cfg: dict[str, Any]) -> type:
-    """Find the class that a part of a config would be built from.
-
-    Args:
-        registry: Where it would be built, such as MMEngine's ``DATASETS``.
-        cfg: The part, with a ``type``.
-
-    Raises:
-        UserError: There is no such class.
-    """
-    kind = cfg.get('type')
-    if isinstance(kind, type):
-        return kind
-    with registry.switch_scope_and_registry(cfg.get('_scope_')) as scoped:
-        try:
-            found = scoped.get(kind)
-        except (RuntimeError, TypeError):  # MMEngine's way to say no
-            found = None
-    if found is None:
-        raise UserError(
-            f'there is no {registry.name} {kind!r}: check its name, and '
-            'whether the package that has it is installed'
-        )
-    return found

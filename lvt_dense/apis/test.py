@@ -23,7 +23,7 @@ from lvt_dense.engine.runner import (
     find_work_dir,
     use_launcher,
 )
-from lvt_dense.registry import find_class
+from lvt_dense.utils.config_class import find_class
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import write_atomically
 

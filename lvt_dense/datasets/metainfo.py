@@ -10,7 +10,7 @@ from mmengine.registry import DATASETS
 from lvt_dense.checkpoints.locate import locate
 from lvt_dense.checkpoints.read import read_content
 from lvt_dense.config import dataset_cfgs
-from lvt_dense.registry import find_class
+from lvt_dense.utils.config_class import find_class
 
 Metainfo = dict[str, Any]
 

@@ -15,9 +15,10 @@ from lvt_dense.compat.stack import import_stack
 from lvt_dense.config import dataset_cfgs, evaluators
 from lvt_dense.datasets.coco_check import CocoReport, check_coco
 from lvt_dense.datasets.own.adapt import find_dicts
-from lvt_dense.datasets.own.heads import find_heads, resolve
+from lvt_dense.datasets.own.heads import find_heads
 from lvt_dense.datasets.own.task import scope_of
 from lvt_dense.datasets.transforms.seg_loading import IGNORED, read_mask
+from lvt_dense.utils.config_class import lookup_class
 from lvt_dense.utils.dist import is_first_process
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.text import shorten
@@ -109,7 +110,7 @@ def classes_of(dataset: dict, scope: str) -> tuple[str, ...] | None:
             f"{len(classes)} classes: write classes=('{classes}',)"
         )
     if classes is None:
-        cls = resolve(DATASETS, dataset.get('type'), scope)
+        cls = lookup_class(DATASETS, dataset.get('type'), scope)
         classes = getattr(cls, 'METAINFO', {}).get('classes')
     return tuple(classes) if classes else None
 
@@ -149,7 +150,7 @@ def check_counts(
 def _check_content(
     cfg: Config, split: str, dataset: dict, classes: Sequence[str] | None
 ) -> None:
-    cls = resolve(DATASETS, dataset.get('type'), scope_of(cfg))
+    cls = lookup_class(DATASETS, dataset.get('type'), scope_of(cfg))
     if not inspect.isclass(cls) or _is_remote(dataset):
         return
     if _is_coco(cls) and dataset.get('ann_file'):
@@ -394,7 +395,7 @@ def annotation_fault(cfg: Config) -> str | None:
     """
     for split in ('train', 'val', 'test'):
         for dataset in dataset_cfgs(cfg, split):
-            cls = resolve(DATASETS, dataset.get('type'), scope_of(cfg))
+            cls = lookup_class(DATASETS, dataset.get('type'), scope_of(cfg))
             if dataset.get('ann_file') and _is_coco(cls):
                 path = next(_named_paths(dataset))
                 fault = coco_fault(path) if path.is_file() else None

@@ -7,7 +7,7 @@ from mmengine.config import Config
 from mmengine.registry import LOOPS
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 
-from lvt_dense.registry import find_class
+from lvt_dense.utils.config_class import find_class
 
 _SAMPLER = 'lvt_dense.ReplayBatchSampler'
 

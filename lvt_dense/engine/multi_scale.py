@@ -13,7 +13,7 @@ from mmengine.registry import TASK_UTILS, TRANSFORMS
 
 from lvt_dense.config import dataset_cfgs
 from lvt_dense.datasets.samplers import DIVISOR, list_scales
-from lvt_dense.registry import find_class
+from lvt_dense.utils.config_class import find_class
 from lvt_dense.utils.errors import UserError
 
 # The paper's: five sizes from a half to one and a half of the recipe's.

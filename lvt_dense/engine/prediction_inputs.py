@@ -14,7 +14,7 @@ from mmengine.registry import DATASETS
 from lvt_dense.config import dataset_cfgs
 from lvt_dense.datasets.metainfo import Metainfo, metainfo_of_config
 from lvt_dense.engine.data_checks import check_data
-from lvt_dense.registry import find_class
+from lvt_dense.utils.config_class import find_class
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import IMAGE_SUFFIXES
 from lvt_dense.visualization.pictures import is_own_picture, name_pictures

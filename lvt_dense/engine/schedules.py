@@ -22,6 +22,7 @@ from mmengine.optim.scheduler.lr_scheduler import LRSchedulerMixin
 from mmengine.registry import DATASETS, HOOKS, PARAM_SCHEDULERS, Registry
 
 from lvt_dense.config import dataset_cfgs
+from lvt_dense.utils.config_class import lookup_class
 from lvt_dense.utils.errors import UserError
 
 # Largest share of warm-up in a run.
@@ -418,12 +419,4 @@ def _fit_average(hook: Any, new: Length, base: int) -> list[str]:
 
 def _class(cfg: Config, registry: Registry, item: Any) -> type:
     """Return the class that a part of a config names, or ``object``."""
-    kind = item['type']
-    if isinstance(kind, type):
-        return kind
-    found = registry.get(kind)  # MMEngine's own need no other package
-    if found is None:
-        scope = cfg.get('default_scope')
-        with registry.switch_scope_and_registry(scope) as own:
-            found = own.get(kind)
-    return found or object
+    return lookup_class(registry, item, cfg.get('default_scope')) or object

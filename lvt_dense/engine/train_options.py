@@ -16,6 +16,7 @@ from lvt_dense.engine.multi_scale import use_multi_scale
 from lvt_dense.engine.schedules import base_batch_size, count_images
 from lvt_dense.engine.schedules import fit_recipe as fit
 from lvt_dense.engine.schedules import scale_lr as scale
+from lvt_dense.utils.config_class import find_class
 from lvt_dense.utils.dist import count_processes
 from lvt_dense.utils.errors import UserError
 
@@ -272,9 +273,7 @@ def use_patience(cfg: Config, patience: int) -> None:
 
 def _accepts(cfg: Config, item: Any, name: str) -> bool:
     """Whether the class that a part of a config names has an argument."""
-    scope = cfg.get('default_scope')
-    with METRICS.switch_scope_and_registry(scope) as registry:
-        kind = registry.get(item['type'])
+    kind = find_class(METRICS, item, cfg.get('default_scope'))
     return any(
         name in inspect.signature(base.__init__).parameters
         for base in inspect.getmro(kind)

@@ -13,6 +13,7 @@ from mmengine.registry import Registry
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
+from lvt_dense.utils.config_class import lookup_class
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.text import find_near
 
@@ -104,15 +105,10 @@ def _names_of(
 
 
 def _class_of(cfg: Config, node: Any) -> type | None:
-    if isinstance(node['type'], type):
-        return node['type']
-    for scope in (None, node.get('_scope_') or cfg.get('default_scope')):
+    # MMEngine's own first, which need no other package.
+    for scope in ('mmengine', cfg.get('default_scope')):
         for registry in REGISTRIES:
-            with registry.switch_scope_and_registry(scope) as own:
-                try:
-                    found = own.get(node['type'])
-                except Exception:  # a framework that cannot be imported
-                    found = None
+            found = lookup_class(registry, node, scope)
             if inspect.isclass(found):
                 return found
     return None

@@ -11,7 +11,8 @@ from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
 from lvt_dense.models.backbones import PyramidBackbone
-from lvt_dense.registry import MODELS, find_class
+from lvt_dense.registry import MODELS
+from lvt_dense.utils.config_class import find_class
 from lvt_dense.utils.errors import UserError
 
 from .distillation import Distillation

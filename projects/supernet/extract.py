@@ -12,7 +12,7 @@ from mmengine.registry import HOOKS
 from torch import Tensor
 
 from lvt_dense.checkpoints.read import read_content
-from lvt_dense.registry import find_class
+from lvt_dense.utils.config_class import find_class
 from lvt_dense.utils.files import write_atomically
 
 from .calibration import calibrate, draw_batches

@@ -11,8 +11,8 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 
 from lvt_dense.models.backbones.nasvit import PARTS, NASViT
-from lvt_dense.registry import find_class
 from lvt_dense.swap.feature_readers import Level, find_heads, rewire
+from lvt_dense.utils.config_class import find_class
 from lvt_dense.utils.errors import UserError
 
 from .slicing import Slice, plan_slices

@@ -32,7 +32,7 @@ from tqdm import tqdm
 
 from lvt_dense import swap_backbone
 from lvt_dense.config import load_config
-from lvt_dense.registry import find_class
+from lvt_dense.utils.config_class import find_class
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import write_atomically
 

@@ -13,7 +13,7 @@ from mmengine.runner import set_random_seed
 from mmengine.structures import InstanceData, PixelData
 from torch import Tensor, nn
 
-from lvt_dense.registry import find_class
+from lvt_dense.utils.config_class import find_class
 from lvt_dense.utils.errors import UserError
 
 # Sides of the images in pixels: the second one is for models whose smallest

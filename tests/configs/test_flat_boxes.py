@@ -20,7 +20,7 @@ from lvt_dense.datasets.own.formats.labeled_data import (
     Object,
     Sample,
 )
-from lvt_dense.registry import find_class
+from lvt_dense.utils.config_class import find_class
 
 ROOT = Path(__file__).parents[2]
 PATHS = [

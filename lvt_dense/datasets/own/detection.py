@@ -14,6 +14,7 @@ from lvt_dense.datasets.own.formats.labeled_data import (
     Sample,
 )
 from lvt_dense.utils.cache import store
+from lvt_dense.utils.config_class import lookup_class
 from lvt_dense.utils.errors import UserError
 
 from .adapt import (
@@ -22,7 +23,7 @@ from .adapt import (
     replace_evaluators,
     set_variables,
 )
-from .heads import resolve, set_num_classes
+from .heads import set_num_classes
 
 DROP_FLAT = dict(
     type='mmdet.FilterAnnotations',
@@ -234,7 +235,9 @@ def drop_flat_boxes(cfg: Config) -> None:
 def _without_flat_boxes(pipeline: list, scope: str) -> list:
     from mmdet.datasets.transforms import FilterAnnotations, PackDetInputs
 
-    kinds = [resolve(TRANSFORMS, step['type'], scope) for step in pipeline]
+    kinds = [
+        lookup_class(TRANSFORMS, step['type'], scope) for step in pipeline
+    ]
     packs = [i for i, kind in enumerate(kinds) if _is_a(kind, PackDetInputs)]
     if not packs or any(_is_a(kind, FilterAnnotations) for kind in kinds):
         return pipeline

@@ -4,7 +4,9 @@ import inspect
 from collections.abc import Iterator
 from typing import Any
 
-from mmengine.registry import MODELS, DefaultScope
+from mmengine.registry import MODELS
+
+from lvt_dense.utils.config_class import lookup_class
 
 # Parts whose num_classes, if any, is of another kind.
 _NO_HEADS = (
@@ -46,7 +48,7 @@ def find_heads(
 
 
 def _default_number(kind: Any, scope: str) -> int | None:
-    cls = resolve(MODELS, kind, scope)
+    cls = lookup_class(MODELS, kind, scope)
     if not inspect.isclass(cls):
         return None
     for base in cls.__mro__:
@@ -62,24 +64,6 @@ def _default_number(kind: Any, scope: str) -> int | None:
         if not takes_more:
             return None
     return None
-
-
-def resolve(registry: Any, kind: Any, scope: str) -> Any:
-    """Look up a type under a default scope; None if it is unknown.
-
-    Args:
-        registry: Root registry of MMEngine.
-        kind: Name with or without scope, or the class itself.
-        scope: Default scope.
-    """
-    if not isinstance(kind, str):
-        return kind
-    with DefaultScope.overwrite_default_scope(scope):
-        try:
-            with registry.switch_scope_and_registry(None) as there:
-                return there.get(kind)
-        except (KeyError, ImportError):
-            return None
 
 
 def set_num_classes(model: dict, number: int, scope: str) -> list[str]:

@@ -9,9 +9,10 @@ from lvt_dense.config import dataset_cfgs
 from lvt_dense.datasets.kitti.folder import scan_kitti_folder
 from lvt_dense.datasets.own.formats.labeled_data import LabeledData
 from lvt_dense.utils.cache import store
+from lvt_dense.utils.config_class import lookup_class
 
 from .adapt import replace_datasets, replace_evaluators, set_variables
-from .heads import find_heads, resolve
+from .heads import find_heads
 from .summary import count_objects
 
 # What KITTI's own labels hold.
@@ -30,7 +31,7 @@ def default_classes(cfg: Config, data: LabeledData) -> list[str]:
     their number.
     """
     dataset = next(dataset_cfgs(cfg, 'train'))
-    cls = resolve(DATASETS, dataset['type'], cfg.get('default_scope'))
+    cls = lookup_class(DATASETS, dataset['type'], cfg.get('default_scope'))
     own = (dataset.get('metainfo') or {}).get('classes')
     own = list(own or cls.METAINFO['classes'])
     if set(own) <= set(data.classes) <= {*_STANDARD, *own}:
@@ -78,7 +79,7 @@ def adapt_mono3d(cfg: Config, data: LabeledData) -> None:
     replace_evaluators(cfg, evaluator)
     scope = cfg.get('default_scope') or 'mmdet'
     for _, head, _ in list(find_heads(cfg.model, scope)):
-        kind = resolve(MODELS, head.get('type'), scope)
+        kind = lookup_class(MODELS, head.get('type'), scope)
         head.update(folder.head_settings(kind, data.classes))
     hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
     best = str(hook.get('save_best') or '')

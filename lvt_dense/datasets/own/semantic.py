@@ -18,6 +18,7 @@ from tqdm import tqdm
 from lvt_dense.datasets.own.formats.labeled_data import LabeledData, Sample
 from lvt_dense.datasets.transforms.seg_loading import ignored_label
 from lvt_dense.utils.cache import cache_dir, store
+from lvt_dense.utils.config_class import lookup_class
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import write_atomically
 
@@ -30,7 +31,7 @@ from .adapt import (
 from .classes import check_names
 from .cleaning import to_rle
 from .detection import area_of
-from .heads import resolve, set_num_classes
+from .heads import set_num_classes
 from .masks import (
     Coding,
     find_coding,
@@ -279,7 +280,7 @@ def adapt_semantic(cfg: Config, data: LabeledData) -> None:
     def evaluator(split: str, old: dict | None) -> dict[str, Any]:
         from mmseg.evaluation import IoUMetric
 
-        cls = resolve(METRICS, old['type'], scope) if old else None
+        cls = lookup_class(METRICS, old['type'], scope) if old else None
         if cls is not None and issubclass(cls, IoUMetric):
             return dict(old or {})
         return dict(type='mmseg.IoUMetric', iou_metrics=['mIoU'])

@@ -5,10 +5,10 @@ from mmengine.registry import DATASETS
 
 from lvt_dense.compat.stack import import_stack
 from lvt_dense.config import dataset_cfgs
+from lvt_dense.utils.config_class import lookup_class
 from lvt_dense.utils.errors import UserError
 
 from .adapt import find_dicts
-from .heads import resolve
 
 
 def scope_of(cfg: Config) -> str:
@@ -37,7 +37,9 @@ def task_of(cfg: Config) -> str:
     import_stack()
     from lvt_dense.datasets.kitti.dataset import KittiMonoDataset
 
-    kinds = [resolve(DATASETS, d.get('type'), scope_of(cfg)) for d in datasets]
+    kinds = [
+        lookup_class(DATASETS, d.get('type'), scope_of(cfg)) for d in datasets
+    ]
     if any(isinstance(k, type) and issubclass(k, KittiMonoDataset)
            for k in kinds):  # fmt: skip
         return 'mono3d'
