@@ -125,7 +125,7 @@ def read_checkpoint(source: str | Path | WeightFile) -> Checkpoint:
 
 
 def read_content(path: Path, source: object = None) -> Any:
-    """Read all that is in a file, with inert objects for strange ones.
+    """Read all that is in a file; unknown classes become empty objects.
 
     Args:
         path: The file.

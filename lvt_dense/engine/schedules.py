@@ -116,7 +116,7 @@ def fit_recipe(
     """
     for name, value in (('--epochs', epochs), ('--batch-size', batch_size)):
         if value is not None and value < 1:
-            raise UserError(f'{name} {value}: 1 is the least')
+            raise UserError(f'{name} {value}: must be at least 1')
     base = base_batch_size(cfg, num_gpus)
     if batch_size is not None:
         cfg.train_dataloader.batch_size = batch_size

@@ -169,7 +169,7 @@ def use_workers(cfg: Config, workers: int) -> None:
         UserError: A number below 0.
     """
     if workers < 0:
-        raise UserError(f'--workers {workers}: 0 is the least')
+        raise UserError(f'--workers {workers}: must be at least 0')
     for split in ('train', 'val', 'test'):
         loader = cfg.get(f'{split}_dataloader')
         if loader:
@@ -256,7 +256,7 @@ def use_patience(cfg: Config, patience: int) -> None:
         UserError: A number below 1, or there is no validation.
     """
     if patience < 1:
-        raise UserError(f'--patience {patience}: 1 is the least')
+        raise UserError(f'--patience {patience}: must be at least 1')
     if cfg.get('val_cfg') is None:
         raise UserError('--patience: the config has no validation')
     saving = cfg.get('default_hooks', {}).get('checkpoint') or {}

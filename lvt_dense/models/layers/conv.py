@@ -22,7 +22,7 @@ class ConvNormAct(nn.Module):
     """2D convolution, then optional normalization and activation.
 
     In eval mode batch norm is folded into the convolution on the fly, which
-    spares one pass over the map and its memory, and stays differentiable.
+    saves reading and writing the map once more, and stays differentiable.
     MMCV's ``ConvModule(..., efficient_conv_bn_eval=True)`` computes the same,
     but replaces the forward of its convolution at every call, which
     ``torch.compile(fullgraph=True)`` refuses.
