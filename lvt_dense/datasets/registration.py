@@ -2,7 +2,7 @@
 
 from importlib.util import find_spec
 
-from . import exact_resume  # noqa: F401
+from . import exact_resume, samplers, transforms  # noqa: F401
 from .kitti.dataset import KittiMonoDataset  # noqa: F401
 
 if find_spec('mmseg'):
