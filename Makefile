@@ -1,5 +1,8 @@
 # make demo           environment, rendered data, a short training, mAP, pictures
 # make test           environment, static checks, tests in JOBS processes
+# make test-fast      the smallest backbones, the configs, the command line:
+#                     a minute, for between two edits
+# make test-all       what takes long and only a release needs; after make test
 # make ops            mmcv's compiled ops into the same environment (a compiler,
 #                     15 minutes); make test then tests them as well
 # make test-ops       only the tests that differ with the compiled ops
@@ -18,8 +21,10 @@ else
 VENV := .venv-$(STACK)
 endif
 PY := $(VENV)/bin/python
+PYTEST := $(PY) -m pytest -n $(JOBS) --dist worksteal
 
-.PHONY: docs env format lint demo ops static-checks test test-gpu test-ops wheel
+.PHONY: demo docs env format lint ops static-checks test test-all test-fast \
+	test-gpu test-ops tests wheel
 
 env:
 	@tools/setup_env.sh $(VENV) $(STACK)
@@ -39,14 +44,25 @@ static-checks lint: env
 	@$(PY) -m ruff format -q --check .
 	@$(PY) -m mypy
 
-test: static-checks
-	@$(PY) -m pytest -n $(JOBS) --dist loadfile
+# The static checks run beside the tests, whose last one leaves a core free.
+test: env
+	@$(MAKE) --no-print-directory -j2 static-checks tests
+
+tests: env
+	@$(PYTEST) -m 'not release'
+
+test-fast: env
+	@$(PYTEST) -m 'not release' tests/test_imports.py tests/commands \
+		tests/configs/test_recipes.py tests/models/backbones/test_contract.py
+
+test-all: env
+	@$(PYTEST) -m release
 
 test-gpu: env
 	@$(PY) -m pytest --gpu tests/test_cuda.py
 
 test-ops: ops
-	@$(PY) -m pytest -n $(JOBS) --dist loadfile -m compiled_ops
+	@$(PYTEST) -m compiled_ops
 	@$(PY) -m pytest tests/tools/test_workflow.py
 
 wheel: env

@@ -35,6 +35,13 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ['XDG_CACHE_HOME'] = folder.name
 
 
+def pytest_ignore_collect(
+    collection_path: Path, config: pytest.Config
+) -> bool | None:
+    is_for_gpus = collection_path.name == 'test_cuda.py'
+    return True if is_for_gpus and not config.getoption('--gpu') else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     marked = [item for item in items if item.get_closest_marker(NEEDS_OPS)]
     if marked and not using_compiled():

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Usage: tools/setup_env.sh VENV STACK    (STACK: onedl or openmmlab)
+# Usage: tools/setup_env.sh VENV STACK    (STACK: onedl, openmmlab or oldest)
 # Makes a virtual environment with the pinned stack and this package in it,
 # without a compiler: mmcv comes without its compiled ops, in whose place
 # lvt_dense.ops steps. PYTHON names the interpreter.
@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 venv=$(realpath -m "$1") stack=$2
 packages=requirements/$stack-mm.txt
 if [ ! -f "$packages" ]; then
-    echo "error: STACK=$stack; choose onedl or openmmlab" >&2
+    echo "error: STACK=$stack; choose onedl, openmmlab or oldest" >&2
     exit 2
 fi
 stamp=$venv/.stamp

@@ -1,4 +1,4 @@
-"""Configs of detectors on COCO: trained, validated, drawn."""
+"""Configs of detectors on COCO: all stepped, one of each head trained."""
 
 import re
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import mmcv
 import pytest
 from helpers.commands import skip_beautifier
+from helpers.one_step import take_one_step
 from mmengine.config import Config
 from mmengine.runner import Runner
 
@@ -47,6 +48,13 @@ NAMES = [
     'mask_rcnn_mobilevit_1024_coco',
     'mask_rcnn_t2t_vit_simple_fpn_coco',
 ]
+# One of each head goes through the whole runner.
+WHOLE = (
+    'mask_rcnn_emo_coco',
+    'retinanet_emo_1m_coco',
+    'rtmdet_emo_1m_coco',
+    'ssdlite_emo_1m_320_coco',
+)
 
 
 @pytest.fixture(scope='module')
@@ -63,10 +71,12 @@ def plain_dumps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def shrink(step: dict) -> None:
-    """Bring a transform to the reduced size."""
-    for key in ('scale', 'img_scale', 'crop_size', 'size'):
+    """Bring a transform, and one inside it, to the reduced size."""
+    for key in ('scale', 'img_scale', 'crop_size', 'size', 'base_size'):
         if key in step:
             step[key] = SCALE
+    if 'transform' in step:
+        shrink(step['transform'])
 
 
 def small_config(name: str, data: Path, work_dir: Path) -> Config:
@@ -114,20 +124,26 @@ def test_header_names_the_command_and_the_figure(name: str) -> None:
 
 
 @pytest.mark.parametrize('name', NAMES)
+def test_config_takes_a_step_and_predicts(
+    name: str, data: Path, tmp_path: Path
+) -> None:
+    step = take_one_step(small_config(name, data, tmp_path))
+    count = sum(p.numel() for p in step.model.parameters())
+    assert count == PARAMETERS.get(name, count)
+    assert f'{count:,} parameters' in header_of(name)
+    assert step.moved > 0.75
+    assert step.losses['loss'].isfinite()
+    found = step.predictions[0].pred_instances
+    assert 0 < len(found) <= 10
+    assert ('masks' in found) == name.startswith('mask_rcnn')
+
+
+@pytest.mark.parametrize('name', WHOLE)
 def test_config_trains_validates_and_draws(
     name: str, data: Path, tmp_path: Path
 ) -> None:
-    cfg = small_config(name, data, tmp_path)
-    runner = Runner.from_cfg(cfg)
-    model = runner.model
-    count = sum(p.numel() for p in model.parameters())
-    assert count == PARAMETERS.get(name, count)
-    assert f'{count:,} parameters' in header_of(name)
-    before = [p.detach().clone() for p in model.parameters()]
+    runner = Runner.from_cfg(small_config(name, data, tmp_path))
     runner.train()
-    after = list(model.parameters())
-    moved = [not a.equal(b) for a, b in zip(after, before)]
-    assert sum(moved) > 0.8 * len(moved)
     figures = runner.test()
     kinds = ['bbox', 'segm'] if 'mask_rcnn' in name else ['bbox']
     for kind in kinds:

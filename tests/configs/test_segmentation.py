@@ -1,4 +1,4 @@
-"""Every segmentation config is trained, validated and drawn."""
+"""Segmentation configs: all are stepped, one of each kind is trained."""
 
 import re
 from pathlib import Path
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.commands import skip_beautifier
+from helpers.one_step import take_one_step
 from helpers.segmentation import (
     CONFIGS,
     IMAGE,
@@ -43,6 +44,15 @@ PARAMETERS = dict(
 )
 CLASSES = dict(ade20k=150, cityscapes=19, voc=21, camvid=11)
 NAMES = config_names()
+# One of each head and data set goes through the whole runner.
+WHOLE = (
+    'deeplabv3_emo_1m_512_ade20k',
+    'deeplabv3_mobilevit_xxs_360_camvid',
+    'deeplabv3_mobilevit_xxs_512_coco_voc12aug',
+    'deeplabv3_mobilevit_xxs_512_voc12aug',
+    'deeplabv3_nasvit_512x1024_cityscapes',
+    'pspnet_emo_1m_360_camvid',
+)
 
 
 @pytest.fixture(scope='module')
@@ -90,6 +100,23 @@ def test_header_names_the_command_and_the_figure(name: str) -> None:
 
 
 @pytest.mark.parametrize('name', NAMES)
+def test_config_takes_a_step_and_predicts(
+    name: str, data: Path, tmp_path: Path
+) -> None:
+    cfg = small_config(name, data / folder_of(name), tmp_path)
+    step = take_one_step(cfg)
+    count = sum(p.numel() for p in step.model.parameters())
+    assert count == PARAMETERS.get(name, count)
+    assert count == int(header_figure(name, r'([\d,]+) parameters'))
+    assert step.model.decode_head.out_channels == CLASSES[layout_of(name)]
+    assert step.moved > 0.8
+    assert step.losses['loss'].isfinite()
+    labels = step.predictions[0].pred_sem_seg.data
+    assert labels.shape == (1, *IMAGE[::-1])
+    assert labels.max() < CLASSES[layout_of(name)]
+
+
+@pytest.mark.parametrize('name', WHOLE)
 def test_config_trains_validates_and_draws(
     name: str, data: Path, tmp_path: Path
 ) -> None:
@@ -98,13 +125,9 @@ def test_config_trains_validates_and_draws(
     cfg.default_hooks.visualization.show_dir = str(tmp_path / 'pictures')
     runner = Runner.from_cfg(cfg)
     model = runner.model
-    count = sum(p.numel() for p in model.parameters())
-    assert count == PARAMETERS.get(name, count)
-    assert count == int(header_figure(name, r'([\d,]+) parameters'))
     before = model.decode_head.conv_seg.weight.detach().clone()
     runner.train()
     assert not model.decode_head.conv_seg.weight.equal(before)
-    assert model.decode_head.out_channels == CLASSES[layout]
     assert 0 <= runner.test()['mIoU'] <= 100
     unit = 'epoch' if cfg.log_processor.by_epoch else 'iter'
     assert (tmp_path / f'{unit}_2.pth').is_file()

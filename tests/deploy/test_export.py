@@ -29,6 +29,11 @@ CASES = {
     'monocon_mobilevit_xxs_kitti': (64, 160),
     'fcos3d_emo_kitti': (64, 160),
 }
+SLOW = ('mask_rcnn_emo_coco', 'fcos3d_emo_kitti')  # half a minute each
+NAMES = [
+    pytest.param(name, marks=[pytest.mark.release] if name in SLOW else [])
+    for name in CASES
+]
 
 
 def make_checkpoint(name: str, folder: Path) -> tuple[Any, str]:
@@ -50,7 +55,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp('exported')
 
 
-@pytest.mark.parametrize('name', CASES)
+@pytest.mark.parametrize('name', NAMES)
 def test_export_equals_pytorch(name: str, folder: Path) -> None:
     cfg, checkpoint = make_checkpoint(name, folder)
     out = folder / f'{name}.onnx'
@@ -87,7 +92,7 @@ def scenes(folder: Path) -> dict[str, Path]:
     }
 
 
-@pytest.mark.parametrize('name', CASES)
+@pytest.mark.parametrize('name', NAMES)
 def test_evaluation_equals_pytorch(
     name: str, folder: Path, scenes: dict[str, Path], tmp_path: Path
 ) -> None:

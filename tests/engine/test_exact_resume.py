@@ -280,6 +280,7 @@ def train_in_two(
     return [torch.load(folder / f'{rank}.pt') for rank in range(2)]
 
 
+@pytest.mark.release
 def test_two_processes(tmp_path: Path) -> None:
     whole = train_in_two(tmp_path / 'a')
     again = train_in_two(tmp_path / 'b', str(tmp_path / 'a' / 'iter_2.pth'))

@@ -17,6 +17,8 @@ from lvt_dense.datasets.kitti.labels import KittiObjects
 from lvt_dense.evaluation.coco_metric import CocoMetric
 from lvt_dense.evaluation.kitti.metric import KittiMetric
 
+pytestmark = pytest.mark.release
+
 IMAGES = 5
 CLASSES = ('a', 'b', 'c')
 

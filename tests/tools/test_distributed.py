@@ -108,6 +108,7 @@ def alone(
     return left_in(out)
 
 
+@pytest.mark.release
 @pytest.mark.parametrize('cluster', [False, True])
 def test_figures_are_those_of_one_process(
     alone: tuple,
@@ -155,6 +156,7 @@ def on_a_cluster(folder: Path, script: str, *args: object) -> str:
     return said
 
 
+@pytest.mark.release
 def test_slurm_training(data: Path, tmp_path: Path) -> None:
     options = ('--data-root', data, '--work-dir', tmp_path, *SMALL)
     said = on_a_cluster(tmp_path, 'slurm_train.sh', CONFIG, *options)

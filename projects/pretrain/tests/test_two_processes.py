@@ -11,6 +11,8 @@ from torch.multiprocessing import spawn
 from lvt_dense.apis.train import train
 from lvt_dense.config import load_config, set_data_root
 
+pytestmark = pytest.mark.release
+
 SMALL = Path(__file__).parents[1] / 'configs' / 'mobilevit_xxs_128.py'
 
 

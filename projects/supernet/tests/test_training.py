@@ -19,6 +19,8 @@ from lvt_dense.config import load_config
 from lvt_dense.models.backbones import NASViT
 from lvt_dense.scenes import write_semantic
 
+pytestmark = pytest.mark.release
+
 PROJECT = Path(__file__).parents[1]
 RUN = PROJECT / 'run.py'
 SMALL = f"""

@@ -17,12 +17,14 @@ def test_forty_one_detectors_that_are_shipped() -> None:
     assert {f'mmdet::{name}.py' for name in suite.DETECTORS} <= shipped
 
 
+@pytest.mark.release
 @pytest.mark.parametrize('name', [NAME, 'mmdet::pisa/ssd300_pisa_coco'])
 def test_every_mode_of_a_swapped_detector_runs(name: str) -> None:
     cfg = swap_backbone(name, 'mobilevit_xxs')
     assert trial.try_modes(cfg) == dict.fromkeys(MODES, '')
 
 
+@pytest.mark.release
 def test_a_detector_that_trains_only_is_told() -> None:
     faults = trial.try_modes(load_config(NAME))  # with mmdet's own SSD head
     assert [mode for mode, fault in faults.items() if fault] == ['predict']

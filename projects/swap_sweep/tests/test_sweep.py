@@ -77,6 +77,7 @@ SAMPLE = [
 ]
 
 
+@pytest.mark.release
 @pytest.mark.parametrize('name, backbone', SAMPLE, ids=[n for n, _ in SAMPLE])
 def test_swapped_model_computes_its_losses(
     name: str, backbone: str, monkeypatch: pytest.MonkeyPatch
