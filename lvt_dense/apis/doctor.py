@@ -138,15 +138,15 @@ def check_python(system: System) -> Iterator[Finding]:
 
 def check_torch(system: System) -> Iterator[Finding]:
     """Check torch, and that it and numpy understand each other."""
-    remedy = "pip install --upgrade 'torch>=2.4'"
+    remedy = "pip install --upgrade 'torch>=2.6'"
     try:
         torch = system.load('torch')
     except Exception as error:
         yield Finding('torch', FAULT, _reason(error), remedy)
         return
     version = torch.__version__
-    if _numbers(version) < (2, 4):
-        yield Finding('torch', FAULT, f'{version}; 2.4 is needed', remedy)
+    if _numbers(version) < (2, 6):
+        yield Finding('torch', FAULT, f'{version}; 2.6 is needed', remedy)
         return
     try:
         numpy = system.load('numpy')

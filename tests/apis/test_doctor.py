@@ -97,16 +97,16 @@ def test_old_python() -> None:
 
 def test_missing_and_old_torch() -> None:
     missing = Machine(broken={'torch': ModuleNotFoundError("No 'torch'")})
-    assert 'torch>=2.4' in fault(doctor.check_torch(missing)).remedy
-    old = Machine(torch=SimpleNamespace(__version__='2.3.1+cpu'))
-    assert '2.3.1' in fault(doctor.check_torch(old)).text
+    assert 'torch>=2.6' in fault(doctor.check_torch(missing)).remedy
+    old = Machine(torch=SimpleNamespace(__version__='2.5.1+cpu'))
+    assert '2.5.1' in fault(doctor.check_torch(old)).text
 
 
 def test_numpy_2_with_a_torch_that_was_built_for_1() -> None:
     def refuse(array: Any) -> None:
         raise RuntimeError('Numpy is not available')
 
-    torch = SimpleNamespace(__version__='2.4.0', from_numpy=refuse)
+    torch = SimpleNamespace(__version__='2.6.0', from_numpy=refuse)
     found = fault(doctor.check_torch(Machine(torch=torch)))
     assert 'Numpy is not available' in found.text
     assert found.remedy == 'pip install --upgrade torch numpy'
