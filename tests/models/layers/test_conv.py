@@ -1,8 +1,11 @@
 """Convolution, norm and activation in one module."""
 
+from typing import Any
+
 import pytest
 import torch
 from mmcv.cnn import ConvModule
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from lvt_dense.models.layers import ConvNormAct
 
@@ -53,3 +56,42 @@ def test_equals_the_module_of_mmcv(
         results.append([out, *grads])
     for given, expected in zip(*results, strict=True):
         assert torch.allclose(given, expected, atol=1e-4, rtol=1e-4)
+
+
+class Operators(TorchDispatchMode):
+    """Note the names of the operators that run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """Run an operator."""
+        self.names.append(func.overloadpacket.__name__)
+        return func(*args, **(kwargs or {}))
+
+
+def operators_of(module: ConvNormAct, x: torch.Tensor) -> list[str]:
+    with Operators() as seen:
+        module(x)
+    return seen.names
+
+
+def test_norms_are_folded_on_a_cpu_alone() -> None:
+    module = ConvNormAct(4, 8, 3, norm_cfg=BN).eval()
+    x = torch.randn(1, 4, 8, 8)
+    assert 'native_batch_norm' not in ' '.join(operators_of(module, x))
+    assert 'rsqrt' in operators_of(module, x)
+    # As on a GPU.
+    names = operators_of(module.to('meta'), x.to('meta'))
+    assert len(names) == 2 and 'batch_norm' in names[1]
+
+
+def test_silu_copies_nothing_in_training() -> None:
+    module = ConvNormAct(4, 8, 3, norm_cfg=BN, act_cfg=SILU)
+    x = torch.randn(2, 4, 8, 8)
+    assert 'clone' not in operators_of(module, x)
+    with torch.no_grad():
+        assert operators_of(module, x)[-1] == 'silu_'
