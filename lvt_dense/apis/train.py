@@ -44,8 +44,9 @@ def train(
         pretrained: Weights of the backbone: ``official``, ``none``, a file or
             a URL; by default those that the config names.
         **options: ``epochs``, ``batch_size``, ``multi_scale``, ``workers``,
-            ``seed``, ``device``, ``amp``, ``auto_scale_lr``, ``log``,
-            ``per_class``, ``patience``, ``on_nan`` and ``exact_resume``, see
+            ``seed``, ``device``, ``amp``, ``compile``, ``auto_scale_lr``,
+            ``log``, ``per_class``, ``patience``, ``on_nan`` and
+            ``exact_resume``, see
             :func:`.train_options.apply_options`.
 
     Returns:

@@ -1,15 +1,17 @@
 """Parameter groups of the optimizer."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
-from mmengine.optim import DefaultOptimWrapperConstructor
+import torch
+from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
 from torch import nn
 from torch.nn import GroupNorm, LayerNorm
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
-from lvt_dense.registry import OPTIM_WRAPPER_CONSTRUCTORS
+from lvt_dense.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
 
 NORMS = (_BatchNorm, _InstanceNorm, GroupNorm, LayerNorm)
 
@@ -84,6 +86,23 @@ class RoleOptimWrapperConstructor(GroupedOptimWrapperConstructor):
             mult = None
         if mult is not None and self.base_wd is not None:
             group['weight_decay'] = self.base_wd * mult
+
+
+@OPTIM_WRAPPERS.register_module()
+class Bf16OptimWrapper(OptimWrapper):
+    """Compute in bfloat16 where autocast holds it safe, on any device.
+
+    Weights and their updates stay in float32. Unlike float16, bfloat16 has
+    the range of float32, so that the loss needs no scale.
+    """
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        """Let the forward pass of a model run in bfloat16."""
+        kind = next(model.parameters()).device.type
+        bf16 = torch.autocast(kind, torch.bfloat16)
+        with super().optim_context(model), bf16:
+            yield
 
 
 def has_separate_groups(groups: Iterable[Mapping[str, Any]]) -> bool:

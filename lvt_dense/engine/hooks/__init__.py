@@ -1,5 +1,6 @@
 """Hooks of the runner."""
 
+from .compile_hook import CompileHook
 from .cudnn_benchmark_hook import CudnnBenchmarkHook
 from .ema_hook import EMAHook
 from .exact_resume_hook import ReplayHook
@@ -10,6 +11,7 @@ from .picture_hook import PictureHook
 from .runtime_info_hook import LazyRuntimeInfoHook
 
 __all__ = [
+    'CompileHook',
     'CudnnBenchmarkHook',
     'EMAHook',
     'FiniteLossHook',
