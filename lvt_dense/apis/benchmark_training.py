@@ -143,8 +143,9 @@ def render_data(cfg: Config, root: Path) -> None:
     Raises:
         UserError: The layout is none that can be rendered.
     """
+    scope = cfg.get('default_scope')
     layouts = {
-        _layout_of(find_class(DATASETS, dict(dataset)))
+        _layout_of(find_class(DATASETS, dict(dataset, _scope_=scope)))
         for dataset in dataset_cfgs(cfg, 'train')
     }
     layout = layouts.pop() if len(layouts) == 1 else None

@@ -142,12 +142,17 @@ def has_one_size(cfg: Config) -> bool:
     outer = cfg.train_dataloader.dataset
     if outer.get('pipeline'):
         pipelines = [outer.pipeline]  # follows those of what it wraps
-    return bool(pipelines) and all(map(_ends_in_one_size, pipelines))
+    scope = cfg.get('default_scope')
+    return bool(pipelines) and all(
+        _ends_in_one_size(pipeline, scope) for pipeline in pipelines
+    )
 
 
-def _ends_in_one_size(pipeline: Iterable[Mapping[str, Any]]) -> bool:
+def _ends_in_one_size(
+    pipeline: Iterable[Mapping[str, Any]], scope: str | None
+) -> bool:
     for step in reversed(list(pipeline)):
-        kind = find_class(TRANSFORMS, dict(step))
+        kind = find_class(TRANSFORMS, dict(step, _scope_=scope))
         if issubclass(kind, Pad) and step.get('size'):
             return True
         if issubclass(kind, Resize) and step.get('scale'):
