@@ -11,8 +11,8 @@ how many there are. Targets of the others may be anything, even NaN.
 import math
 
 import torch
-from mmdet.models.losses import smooth_l1_loss
 from torch import Tensor
+from torch.nn import functional as F
 
 
 def masked_mean(values: Tensor, mask: Tensor | None) -> Tensor:
@@ -60,7 +60,7 @@ def row_smooth_l1(
         mask: (M,) bool, None for all.
     """
     target = _hide(target, pred, mask)
-    loss = smooth_l1_loss(pred, target, beta=beta, reduction='none')
+    loss = F.smooth_l1_loss(pred, target, beta=beta, reduction='none')
     return masked_mean(loss.flatten(1).sum(1), mask)
 
 
@@ -128,6 +128,6 @@ def uncertain_smooth_l1(
         mask: (M,) bool, None for all.
     """
     target = _hide(target, pred, mask)
-    error = smooth_l1_loss(pred, target, beta=beta, reduction='none')
+    error = F.smooth_l1_loss(pred, target, beta=beta, reduction='none')
     loss = torch.exp(-log_weight) * error + log_weight
     return masked_mean(loss, mask)

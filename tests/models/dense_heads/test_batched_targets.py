@@ -195,3 +195,39 @@ def test_other_assigners_are_left_to_mmdetection(head: Any) -> None:
         assert not supports(head)
     finally:
         head.assigner = own
+
+
+@pytest.fixture(scope='module')
+def retina() -> Any:
+    init_default_scope('mmdet')
+    cfg = load_config('lvt_dense::retinanet_emo_1m_coco.py').model
+    cfg.bbox_head.update(num_classes=4, stacked_convs=0, in_channels=8)
+    return MODELS.build(
+        dict(cfg.bbox_head, train_cfg=cfg.train_cfg, test_cfg=cfg.test_cfg)
+    )
+
+
+@pytest.mark.parametrize('counts', CASES)
+def test_retinanet_has_the_losses_of_mmdetection(
+    retina: Any, counts: list[int]
+) -> None:
+    maps = [(12, 12), (6, 6), (3, 3), (2, 2), (1, 1)]
+    shape = (SIZE, SIZE)
+    meta = dict(img_shape=shape, pad_shape=shape, batch_input_shape=shape)
+    metas = [dict(meta, pad_shape=(SIZE - 24, SIZE)), *[meta] * 4]
+    for seed in range(3):
+        generator = torch.Generator().manual_seed(seed)
+        scores, deltas = [
+            [
+                torch.randn(
+                    len(counts), 9 * 4, *size, generator=generator
+                ).requires_grad_()
+                for size in maps
+            ]
+            for _ in range(2)
+        ]
+        truth = [draw_boxes(count, generator) for count in counts]
+        case = (scores, deltas, truth, metas[: len(counts)], None)
+        expected = losses_and_gradients(AnchorHead.loss_by_feat, retina, case)
+        found = losses_and_gradients(type(retina).loss_by_feat, retina, case)
+        torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-6)
