@@ -227,9 +227,10 @@ def _measure(cfg: Config, steps: int) -> TrainingMeasurement:
             model.train_step(batch, optimizer)
         return time.perf_counter() - start
 
-    for _ in range(WARM_UP):
-        step()
     with watch_memory(device) as peak:
+        for _ in range(WARM_UP):
+            step()
+        timer.wait()
         start = time.perf_counter()
         times = [step() for _ in range(steps)]
         timer.wait()

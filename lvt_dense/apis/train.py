@@ -9,6 +9,7 @@ from mmengine.runner import Runner
 
 from lvt_dense.checkpoints.read import read_content
 from lvt_dense.compat.stack import allow_own_checkpoints, import_stack
+from lvt_dense.config import default_hooks
 from lvt_dense.engine.data_checks import check_data
 from lvt_dense.engine.exact_resume import replay_from
 from lvt_dense.engine.fast_step import copy_ahead, use_fast_step
@@ -103,13 +104,13 @@ def _resume(cfg: Config, resume: bool | str) -> Sequence[dict]:
 
 def _watch_loss(cfg: Config) -> None:
     """Stop on a loss that is not finite, also with configs of others."""
-    hooks = cfg.setdefault('default_hooks', {})
+    hooks = default_hooks(cfg)
     hooks.setdefault('finite_loss', dict(type='lvt_dense.FiniteLossHook'))
 
 
 def _save_safely(cfg: Config) -> None:
-    hook = cfg.setdefault('default_hooks', {}).setdefault(
-        'checkpoint', dict(type='CheckpointHook', interval=1)
-    )
+    hooks = default_hooks(cfg)
+    hooks.setdefault('checkpoint', dict(type='CheckpointHook', interval=1))
+    hook = hooks.checkpoint
     if not hook.get('backend_args') and '://' not in str(hook.get('out_dir')):
         hook['backend_args'] = dict(backend=ATOMIC)

@@ -19,7 +19,7 @@ from mmengine.registry import OPTIMIZERS, TRANSFORMS
 from mmengine.utils import digit_version
 from torch import nn
 
-from lvt_dense.config import dataset_cfgs
+from lvt_dense.config import dataset_cfgs, default_hooks
 from lvt_dense.engine.optimizers import has_separate_groups
 from lvt_dense.registry import find_class
 
@@ -89,7 +89,7 @@ def use_fused_optimizer(cfg: Config, device: str) -> None:
 
 def use_lazy_hooks(cfg: Config) -> None:
     """Log losses without a wait for each, and average weights at once."""
-    hooks = cfg.setdefault('default_hooks', {})
+    hooks = default_hooks(cfg)
     info = hooks.get('runtime_info', dict(type='RuntimeInfoHook'))
     if info and info.get('type') == 'RuntimeInfoHook':
         hooks['runtime_info'] = dict(

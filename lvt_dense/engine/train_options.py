@@ -9,7 +9,7 @@ from mmengine import device as mm_device
 from mmengine.config import Config
 from mmengine.registry import METRICS
 
-from lvt_dense.config import evaluators
+from lvt_dense.config import default_hooks, evaluators
 from lvt_dense.engine.exact_resume import use_exact_resume
 from lvt_dense.engine.hooks.finite_loss_hook import parse_on_nan
 from lvt_dense.engine.multi_scale import use_multi_scale
@@ -326,5 +326,5 @@ def use_on_nan(cfg: Config, on_nan: str) -> None:
         UserError: It is neither.
     """
     parse_on_nan(on_nan)
-    hooks = cfg.setdefault('default_hooks', {})
+    hooks = default_hooks(cfg)
     hooks['finite_loss'] = dict(type='lvt_dense.FiniteLossHook', on_nan=on_nan)

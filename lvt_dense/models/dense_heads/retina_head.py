@@ -75,7 +75,7 @@ class RetinaHead(BatchedTargets, MMDetRetinaHead):
             cls_scores, bbox_preds, *(c.split(counts, 1) for c in columns)
         )
         losses = [
-            self._level_losses(*level, targets.num_positive)
+            self._level_losses(targets.num_positive, *level)
             for level in levels
         ]
         return dict(
@@ -85,13 +85,13 @@ class RetinaHead(BatchedTargets, MMDetRetinaHead):
 
     def _level_losses(
         self,
+        total: Tensor,
         cls_score: Tensor,
         bbox_pred: Tensor,
         labels: Tensor,
         weights: Tensor,
         boxes: Tensor,
         is_positive: Tensor,
-        total: Tensor,
     ) -> tuple[Tensor, Tensor]:
         scores = cls_score.permute(0, 2, 3, 1)
         loss_cls = self.loss_cls(
