@@ -28,8 +28,8 @@ from lvt_dense.engine.hooks.compile_hook import CompileHook
 from lvt_dense.engine.initial_weights import prepare_start
 from lvt_dense.engine.runner import build_runner, explain_errors
 from lvt_dense.engine.train_options import apply_options
-from lvt_dense.registry import find_class
 from lvt_dense.scenes import write_coco, write_kitti, write_semantic
+from lvt_dense.utils.config_class import find_class
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import write_atomically
 
@@ -145,7 +145,7 @@ def render_data(cfg: Config, root: Path) -> None:
     """
     scope = cfg.get('default_scope')
     layouts = {
-        _layout_of(find_class(DATASETS, dict(dataset, _scope_=scope)))
+        _layout_of(find_class(DATASETS, dict(dataset), scope))
         for dataset in dataset_cfgs(cfg, 'train')
     }
     layout = layouts.pop() if len(layouts) == 1 else None

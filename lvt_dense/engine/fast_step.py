@@ -21,7 +21,7 @@ from torch import nn
 
 from lvt_dense.config import dataset_cfgs, default_hooks
 from lvt_dense.engine.optimizers import has_separate_groups
-from lvt_dense.registry import find_class
+from lvt_dense.utils.config_class import find_class
 
 _DEFAULT_CONSTRUCTOR = 'DefaultOptimWrapperConstructor'
 # Numbers of glibc's malloc.h.
@@ -152,7 +152,7 @@ def _ends_in_one_size(
     pipeline: Iterable[Mapping[str, Any]], scope: str | None
 ) -> bool:
     for step in reversed(list(pipeline)):
-        kind = find_class(TRANSFORMS, dict(step, _scope_=scope))
+        kind = find_class(TRANSFORMS, dict(step), scope)
         if issubclass(kind, Pad) and step.get('size'):
             return True
         if issubclass(kind, Resize) and step.get('scale'):
