@@ -9,6 +9,7 @@ import pytest
 import torch
 from helpers.operators import Operators
 from mmdet.structures import DetDataSample
+from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.structures import InstanceData
 from torch import nn
@@ -137,3 +138,22 @@ def test_waits_are_found() -> None:
         x[x > 0], x.nonzero(), x.sum().item(), bool(x.any())
         x[x > 0] = 2.0
     assert len(seen.waiting) == 5
+
+
+@pytest.mark.parametrize('recipe', LEFT)
+def test_bf16_on_a_cpu(recipe: str) -> None:
+    """A step in bfloat16 has about the loss of one in float32."""
+    model = build(recipe)
+    cfg = dict(
+        type='lvt_dense.Bf16OptimWrapper',
+        optimizer=dict(type='AdamW', lr=1e-6, fused=True),
+    )
+    wrapper = build_optim_wrapper(model, cfg)
+    expected = float(model.train_step(make_batch(2), wrapper)['loss'])
+    data = model.data_preprocessor(make_batch(2), True)
+    total, _ = model.parse_losses(model(**data, mode='loss'))
+    assert float(total.detach()) == pytest.approx(expected, rel=0.05)
+    with wrapper.optim_context(model):
+        feature = model.extract_feat(data['inputs'])[-1]
+    assert feature.dtype == torch.bfloat16
+    assert all(p.dtype == torch.float32 for p in model.parameters())
