@@ -77,7 +77,7 @@ class TrainingMeasurement:
         device: Device.
         batch: Images a step.
         steps: Steps measured.
-        images_per_second: Median, with the waits for data.
+        images_per_second: With the waits for data.
         seconds: Median time of every part of a step.
         memory: Growth of the process at most, in bytes; on a GPU the memory
             that PyTorch allocated at most.
@@ -203,6 +203,47 @@ def _keep_steps_only(cfg: Config, folder: str) -> None:
 
 
 def _measure(cfg: Config, steps: int) -> TrainingMeasurement:
+    timer = StepTimer(get_device())
+    step = _prepare_step(cfg, timer)
+    with watch_memory(timer.device) as peak:
+        for _ in range(WARM_UP):
+            step()
+        timer.wait()
+        start = time.perf_counter()
+        free = [step() for _ in range(steps)]
+        timer.wait()
+        spent = time.perf_counter() - start
+    timer.is_watching = True
+    parts = [step() for _ in range(steps)]
+    # A loader would catch up in the waits of the second kind.
+    medians = {
+        name: statistics.median(
+            part[name] for part in (free if name == DATA else parts)
+        )
+        for name in (DATA, COPY, FORWARD, LOSS, BACKWARD, OPTIMIZER)
+    }
+    largest = max(medians, key=lambda name: medians[name])
+    advice = _ADVICE[largest].format(
+        workers=cfg.train_dataloader.get('num_workers', 0),
+        network=_NETWORK['cuda' if timer.device == 'cuda' else 'cpu'],
+    )
+    batch = cfg.train_dataloader.batch_size
+    return TrainingMeasurement(
+        Path(cfg.filename or 'config').stem,
+        timer.device,
+        batch,
+        steps,
+        batch * steps / spent,
+        medians,
+        peak[0],
+        f'{largest} takes most: {advice}',
+    )
+
+
+def _prepare_step(
+    cfg: Config, timer: 'StepTimer'
+) -> Callable[[], dict[str, float]]:
+    """Build what takes a step, and returns the seconds of its parts."""
     runner = build_runner(cfg)
     model: Any = runner.model
     copy_ahead(model)
@@ -214,55 +255,20 @@ def _measure(cfg: Config, steps: int) -> TrainingMeasurement:
     for group in optimizer.param_groups:
         group['lr'] *= 0.01  # there is no warm-up
     model.train()
-    loader = Runner.build_dataloader(cfg.train_dataloader, seed=runner.seed)
-    batches = _endless(loader)
-    device = get_device()
-    timer = StepTimer(device)
+    batches = _endless(
+        Runner.build_dataloader(cfg.train_dataloader, seed=runner.seed)
+    )
+    timer.tell_apart(model, optimizer)
 
-    def step() -> float:
-        start = time.perf_counter()
+    def step() -> dict[str, float]:
+        timer.seconds = defaultdict(float)
         with timer.part(DATA):
             batch = next(batches)
         with timer.part(LOSS):
             model.train_step(batch, optimizer)
-        return time.perf_counter() - start
+        return timer.seconds
 
-    with watch_memory(device) as peak:
-        for _ in range(WARM_UP):
-            step()
-        timer.wait()
-        start = time.perf_counter()
-        times = [step() for _ in range(steps)]
-        timer.wait()
-        mean = (time.perf_counter() - start) / steps
-    # A host that runs ahead of its GPU sees the time in some steps alone.
-    seconds = mean if device == 'cuda' else statistics.median(times)
-    timer.watch(model, optimizer)
-    parts = []
-    for _ in range(steps):
-        timer.seconds.clear()
-        step()
-        parts.append(dict(timer.seconds))
-    medians = {
-        name: statistics.median(part.get(name, 0.0) for part in parts)
-        for name in (DATA, COPY, FORWARD, LOSS, BACKWARD, OPTIMIZER)
-    }
-    largest = max(medians, key=lambda name: medians[name])
-    advice = _ADVICE[largest].format(
-        workers=cfg.train_dataloader.get('num_workers', 0),
-        network=_NETWORK['cuda' if device == 'cuda' else 'cpu'],
-    )
-    batch = cfg.train_dataloader.batch_size
-    return TrainingMeasurement(
-        Path(cfg.filename or 'config').stem,
-        device,
-        batch,
-        steps,
-        batch / seconds,
-        medians,
-        peak[0],
-        f'{largest} takes most: {advice}',
-    )
+    return step
 
 
 def _endless(loader: Any) -> Iterator[Any]:
@@ -273,23 +279,27 @@ def _endless(loader: Any) -> Iterator[Any]:
 class StepTimer:
     """Share the time of a step among its parts.
 
-    A part that lies in another one is not counted there. Until
-    :meth:`watch` is called, nothing waits for the device.
+    A part that lies in another one is not counted there.
 
     Args:
         device: ``cpu``, ``cuda`` and so on.
+
+    Attributes:
+        seconds: Time of every part so far.
+        is_watching: Whether to wait for the device after every part, so that
+            a part has the time of its kernels.
     """
 
     def __init__(self, device: str) -> None:
+        self.device = device
         self.seconds: defaultdict[str, float] = defaultdict(float)
-        self._device = device
+        self.is_watching = False
         self._open: list[str] = []
         self._since = 0.0
-        self._is_watching = False
 
     def wait(self) -> None:
         """Wait for the device."""
-        if self._device == 'cuda':
+        if self.device == 'cuda':
             torch.cuda.synchronize()
 
     @contextmanager
@@ -310,16 +320,15 @@ class StepTimer:
         self._open.pop()
 
     def _count(self) -> None:
-        if self._is_watching:
+        if self.is_watching:
             self.wait()
         now = time.perf_counter()
         if self._open:
             self.seconds[self._open[-1]] += now - self._since
         self._since = now
 
-    def watch(self, model: nn.Module, optimizer: Any) -> None:
-        """Tell the parts of a step apart from here on."""
-        self._is_watching = True
+    def tell_apart(self, model: nn.Module, optimizer: Any) -> None:
+        """Count layers, losses and updates by themselves from here on."""
         for name, module in model.named_modules():
             if name == 'data_preprocessor':
                 self._watch_calls(module, COPY)

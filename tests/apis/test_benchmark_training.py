@@ -139,7 +139,7 @@ class Updates:
 def test_parts_are_told_apart() -> None:
     model: Any = Sleeping()
     updates, timer = Updates(), StepTimer('cpu')
-    timer.watch(model, updates)
+    timer.tell_apart(model, updates)
     with timer.part('loss and targets'):
         model(torch.zeros(1, 1))
         updates.backward()
