@@ -13,15 +13,16 @@ import torch
 from mmcv.transforms import Pad, Resize
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.hooks import EMAHook, RuntimeInfoHook
 from mmengine.logging import print_log
 from mmengine.model import BaseDataPreprocessor
-from mmengine.registry import OPTIMIZERS, TRANSFORMS
+from mmengine.registry import HOOKS, OPTIMIZERS, TRANSFORMS
 from mmengine.utils import digit_version
 from torch import nn
 
 from lvt_dense.config import dataset_cfgs, default_hooks
 from lvt_dense.engine.optimizers import has_separate_groups
-from lvt_dense.utils.config_class import find_class
+from lvt_dense.utils.config_class import find_class, lookup_class
 
 _DEFAULT_CONSTRUCTOR = 'DefaultOptimWrapperConstructor'
 # Numbers of glibc's malloc.h.
@@ -79,8 +80,7 @@ def use_fused_optimizer(cfg: Config, device: str) -> None:
         return
     if digit_version(torch.__version__) < digit_version('2.4.0'):
         return
-    kind = optimizer.get('type')
-    kind = OPTIMIZERS.get(kind) if isinstance(kind, str) else kind
+    kind = lookup_class(OPTIMIZERS, optimizer, cfg.get('default_scope'))
     fused = (torch.optim.AdamW, torch.optim.Adam, torch.optim.SGD)
     others = {'fused', 'foreach', 'differentiable'} & optimizer.keys()
     if kind in fused and not others:
@@ -89,14 +89,15 @@ def use_fused_optimizer(cfg: Config, device: str) -> None:
 
 def use_lazy_hooks(cfg: Config) -> None:
     """Log losses without a wait for each, and average weights at once."""
+    scope = cfg.get('default_scope')
     hooks = default_hooks(cfg)
     info = hooks.get('runtime_info', dict(type='RuntimeInfoHook'))
-    if info and info.get('type') == 'RuntimeInfoHook':
-        hooks['runtime_info'] = dict(
-            info, type='lvt_dense.LazyRuntimeInfoHook'
-        )
+    if info and lookup_class(HOOKS, info, scope) is RuntimeInfoHook:
+        lazy = dict(info, type='lvt_dense.LazyRuntimeInfoHook')
+        hooks['runtime_info'] = lazy
     for hook in cfg.get('custom_hooks') or []:
-        if hook.get('type') in ('EMAHook', 'mmengine.EMAHook'):
+        is_cfg = isinstance(hook, dict)
+        if is_cfg and lookup_class(HOOKS, hook, scope) is EMAHook:
             hook['type'] = 'lvt_dense.EMAHook'
 
 
