@@ -71,7 +71,8 @@ class CompiledForward:
         except Exception as error:
             # Compilers raise anything; a fault of the model itself comes up
             # again below.
-            reason = next(iter(str(error).strip().splitlines()), '')
+            # The first line may only say that a backend raised something.
+            reason = ' '.join(str(error).split('\n')[:2])
             print_log(
                 f'--compile: the {self.name} is not compiled '
                 f'({type(error).__name__}: {reason[:150]})',
