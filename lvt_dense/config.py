@@ -97,6 +97,17 @@ def dataset_cfgs(cfg: Config, split: str) -> Iterator[ConfigDict]:
             stack += dataset
 
 
+def default_hooks(cfg: Config) -> ConfigDict:
+    """Return the default hooks of a config, which has some from then on.
+
+    ``setdefault`` of a config returns what it is given, not what it keeps:
+    changes of that would be lost.
+    """
+    if cfg.get('default_hooks') is None:
+        cfg.default_hooks = {}
+    return cfg.default_hooks
+
+
 def evaluators(cfg: Config, split: str) -> list[ConfigDict]:
     """Return the metrics of a split as a list."""
     found = cfg.get(f'{split}_evaluator') or []

@@ -15,6 +15,7 @@ from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import (
     OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,
 )
+from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
 from mmengine.registry import TASK_UTILS as MMENGINE_TASK_UTILS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import VISUALIZERS as MMENGINE_VISUALIZERS
@@ -95,6 +96,9 @@ DATA_SAMPLERS = _child(
 METRICS = _child('metric', MMENGINE_METRICS, ['evaluation'])
 VISUALIZERS = _child('visualizer', MMENGINE_VISUALIZERS, ['visualization'])
 HOOKS = _child('hook', MMENGINE_HOOKS, ['engine.hooks'])
+OPTIM_WRAPPERS = _child(
+    'optimizer wrapper', MMENGINE_OPTIM_WRAPPERS, ['engine.optimizers']
+)
 LOOPS = _child('loop', MMENGINE_LOOPS, ['engine.loops'])
 OPTIM_WRAPPER_CONSTRUCTORS = _child(
     'optimizer wrapper constructor',

@@ -5,7 +5,12 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from lvt_dense.config import dataset_cfgs, load_config, set_data_root
+from lvt_dense.config import (
+    dataset_cfgs,
+    default_hooks,
+    load_config,
+    set_data_root,
+)
 from lvt_dense.utils.errors import UserError
 
 NAME = 'lvt_dense::ssdlite_mobilevit_xxs_320_coco.py'
@@ -109,3 +114,10 @@ def test_every_config_of_ours_loads() -> None:
     for name in names:
         assert 'model' in load_config(str(name))
         assert name.read_text().startswith('# '), f'{name} lacks a header'
+
+
+def test_hooks_of_a_config_without_any_are_kept() -> None:
+    cfg = Config(dict(model=dict()))
+    default_hooks(cfg)['timer'] = dict(type='IterTimerHook')
+    default_hooks(cfg).timer['interval'] = 3
+    assert cfg.default_hooks.timer == dict(type='IterTimerHook', interval=3)

@@ -127,7 +127,7 @@ def measure(
     """
     found = [Measurement(s.name, s.mode) for s in subjects]
     for subject, measurement in zip(subjects, found):
-        with _memory(device) as peak:
+        with watch_memory(device) as peak:
             subject.run()
         measurement.memory = peak[0]
         subject.run()
@@ -153,7 +153,7 @@ def _time(
 
 
 @contextmanager
-def _memory(device: str) -> Iterator[list[int]]:
+def watch_memory(device: str) -> Iterator[list[int]]:
     """Watch the memory; the list holds the growth at most, in bytes."""
     peak = [0]
     if device != 'cpu':

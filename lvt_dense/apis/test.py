@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lvt_dense.checkpoints.model_files import read_model_file
 from lvt_dense.compat.stack import allow_own_checkpoints, import_stack
-from lvt_dense.config import dataset_cfgs, evaluators
+from lvt_dense.config import dataset_cfgs, default_hooks, evaluators
 from lvt_dense.deploy.exported_model import is_exported
 from lvt_dense.engine.data_checks import check_data
 from lvt_dense.engine.runner import (
@@ -105,7 +105,7 @@ def _use_checkpoint(cfg: Config, checkpoint: str) -> dict[str, Tensor] | None:
 
 
 def _draw(cfg: Config, **options: Any) -> None:
-    hooks = cfg.setdefault('default_hooks', {})
+    hooks = default_hooks(cfg)
     hooks['visualization'] = dict(type='lvt_dense.PictureHook', **options)
 
 

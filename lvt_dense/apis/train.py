@@ -1,5 +1,6 @@
 """Training, for detection, segmentation and monocular 3D alike."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,10 @@ from mmengine.runner import Runner
 
 from lvt_dense.checkpoints.read import read_content
 from lvt_dense.compat.stack import allow_own_checkpoints, import_stack
+from lvt_dense.config import default_hooks
 from lvt_dense.engine.data_checks import check_data
 from lvt_dense.engine.exact_resume import replay_from
+from lvt_dense.engine.fast_step import copy_ahead, use_fast_step
 from lvt_dense.engine.initial_weights import check_start, prepare_start
 from lvt_dense.engine.runner import (
     build_runner,
@@ -42,8 +45,9 @@ def train(
         pretrained: Weights of the backbone: ``official``, ``none``, a file or
             a URL; by default those that the config names.
         **options: ``epochs``, ``batch_size``, ``multi_scale``, ``workers``,
-            ``seed``, ``device``, ``amp``, ``auto_scale_lr``, ``log``,
-            ``per_class``, ``patience``, ``on_nan`` and ``exact_resume``, see
+            ``seed``, ``device``, ``amp``, ``compile``, ``auto_scale_lr``,
+            ``log``, ``per_class``, ``patience``, ``on_nan`` and
+            ``exact_resume``, see
             :func:`.train_options.apply_options`.
 
     Returns:
@@ -58,19 +62,20 @@ def train(
     cfg.work_dir = str(find_work_dir(cfg, work_dir))
     check_data(cfg, [s for s in ('train', 'val') if f'{s}_cfg' in cfg])
     changes = apply_options(cfg, **options)
-    if resume:
-        _resume(cfg, resume)
+    use_fast_step(cfg, _resume(cfg, resume) if resume else ())
     _watch_loss(cfg)
     _save_safely(cfg)
     lines = prepare_start(cfg, pretrained, bool(resume))
     with explain_errors(cfg):
         runner = build_runner(cfg)
+        copy_ahead(runner.model)
         check_start(runner, [*lines, *changes], bool(resume))
         runner.train()
     return runner
 
 
-def _resume(cfg: Config, resume: bool | str) -> None:
+def _resume(cfg: Config, resume: bool | str) -> Sequence[dict]:
+    """Continue from a checkpoint; return its optimizer's groups."""
     if resume is True:
         path = newest_checkpoint(cfg.work_dir)
         if path is None:
@@ -87,21 +92,25 @@ def _resume(cfg: Config, resume: bool | str) -> None:
     cfg.resume = True
     cfg.load_from = str(path)
     content = read_content(path)
-    meta = content.get('meta') if isinstance(content, dict) else None
+    if not isinstance(content, dict):
+        return ()
+    meta = content.get('meta')
     # What lacks these is refused, with a reason, once there is a model.
     if isinstance(meta, dict) and {'epoch', 'iter'} <= meta.keys():
         replay_from(cfg, meta)
+    optimizer = content.get('optimizer') or {}
+    return optimizer.get('param_groups') or ()
 
 
 def _watch_loss(cfg: Config) -> None:
     """Stop on a loss that is not finite, also with configs of others."""
-    hooks = cfg.setdefault('default_hooks', {})
+    hooks = default_hooks(cfg)
     hooks.setdefault('finite_loss', dict(type='lvt_dense.FiniteLossHook'))
 
 
 def _save_safely(cfg: Config) -> None:
-    hook = cfg.setdefault('default_hooks', {}).setdefault(
-        'checkpoint', dict(type='CheckpointHook', interval=1)
-    )
+    hooks = default_hooks(cfg)
+    hooks.setdefault('checkpoint', dict(type='CheckpointHook', interval=1))
+    hook = hooks.checkpoint
     if not hook.get('backend_args') and '://' not in str(hook.get('out_dir')):
         hook['backend_args'] = dict(backend=ATOMIC)

@@ -26,6 +26,11 @@ def add_config(
         nargs='?' if optional else None,
         help='path or package::name',
     )
+    add_data(parser)
+
+
+def add_data(parser: argparse._ActionsContainer) -> None:
+    """Add the options that change a config; see :func:`read_config`."""
     parser.add_argument('--data-root', help='folder of the data set')
     parser.add_argument(
         '--data',
@@ -47,7 +52,7 @@ def add_config(
 
 
 def add_size(
-    parser: argparse.ArgumentParser, help_text: str, dynamic: bool = False
+    parser: argparse._ActionsContainer, help_text: str, dynamic: bool = False
 ) -> None:
     """Add the height and width of an image as ``--size HxW``."""
     parser.add_argument(

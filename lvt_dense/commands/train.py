@@ -28,7 +28,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='continue from CKPT, by default the newest one in the work dir',
     )
     parser.add_argument(
-        '--amp', action='store_true', help='train in mixed precision'
+        '--amp',
+        nargs='?',
+        const='fp16',
+        choices=['fp16', 'bf16'],
+        help='train in mixed precision: fp16 (default) on a GPU, bf16 '
+        'anywhere',
+    )
+    parser.add_argument(
+        '--compile',
+        action='store_true',
+        help='compile backbone and neck with torch.compile',
     )
     parser.add_argument('--device', help='device: cpu, cuda or cuda:N')
     parser.add_argument('--seed', type=int, help='random seed')
@@ -113,6 +123,7 @@ def run(args: argparse.Namespace) -> None:
         work_dir=args.work_dir,
         resume=args.resume,
         amp=args.amp,
+        compile=args.compile,
         auto_scale_lr=args.auto_scale_lr,
         launcher=args.launcher,
         pretrained=args.pretrained,

@@ -7,6 +7,7 @@ from mmengine.config import Config
 from mmengine.registry import LOOPS
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 
+from lvt_dense.config import default_hooks
 from lvt_dense.utils.config_class import find_class
 
 _SAMPLER = 'lvt_dense.ReplayBatchSampler'
@@ -19,7 +20,7 @@ def use_exact_resume(cfg: Config) -> None:
         cfg: Config; changed in place.
     """
     _wrap_sampler(cfg, is_seeded=True)
-    hooks = cfg.setdefault('default_hooks', {})
+    hooks = default_hooks(cfg)
     hooks['replay'] = dict(type='lvt_dense.ReplayHook')
 
 

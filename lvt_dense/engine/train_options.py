@@ -9,7 +9,7 @@ from mmengine import device as mm_device
 from mmengine.config import Config
 from mmengine.registry import METRICS
 
-from lvt_dense.config import evaluators
+from lvt_dense.config import default_hooks, evaluators
 from lvt_dense.engine.exact_resume import use_exact_resume
 from lvt_dense.engine.hooks.finite_loss_hook import parse_on_nan
 from lvt_dense.engine.multi_scale import use_multi_scale
@@ -35,7 +35,8 @@ def apply_options(
     batch_size: int | None = None,
     multi_scale: bool = False,
     auto_scale_lr: bool = False,
-    amp: bool = False,
+    amp: bool | str | None = None,
+    compile: bool = False,
     workers: int | None = None,
     seed: int | None = None,
     device: str | None = None,
@@ -53,7 +54,10 @@ def apply_options(
         batch_size: Images a process and iteration; the whole recipe follows.
         multi_scale: Vary the image size, see :mod:`.multi_scale`.
         auto_scale_lr: Scale the learning rate, see :func:`scale_lr`.
-        amp: Mixed precision; needs a GPU.
+        amp: Mixed precision, ``fp16`` (also True) or ``bf16``, see
+            :func:`use_amp`.
+        compile: Compile backbone and neck, see
+            :class:`lvt_dense.engine.hooks.CompileHook`.
         workers: Processes that load data, see :func:`use_workers`.
         seed: Seed of all random numbers.
         device: ``cpu``, ``cuda`` or ``cuda:N``; by default the fastest.
@@ -73,7 +77,12 @@ def apply_options(
         use_device(device)
     changes = fit_recipe(cfg, epochs, batch_size, auto_scale_lr)
     changes += use_multi_scale(cfg) if multi_scale else []
-    for is_wanted, switch_on in ((amp, use_amp), (per_class, use_per_class)):
+    if amp:
+        changes += use_amp(cfg, 'fp16' if amp is True else amp)
+    for is_wanted, switch_on in (
+        (compile, use_compile),
+        (per_class, use_per_class),
+    ):
         if is_wanted:
             switch_on(cfg)
     for value, use in (
@@ -140,16 +149,20 @@ def scale_lr(cfg: Config) -> list[str]:
     )
 
 
-def use_amp(cfg: Config) -> None:
+def use_amp(cfg: Config, kind: str) -> list[str]:
     """Train in mixed precision.
 
+    Args:
+        cfg: Config; changed in place.
+        kind: ``fp16``, which needs a GPU, or ``bf16``.
+
+    Returns:
+        Lines for the log.
+
     Raises:
-        UserError: There is no GPU, or another optimizer wrapper.
+        UserError: The device does not have it, or the config asks for
+            another optimizer wrapper.
     """
-    if not torch.cuda.is_available():
-        raise UserError(
-            '--amp needs a GPU, and this machine has none: leave it out'
-        )
     wrapper = cfg.optim_wrapper
     if wrapper.get('type', 'OptimWrapper') not in (
         'OptimWrapper',
@@ -158,8 +171,30 @@ def use_amp(cfg: Config) -> None:
         raise UserError(
             f'--amp does not work with optim_wrapper.type={wrapper.type!r}'
         )
+    is_cpu = mm_device.get_device() == 'cpu'
+    if kind == 'bf16':
+        for key in ('loss_scale', 'dtype', 'use_fsdp'):
+            wrapper.pop(key, None)
+        wrapper.type = 'lvt_dense.Bf16OptimWrapper'
+        if is_cpu and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+            return ['--amp bf16: this CPU has no bfloat16, so it is slower']
+        return []
+    if kind != 'fp16':
+        raise UserError(f'--amp {kind}: choose fp16 or bf16')
+    if is_cpu or not torch.cuda.is_available():
+        raise UserError(
+            '--amp needs a GPU, and this run has none: leave it out, or use '
+            '--amp bf16'
+        )
     wrapper.type = 'AmpOptimWrapper'
     wrapper.setdefault('loss_scale', 'dynamic')
+    return []
+
+
+def use_compile(cfg: Config) -> None:
+    """Compile backbone and neck while they train."""
+    hook = dict(type='lvt_dense.CompileHook')
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), hook]
 
 
 def use_workers(cfg: Config, workers: int) -> None:
@@ -291,5 +326,5 @@ def use_on_nan(cfg: Config, on_nan: str) -> None:
         UserError: It is neither.
     """
     parse_on_nan(on_nan)
-    hooks = cfg.setdefault('default_hooks', {})
+    hooks = default_hooks(cfg)
     hooks['finite_loss'] = dict(type='lvt_dense.FiniteLossHook', on_nan=on_nan)

@@ -45,8 +45,16 @@ def select_objects(
     )
 
 
-def centers_inside(bboxes: Array, height: float, width: float) -> Array:
-    """Tell which 2D boxes (M, 4) have their center in an image."""
+def centers_inside(
+    bboxes: Array, height: float | Array, width: float | Array
+) -> Array:
+    """Tell which 2D boxes (M, 4) have their center in an image.
+
+    Args:
+        bboxes: (M, 4) as xyxy in pixels.
+        height: Of the image in pixels, or (M,) one for every box.
+        width: As the height.
+    """
     x = (bboxes[:, 0] + bboxes[:, 2]) / 2
     y = (bboxes[:, 1] + bboxes[:, 3]) / 2
     return (x >= 0) & (y >= 0) & (x < width) & (y < height)

@@ -118,7 +118,7 @@ def measure(recipe: str, folder: Path, images: int, steps: int) -> str:
     cfg.model.backbone.pop('init_cfg', None)
     batch = make_batch(cfg)
     single = train(cfg, batch, steps)
-    use_amp(cfg)
+    use_amp(cfg, 'fp16')
     mixed = train(cfg, batch, steps)
     return (
         f'| {recipe} | {len(batch["inputs"])} '

@@ -185,3 +185,35 @@ def test_on_nan() -> None:
     )
     with pytest.raises(UserError, match='--on-nan skip: give stop, or'):
         apply_options(cfg, on_nan='skip')
+
+
+def test_bf16_needs_no_gpu_and_no_scale_of_the_loss() -> None:
+    wrapper = dict(
+        type='AmpOptimWrapper',
+        loss_scale='dynamic',
+        dtype='float16',
+        optimizer=dict(type='SGD', lr=0.1),
+    )
+    cfg = config(optim_wrapper=wrapper)
+    apply_options(cfg, amp='bf16')
+    assert cfg.optim_wrapper == dict(
+        type='lvt_dense.Bf16OptimWrapper', optimizer=wrapper['optimizer']
+    )
+
+
+@pytest.mark.parametrize(
+    ('amp', 'words'),
+    [(True, 'use --amp bf16'), ('fp16', 'needs a GPU'), ('fp8', 'choose')],
+)
+def test_precisions_that_are_refused(amp: bool | str, words: str) -> None:
+    if torch.cuda.is_available() and amp != 'fp8':
+        pytest.skip('this machine has a GPU')
+    with pytest.raises(UserError, match=words):
+        apply_options(config(), amp=amp)
+
+
+def test_compile() -> None:
+    cfg = config(custom_hooks=[dict(type='A')])
+    apply_options(cfg, compile=True)
+    kinds = [hook.type for hook in cfg.custom_hooks]
+    assert kinds == ['A', 'lvt_dense.CompileHook']

@@ -1,13 +1,21 @@
 """Hooks of the runner."""
 
+from .compile_hook import CompileHook
+from .cudnn_benchmark_hook import CudnnBenchmarkHook
+from .ema_hook import EMAHook
 from .exact_resume_hook import ReplayHook
 from .finite_loss_hook import FiniteLossHook
 from .mono3d_check_hook import Mono3DCheckHook
 from .patience_hook import PatienceHook
 from .picture_hook import PictureHook
+from .runtime_info_hook import LazyRuntimeInfoHook
 
 __all__ = [
+    'CompileHook',
+    'CudnnBenchmarkHook',
+    'EMAHook',
     'FiniteLossHook',
+    'LazyRuntimeInfoHook',
     'Mono3DCheckHook',
     'PatienceHook',
     'PictureHook',

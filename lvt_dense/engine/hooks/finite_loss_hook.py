@@ -6,13 +6,13 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from mmengine.dist import all_gather_object, all_reduce, get_world_size
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
-from mmengine.optim import OptimWrapper
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.runner import Runner
 from torch import Tensor
 
@@ -53,6 +53,10 @@ class FiniteLossHook(Hook):
 
     Several processes act as one: a bad loss in any of them counts for all.
 
+    A GPU is not waited for where the training would stop: the optimizer skips
+    the update by itself, and the loss is looked at one step later. With
+    ``skip:N`` every step waits, to put the statistics back.
+
     Args:
         on_nan: ``stop``, or ``skip:N`` to leave out up to N batches.
     """
@@ -67,6 +71,7 @@ class FiniteLossHook(Hook):
         self._buffers: list[Tensor] = []
         self._backup: list[Tensor] = []
         self._replaced: list[tuple[Any, str]] = []
+        self._pending: _Verdict | None = None
 
     def before_train(self, runner: Runner) -> None:
         """Put the check between the loss and the optimizer."""
@@ -88,11 +93,20 @@ class FiniteLossHook(Hook):
     ) -> None:
         """Note the batch, and the statistics before it."""
         self._batch = data_batch
-        for buffer, kept in zip(self._buffers, self._backup):
-            kept.copy_(buffer)
+        if self._buffers:
+            torch._foreach_copy_(self._backup, self._buffers)
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Look at the last loss of an epoch."""
+        self._look_back(runner)
+
+    def before_val(self, runner: Runner) -> None:
+        """Look at the last loss before a validation."""
+        self._look_back(runner)
 
     def after_train(self, runner: Runner) -> None:
-        """Take the check out again."""
+        """Look at the last loss, and take the check out again."""
+        self._look_back(runner)
         for owner, name in self._replaced:
             delattr(owner, name)
         self._replaced.clear()
@@ -101,8 +115,9 @@ class FiniteLossHook(Hook):
         """Keep weights that are not finite from replacing good ones.
 
         Raises:
-            UserError: There are some.
+            UserError: There are some, or the last loss was not finite.
         """
+        self._look_back(runner)
         for name, value in checkpoint['state_dict'].items():
             if value.is_floating_point() and not value.isfinite().all():
                 raise UserError(
@@ -120,38 +135,75 @@ class FiniteLossHook(Hook):
         def update_params(
             update: Callable, loss: Tensor, *args: Any, **kwargs: Any
         ) -> None:
-            if _is_anywhere(not bool(loss.isfinite().all()), loss.device):
-                self._report(runner)
-                for buffer, kept in zip(self._buffers, self._backup):
-                    buffer.copy_(kept)
+            self._look_back(runner)
+            bad = ~loss.detach().isfinite().all()
+            if not self.allowed and _can_skip_alone(wrapper, loss.device):
+                call = functools.partial(update, loss, *args, **kwargs)
+                self._update_if_finite(runner, wrapper, call, bad)
+            elif bool(_is_anywhere(bad)):
+                self._report(runner, self._note(runner))
+                if self._buffers:
+                    torch._foreach_copy_(self._buffers, self._backup)
                 _leave_out(wrapper)
             else:
                 update(loss, *args, **kwargs)
 
         self._replace(wrapper, 'update_params', update_params)
 
+    def _update_if_finite(
+        self,
+        runner: Runner,
+        wrapper: OptimWrapper,
+        update: Callable[[], None],
+        bad: Tensor,
+    ) -> None:
+        """Update the weights unless the loss is bad, which the GPU decides."""
+        bad = _is_anywhere(bad)
+        self._pending = _Verdict(bad, self._note(runner))
+        if isinstance(wrapper, AmpOptimWrapper):
+            update()  # skips what is not finite in any case
+            return
+        wrapper.optimizer.found_inf = bad.float()
+        try:
+            update()
+        finally:
+            del wrapper.optimizer.found_inf
+
+    def _look_back(self, runner: Runner) -> None:
+        """Report the loss of the step before, if it was not finite."""
+        pending, self._pending = self._pending, None
+        if pending is not None and pending.is_bad():
+            self._report(runner, pending.note)
+
+    def _note(self, runner: Runner) -> '_Note':
+        losses = {
+            name: torch.as_tensor(value).detach()
+            for name, value in self._losses.items()
+        }
+        return _Note(runner.iter + 1, runner.epoch + 1, losses, self._batch)
+
     def _replace(self, owner: Any, name: str, function: Callable) -> None:
         """Replace a method by a function that is given the method first."""
         setattr(owner, name, functools.partial(function, getattr(owner, name)))
         self._replaced.append((owner, name))
 
-    def _report(self, runner: Runner) -> None:
-        """Write the batch down, and stop if there were too many.
+    def _report(self, runner: Runner, note: '_Note') -> None:
+        """Write a batch down, and stop if there were too many.
 
         Raises:
             UserError: There were.
         """
-        named = all_gather_object(list(_find_images(self._batch)))
+        named = all_gather_object(list(_find_images(note.batch)))
         images = sorted({path for names in named for path in names})
         values = {
-            name: torch.as_tensor(value).item()
-            for name, value in self._losses.items()
-            if torch.as_tensor(value).numel() == 1
+            name: value.item()
+            for name, value in note.losses.items()
+            if value.numel() == 1
         }
         bad = [k for k, v in values.items() if not math.isfinite(v)]
         entry = dict(
-            iteration=runner.iter + 1,
-            epoch=runner.epoch + 1,
+            iteration=note.iteration,
+            epoch=note.epoch,
             losses={name: str(value) for name, value in values.items()},
             images=images,
         )
@@ -162,7 +214,7 @@ class FiniteLossHook(Hook):
             write_atomically(path, text + '\n')
         parts = [name for name in bad if name != 'loss'] or bad
         message = (
-            f'{", ".join(parts) or "the loss"} of iteration {runner.iter + 1} '
+            f'{", ".join(parts) or "the loss"} of iteration {note.iteration} '
             'is not finite'
         )
         if len(self.entries) > self.allowed:
@@ -181,13 +233,55 @@ class FiniteLossHook(Hook):
         )
 
 
-def _is_anywhere(flag: bool, device: torch.device) -> bool:
-    """Whether a flag is set in any of the processes."""
+class _Note(NamedTuple):
+    """What is reported of a step."""
+
+    iteration: int
+    epoch: int
+    losses: dict[str, Tensor]
+    batch: Any
+
+
+class _Verdict:
+    """Whether a loss was bad, on its way from the GPU."""
+
+    def __init__(self, bad: Tensor, note: _Note) -> None:
+        self.note = note
+        self._bad = bad.to('cpu', non_blocking=True)
+        self._event = torch.cuda.Event() if bad.is_cuda else None
+        if self._event is not None:
+            self._event.record()
+
+    def is_bad(self) -> bool:
+        """Wait for the answer, which one step later is there."""
+        if self._event is not None:
+            self._event.synchronize()
+        return bool(self._bad)
+
+
+def _is_anywhere(flag: Tensor) -> Tensor:
+    """Whether a flag is set in any of the processes, on its device."""
     if get_world_size() == 1:
         return flag
-    value = torch.tensor(float(flag), device=device)
+    value = flag.float()
     all_reduce(value, 'max')
-    return bool(value)
+    return value > 0
+
+
+def _needs_wait(device: torch.device) -> bool:
+    """Whether reading a number from a device waits for what it computes."""
+    return device.type != 'cpu'
+
+
+def _can_skip_alone(wrapper: OptimWrapper, device: torch.device) -> bool:
+    """Whether an optimizer leaves an update out without asking the host."""
+    if not _needs_wait(device) or wrapper._accumulative_counts > 1:
+        return False
+    optimizer = wrapper.optimizer
+    return isinstance(wrapper, AmpOptimWrapper) or (
+        getattr(optimizer, '_step_supports_amp_scaling', False)
+        and all(group.get('fused') for group in optimizer.param_groups)
+    )
 
 
 def _leave_out(wrapper: OptimWrapper) -> None:

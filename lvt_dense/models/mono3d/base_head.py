@@ -4,6 +4,7 @@ from abc import ABCMeta, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from mmdet.structures import SampleList
 from mmengine.model import BaseModule
 from mmengine.structures import InstanceData
@@ -50,28 +51,42 @@ class Mono3DHead(BaseModule, metaclass=ABCMeta):
 
     def objects_to_learn(
         self, batch_data_samples: SampleList
-    ) -> tuple[list[InstanceData], list[dict]]:
-        """Select the objects of every image, and return them with metainfo.
+    ) -> tuple[list[InstanceData], Tensor, list[dict]]:
+        """Select the objects to learn from.
+
+        Returns:
+            The objects of every image; which of them, one image after the
+            other, are learned from, (M,) bool; and the metainfo.
 
         Raises:
-            UserError: A label is none of the head's classes.
+            UserError: A label is none of the head's classes. On a GPU, where
+                looking at it would take a wait, PyTorch raises.
         """
-        gts = []
-        for sample in batch_data_samples:
-            gt = sample.gt_instances_3d
+        gts = [sample.gt_instances_3d for sample in batch_data_samples]
+        for gt, sample in zip(gts, batch_data_samples):
             self._check_labels(gt.labels_3d, sample)
-            keep = select_objects(
-                gt.bboxes,
-                gt.bboxes_3d,
-                gt.truncated,
-                gt.occluded,
-                **self.train_cfg,
-            )
-            keep &= centers_inside(gt.bboxes, *sample.img_shape[:2])
-            gts.append(gt[keep])
-        return gts, [sample.metainfo for sample in batch_data_samples]
+        bboxes = torch.cat([gt.bboxes for gt in gts])
+        keep = select_objects(
+            bboxes,
+            torch.cat([gt.bboxes_3d for gt in gts]),
+            torch.cat([gt.truncated for gt in gts]),
+            torch.cat([gt.occluded for gt in gts]),
+            **self.train_cfg,
+        )
+        shapes = [
+            sample.img_shape[:2]
+            for gt, sample in zip(gts, batch_data_samples)
+            for _ in range(len(gt))
+        ]
+        shape = torch.tensor(shapes, dtype=bboxes.dtype).view(-1, 2)
+        height, width = shape.to(bboxes.device, non_blocking=True).unbind(1)
+        keep = keep & centers_inside(bboxes, height, width)
+        return gts, keep, [sample.metainfo for sample in batch_data_samples]
 
     def _check_labels(self, labels: Tensor, sample: Any) -> None:
+        if labels.device.type != 'cpu':
+            torch._assert_async((labels < self.num_classes).all())
+            return
         if len(labels) and int(labels.max()) >= self.num_classes:
             raise UserError(
                 f'{sample.get("img_path", "an image")} has an object of class '

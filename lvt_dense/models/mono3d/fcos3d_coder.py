@@ -26,6 +26,8 @@ from lvt_dense.structures import (
     yaw_to_alpha,
 )
 
+from .instances import Objects
+
 # Mean length, height, width in meters of pedestrian, cyclist and car.
 BASE_DIMS = ((0.8, 1.73, 0.6), (1.76, 1.73, 0.6), (3.9, 1.56, 1.6))
 # Mean and standard deviation of depths, in meters.
@@ -113,69 +115,147 @@ def make_points(
     return Points(*(torch.cat(column) for column in zip(*levels)))
 
 
-def assign_points(points: Points, gt: InstanceData, cam2img: Tensor) -> Tensor:
-    """Assign to every point (P,) the object it stands for, -1 for none.
+class Candidates(NamedTuple):
+    """T pairs of an object and a point near its projected center."""
+
+    object: Tensor
+    """(T,) in [0, M)."""
+    image: Tensor
+    """(T,) in [0, N)."""
+    point: Tensor
+    """(T,) in [0, P)."""
+    is_positive: Tensor
+    """(T,) whether the point stands for the object."""
+
+
+def find_candidates(
+    points: Points,
+    shapes: Sequence[Sequence[int]],
+    strides: Sequence[int],
+    objects: Objects,
+    counts: Tensor,
+    cam2img: Tensor,
+) -> Candidates:
+    """Find the points that stand for objects, in shapes known beforehand.
 
     A point stands for the object whose projected 3D center is nearest,
     among those no farther than 1.5 strides in x and y and of an extent that
     is the level's: the largest distance from the point to a side of the 2D
-    box.
+    box. So only the cells around a center have to be looked at, 25 on every
+    level, and nothing has to wait for a GPU to count them.
 
     Args:
-        points: Points of the image.
-        gt: ``bboxes_3d`` (M, 7) and ``bboxes`` (M, 4) as xyxy in pixels.
-        cam2img: (4, 4).
+        points: P points of an image, see :func:`make_points`.
+        shapes: Height and width of every level, in cells.
+        strides: Pixels per cell of every level.
+        objects: M objects of all images.
+        counts: (M,) which of them are learned from.
+        cam2img: (N, 4, 4).
     """
-    if len(gt) == 0:
-        return points.stride.new_full((len(points.xy),), -1, dtype=torch.long)
-    center = project_points(geometric_centers(gt.bboxes_3d), cam2img)
-    delta = points.xy[:, None] - center[:, :2]
-    near = delta.abs().amax(-1) < _RADIUS * points.stride[:, None]
-    sides = torch.cat(
-        (points.xy[:, None] - gt.bboxes[:, :2],
-         gt.bboxes[:, 2:] - points.xy[:, None]), -1
-    )  # fmt: skip
-    extent = sides.amax(-1)
-    fits = (extent >= points.low[:, None]) & (extent <= points.high[:, None])
-    distance = delta.norm(dim=-1).masked_fill(~(near & fits), math.inf)
-    nearest, index = distance.min(1)
-    return index.masked_fill(nearest.isinf(), -1)
+    centers = project_points(
+        geometric_centers(objects.bboxes_3d), cam2img[objects.image]
+    )[:, :2]
+    near, exists = _cells_around(centers, shapes, strides)
+    count = near.shape[1]
+    number = torch.arange(len(centers), device=near.device)
+    number = number[:, None].expand_as(near).flatten()
+    index = near.flatten()
+    distance = _distances(points.pick(index), objects, centers, number)
+    allowed = exists.flatten() & counts[:, None].expand(-1, count).flatten()
+    distance = distance.masked_fill(~allowed, math.inf)
+
+    image = objects.image[number]
+    place = image * len(points.xy) + index
+    total = len(cam2img) * len(points.xy)
+    nearest = distance.new_full((total,), math.inf)
+    nearest = nearest.scatter_reduce(0, place, distance, 'amin')
+    is_best = distance.isfinite() & (distance == nearest[place])
+    # Of several objects at the same distance the first one wins.
+    last = len(centers)
+    owner = torch.full_like(nearest, last, dtype=torch.long)
+    first = number.masked_fill(~is_best, last)
+    owner = owner.scatter_reduce(0, place, first, 'amin')
+    is_positive = is_best & (number == owner[place])
+    return Candidates(number, image, index, is_positive)
+
+
+def _cells_around(
+    centers: Tensor, shapes: Sequence[Sequence[int]], strides: Sequence[int]
+) -> tuple[Tensor, Tensor]:
+    """Return points (M, 25 * levels) around centers, and which exist."""
+    steps = torch.arange(-2, 3, device=centers.device)
+    y, x = torch.meshgrid(steps, steps, indexing='ij')
+    around = torch.stack((x, y), -1).view(-1, 2)
+    indices, exist, start = [], [], 0
+    for (height, width), stride in zip(shapes, strides):
+        cell = ((centers - stride / 2) / stride).nan_to_num(-9.0)
+        cell = cell.clamp(-9, max(height, width) + 9).round().long()
+        column, row = (cell[:, None] + around).unbind(-1)
+        inside = (column >= 0) & (column < width)
+        exist.append(inside & (row >= 0) & (row < height))
+        column, row = column.clamp(0, width - 1), row.clamp(0, height - 1)
+        indices.append(start + row * width + column)
+        start += height * width
+    return torch.cat(indices, 1), torch.cat(exist, 1)
+
+
+def _distances(
+    points: Points, objects: Objects, centers: Tensor, number: Tensor
+) -> Tensor:
+    """Return the distances (T,) to centers, infinite where they do not fit.
+
+    Args:
+        points: T of them.
+        objects: M objects.
+        centers: (M, 2) projected, in pixels.
+        number: (T,) object of every point.
+    """
+    delta = points.xy - centers[number]
+    near = delta.abs().amax(-1) < _RADIUS * points.stride
+    extent = _sides(points.xy, objects.bboxes[number]).amax(-1)
+    fits = (extent >= points.low) & (extent <= points.high)
+    return delta.norm(dim=-1).masked_fill(~(near & fits), math.inf)
+
+
+def _sides(xy: Tensor, bboxes: Tensor) -> Tensor:
+    """Return distances (T, 4) to left, top, right and bottom."""
+    return torch.cat((xy - bboxes[:, :2], bboxes[:, 2:] - xy), -1)
 
 
 def encode_points(
-    points: Points, gt: InstanceData, index: Tensor, cam2img: Tensor
+    points: Points,
+    gt: InstanceData | Objects,
+    index: Tensor,
+    cam2img: Tensor,
 ) -> PointTargets:
     """Compute the targets of positive points.
 
     Args:
-        points: The M positive ones.
-        gt: Objects of their image.
+        points: M of them.
+        gt: Objects: ``bboxes_3d``, ``bboxes`` and ``labels_3d``.
         index: (M,) object of every point.
-        cam2img: (4, 4).
+        cam2img: (4, 4), or (M, 4, 4).
     """
-    gt = gt[index]
-    centers = project_points(geometric_centers(gt.bboxes_3d), cam2img)
-    corners = project_points(boxes_to_corners(gt.bboxes_3d), cam2img)
+    boxes, bboxes = gt.bboxes_3d[index], gt.bboxes[index]
+    centers = project_points(geometric_centers(boxes), cam2img)
+    corners = project_points(boxes_to_corners(boxes), cam2img[..., None, :, :])
     stride = points.stride[:, None]
     offset = (points.xy - centers[:, :2]) / stride
     # 1.414 * radius is the farthest a positive point can be.
     relative = offset.norm(dim=-1) / (1.414 * _RADIUS)
-    alpha = yaw_to_alpha(gt.bboxes_3d[:, 6], centers[:, 0], cam2img)
+    alpha = yaw_to_alpha(boxes[:, 6], centers[:, 0], cam2img)
     keypoints = corners[..., :2] - points.xy[:, None]
-    sides = torch.cat(
-        (points.xy - gt.bboxes[:, :2], gt.bboxes[:, 2:] - points.xy), -1
-    )
     return PointTargets(
-        gt.labels_3d,
+        gt.labels_3d[index],
         torch.exp(-2.5 * relative),
         offset,
         centers[:, 2],
-        gt.bboxes_3d[:, 3:6],
+        boxes[:, 3:6],
         alpha,
         encode_direction(alpha),
         (keypoints / points.reach[:, None, None]).clamp(-1, 1),
         corners[..., 2] > 0,
-        (sides / stride).clamp(min=0),
+        (_sides(points.xy, bboxes) / stride).clamp(min=0),
     )
 
 

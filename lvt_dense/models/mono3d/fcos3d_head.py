@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -23,18 +23,19 @@ from .fcos3d_coder import (
     DEPTH_MEAN,
     DEPTH_STD,
     NUM_DEPTH_BINS,
+    Candidates,
     Points,
     PointTargets,
-    assign_points,
     decode_alpha,
     decode_boxes,
     decode_boxes_2d,
     encode_points,
+    find_candidates,
     fuse_depth,
     make_points,
 )
-from .instances import finish_boxes, stack_cameras
-from .losses import row_smooth_l1, uncertain_smooth_l1
+from .instances import finish_boxes, join_objects, stack_cameras
+from .losses import masked_mean, row_smooth_l1, uncertain_smooth_l1
 
 # Branches on the tower of regression: channels of what each predicts.
 _BRANCHES = dict(
@@ -54,18 +55,6 @@ _PRIOR = 0.01
 _FIRST_SIDE = 4.0
 # Where smooth L1 turns linear: for most, and for depth in meters.
 _BETA, _DEPTH_BETA = 1 / 9, 3.0
-
-
-class FCOS3DTargets(NamedTuple):
-    """Targets of a batch of N images with P points each, M positive."""
-
-    labels: Tensor
-    """(N, P) class of every point, the number of classes for none."""
-    image: Tensor
-    """(M,) image of the positive points."""
-    point: Tensor
-    """(M,) their index in [0, P)."""
-    positives: PointTargets
 
 
 @MODELS.register_module()
@@ -117,7 +106,7 @@ class FCOS3DHead(Mono3DHead):
         sizes = torch.tensor(_check_base_dims(base_dims, num_classes))
         self.register_buffer('base_dims', sizes, False)
         self.loss_cls = FocalLoss(use_sigmoid=True, gamma=2.0, alpha=0.25)
-        self.loss_consistency = GIoULoss(reduction='sum')
+        self.loss_consistency = GIoULoss(reduction='none')
 
         def conv(channels: int) -> ConvModule:
             norm = dict(type='GN', num_groups=32)
@@ -205,14 +194,15 @@ class FCOS3DHead(Mono3DHead):
         self, features: Sequence[Tensor], batch_data_samples: SampleList
     ) -> dict[str, Tensor]:
         """Compute the losses of a batch, see :meth:`loss_by_maps`."""
-        gts, metas = self.objects_to_learn(batch_data_samples)
-        return self.loss_by_maps(self(features), gts, metas)
+        gts, counts, metas = self.objects_to_learn(batch_data_samples)
+        return self.loss_by_maps(self(features), gts, metas, counts)
 
     def loss_by_maps(
         self,
         levels: Sequence[dict[str, Tensor]],
         gts: Sequence[InstanceData],
         metas: Sequence[dict],
+        counts: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Compare maps with objects, weighted as PGD does on KITTI.
 
@@ -221,37 +211,61 @@ class FCOS3DHead(Mono3DHead):
 
         Args:
             levels: See :meth:`forward`.
-            gts: Objects to learn from, of every image.
+            gts: Objects of every image.
             metas: ``cam2img`` and ``img_shape`` of every image.
+            counts: (M,) which objects of all images are learned from; None
+                for all.
         """
         points, flat = self._flatten(levels)
         cameras = stack_cameras(metas, points.xy)
-        targets = self._targets(points, gts, cameras)
-        image, index, target = targets[1:]
-        count = len(index)
+        objects = join_objects(gts)
+        if counts is None:
+            counts = torch.ones_like(objects.image, dtype=torch.bool)
+        with torch.no_grad():
+            shapes = [maps['cls'].shape[-2:] for maps in levels]
+            found = find_candidates(
+                points, shapes, self.strides, objects, counts, cameras
+            )
+            chosen, camera = points.pick(found.point), cameras[found.image]
+            target = encode_points(chosen, objects, found.object, camera)
+        positive = found.is_positive
         cls_loss = self.loss_cls(
             flat['cls'].flatten(0, 1),
-            targets.labels.flatten(),
-            avg_factor=count + len(gts),
+            self._labels(found, target, flat['cls']),
+            avg_factor=positive.sum() + len(gts),
         )
-        pred = {name: value[image, index] for name, value in flat.items()}
-        losses = self._box_losses(pred, target)
+        pred = {
+            name: _pick(value, found, positive) for name, value in flat.items()
+        }
+        losses = self._box_losses(pred, target, positive)
+        shape = torch.tensor([meta['img_shape'][:2] for meta in metas])
+        shape = shape.to(points.xy.device, non_blocking=True)
         losses['loss_consistency'] = self._consistency_loss(
-            points.pick(index),
+            chosen,
             pred,
             target.label,
-            cameras[image],
-            points.xy.new_tensor([meta['img_shape'][:2] for meta in metas])[
-                image
-            ],
+            camera,
+            shape.to(points.xy.dtype)[found.image],
+            positive,
         )
         return dict(loss_cls=cls_loss, **losses)
 
+    def _labels(
+        self, found: Candidates, target: PointTargets, cls: Tensor
+    ) -> Tensor:
+        """Return the class of every point (N * P,), or that of none."""
+        images, count = cls.shape[:2]
+        place = found.image * count + found.point
+        labels = target.label.masked_fill(~found.is_positive, self.num_classes)
+        every = torch.full_like(
+            cls[..., 0].reshape(-1), self.num_classes, dtype=torch.long
+        )
+        return every.scatter_reduce(0, place, labels, 'amin')
+
     def _box_losses(
-        self, pred: dict[str, Tensor], target: PointTargets
+        self, pred: dict[str, Tensor], target: PointTargets, mask: Tensor
     ) -> dict[str, Tensor]:
-        """Compare the values of M positive points with targets."""
-        count = max(len(target.label), 1)
+        """Compare the values of points with targets, where a mask is set."""
         angle = pred['angle'].squeeze(1)
         # sin(a - b), as two terms; the half turn is left to the direction.
         sines = angle.sin() * target.alpha.cos()
@@ -260,32 +274,42 @@ class FCOS3DHead(Mono3DHead):
         keypoints = pred['keypoints'].view_as(target.keypoints)
         dim = pred['dim'] * self.base_dims[target.label]
         return dict(
-            loss_centerness=F.binary_cross_entropy_with_logits(
-                pred['centerness'].squeeze(1),
-                target.centerness,
-                reduction='sum',
-            )
-            / count,
-            loss_offset=row_smooth_l1(pred['offset'], target.offset, _BETA),
+            loss_centerness=masked_mean(
+                F.binary_cross_entropy_with_logits(
+                    pred['centerness'].squeeze(1),
+                    torch.where(mask, target.centerness, 0),
+                    reduction='none',
+                ),
+                mask,
+            ),
+            loss_offset=row_smooth_l1(
+                pred['offset'], target.offset, _BETA, mask
+            ),
             loss_depth=uncertain_smooth_l1(
                 pred['depth'].squeeze(1),
                 target.depth,
                 pred['depth_log_weight'].squeeze(1),
                 _DEPTH_BETA,
+                mask,
             ),
-            loss_dim=row_smooth_l1(dim, target.dim, _BETA),
-            loss_angle=row_smooth_l1(sines, cosines, _BETA),
-            loss_direction=F.cross_entropy(
-                pred['direction'], target.direction, reduction='sum'
-            )
-            / count,
+            loss_dim=row_smooth_l1(dim, target.dim, _BETA, mask),
+            loss_angle=row_smooth_l1(
+                sines[:, None], cosines[:, None], _BETA, mask
+            ),
+            loss_direction=masked_mean(
+                F.cross_entropy(
+                    pred['direction'], target.direction, reduction='none'
+                ),
+                mask,
+            ),
             loss_keypoints=0.2
             * row_smooth_l1(
                 keypoints.where(valid, keypoints * 0),
                 target.keypoints.where(valid, keypoints.new_zeros(())),
                 _BETA,
+                mask,
             ),
-            loss_box2d=row_smooth_l1(pred['box2d'], target.box2d, _BETA),
+            loss_box2d=row_smooth_l1(pred['box2d'], target.box2d, _BETA, mask),
         )
 
     def _consistency_loss(
@@ -295,6 +319,7 @@ class FCOS3DHead(Mono3DHead):
         label: Tensor,
         cameras: Tensor,
         image_shape: Tensor,
+        mask: Tensor,
     ) -> Tensor:
         """Compute 1 - GIoU of the 2D boxes and the projected 3D boxes."""
         boxes = decode_boxes(
@@ -311,8 +336,7 @@ class FCOS3DHead(Mono3DHead):
         limit = image_shape.flip(1).repeat(1, 2) - 1
         projected = torch.minimum(projected.clamp(min=0), limit)
         boxes_2d = decode_boxes_2d(points, pred['box2d'])
-        loss = self.loss_consistency(boxes_2d, projected)
-        return loss / max(len(label), 1)
+        return masked_mean(self.loss_consistency(boxes_2d, projected), mask)
 
     def predict_by_maps(
         self,
@@ -454,32 +478,11 @@ class FCOS3DHead(Mono3DHead):
         }
         return points, flat
 
-    @torch.no_grad()
-    def _targets(
-        self, points: Points, gts: Sequence[InstanceData], cameras: Tensor
-    ) -> FCOS3DTargets:
-        size = (len(gts), len(points.xy))
-        labels = torch.full(
-            size, self.num_classes, device=points.xy.device, dtype=torch.long
-        )
-        images, indices, parts = [], [], []
-        for i, (gt, camera) in enumerate(zip(gts, cameras)):
-            assigned = assign_points(points, gt, camera)
-            index = (assigned >= 0).nonzero(as_tuple=True)[0]
-            part = encode_points(
-                points.pick(index),
-                gt,
-                assigned[index],
-                camera,
-            )
-            labels[i, index] = part.label
-            images.append(torch.full_like(index, i))
-            indices.append(index)
-            parts.append(part)
-        positives = PointTargets(*(torch.cat(part) for part in zip(*parts)))
-        return FCOS3DTargets(
-            labels, torch.cat(images), torch.cat(indices), positives
-        )
+
+def _pick(value: Tensor, found: Candidates, positive: Tensor) -> Tensor:
+    """Pick (T, C) from (N, P, C); only positive ones pass gradients on."""
+    picked = value[found.image, found.point]
+    return torch.where(positive[:, None], picked, picked.detach())
 
 
 def _check_base_dims(

@@ -1,7 +1,9 @@
 """Steps before and after the maps that all heads share."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from mmengine.structures import InstanceData
 from torch import Tensor
@@ -14,10 +16,35 @@ def stack_cameras(metas: Sequence[dict], like: Tensor) -> Tensor:
         metas: ``cam2img`` of every image.
         like: Tensor whose type and device the matrices get.
     """
-    cameras = [
-        torch.as_tensor(meta['cam2img'], dtype=like.dtype) for meta in metas
-    ]
-    return torch.stack(cameras).to(like.device)
+    cameras = np.stack([np.asarray(meta['cam2img']) for meta in metas])
+    found = torch.from_numpy(cameras).to(like.dtype)
+    return found.to(like.device, non_blocking=True)
+
+
+class Objects(NamedTuple):
+    """The M objects of a batch, one image after the other."""
+
+    bboxes_3d: Tensor
+    """(M, 7), see :mod:`lvt_dense.structures.boxes_3d`."""
+    bboxes: Tensor
+    """(M, 4) as xyxy in pixels."""
+    labels_3d: Tensor
+    """(M,) classes."""
+    image: Tensor
+    """(M,) image in the batch."""
+
+
+def join_objects(gts: Sequence[InstanceData]) -> Objects:
+    """Join the objects of all images."""
+    labels = torch.cat([gt.labels_3d for gt in gts])
+    rows = [i for i, gt in enumerate(gts) for _ in range(len(gt))]
+    image = torch.tensor(rows, dtype=torch.long)
+    return Objects(
+        torch.cat([gt.bboxes_3d for gt in gts]),
+        torch.cat([gt.bboxes for gt in gts]),
+        labels,
+        image.to(labels.device, non_blocking=True),
+    )
 
 
 def finish_boxes(

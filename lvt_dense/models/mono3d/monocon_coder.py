@@ -32,6 +32,8 @@ from lvt_dense.structures import (
     yaw_to_alpha,
 )
 
+from .instances import Objects
+
 NUM_BINS = 12
 NUM_KEYPOINTS = 9
 CENTER_KEYPOINT = 8
@@ -68,7 +70,7 @@ def encode_alpha(alpha: Tensor) -> tuple[Tensor, Tensor]:
     """
     turned = torch.remainder(alpha + _BIN_SIZE / 2, 2 * math.pi)
     # A tiny negative angle makes remainder round up to the modulus.
-    bins = (turned / _BIN_SIZE).long().clamp(max=NUM_BINS - 1)
+    bins = (turned / _BIN_SIZE).long().clamp(0, NUM_BINS - 1)
     return bins, turned - (bins + 0.5) * _BIN_SIZE
 
 
@@ -85,13 +87,13 @@ def decode_alpha(logits: Tensor, residuals: Tensor) -> Tensor:
 
 
 def encode_objects(
-    gt: InstanceData, cam2img: Tensor, stride: int
+    gt: InstanceData | Objects, cam2img: Tensor, stride: int
 ) -> EncodedObjects:
-    """Encode the objects of one image.
+    """Encode M objects.
 
     Args:
         gt: ``bboxes_3d`` (M, 7) and ``bboxes`` (M, 4) as xyxy in pixels.
-        cam2img: (4, 4).
+        cam2img: (4, 4), or (M, 4, 4).
         stride: Pixels per cell.
     """
     boxes, boxes_2d = gt.bboxes_3d, gt.bboxes / stride
@@ -100,7 +102,7 @@ def encode_objects(
     points = torch.cat(
         (boxes_to_corners(boxes), geometric_centers(boxes)[:, None]), 1
     )
-    uvd = project_points(points, cam2img)
+    uvd = project_points(points, cam2img[..., None, :, :])
     center = uvd[:, CENTER_KEYPOINT]
     alpha = yaw_to_alpha(boxes[:, 6], center[:, 0], cam2img)
     return EncodedObjects(

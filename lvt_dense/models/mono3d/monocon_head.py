@@ -19,7 +19,7 @@ from .instances import finish_boxes, stack_cameras
 from .losses import (
     dimension_aware_l1,
     laplacian_depth_loss,
-    masked_l1,
+    masked_mean,
     mean_l1,
 )
 from .monocon_coder import NUM_BINS, NUM_KEYPOINTS, decode_maps
@@ -152,13 +152,14 @@ class MonoConHead(Mono3DHead):
     ) -> dict[str, Tensor]:
         """Compute the losses of a batch, see :meth:`loss_by_maps`."""
         maps = self(features, auxiliary=True)
-        gts, metas = self.objects_to_learn(batch_data_samples)
+        gts, counts, metas = self.objects_to_learn(batch_data_samples)
         targets = build_targets(
             gts,
             stack_cameras(metas, maps['depth']),
             maps['heatmap'].shape[-2:],
             self.stride,
             self.num_classes,
+            counts,
         )
         return self.loss_by_maps(maps, targets)
 
@@ -170,7 +171,7 @@ class MonoConHead(Mono3DHead):
         Depth is judged as a Laplace distribution, so its loss may be
         negative. Without objects every loss but the heatmaps' is 0.
         """
-        objects = targets.objects
+        objects, counts = targets.objects, targets.counts
 
         def at_objects(name: str) -> Tensor:
             return _pick(maps[name], targets.image, objects.cell)
@@ -184,37 +185,44 @@ class MonoConHead(Mono3DHead):
         depth, log_sigma = at_objects('depth').unbind(-1)
         logits, residuals = at_objects('angle').chunk(2, -1)
         angle_bin = objects.angle_bin[:, None]
-        one_hot = F.one_hot(objects.angle_bin, NUM_BINS).to(logits)
-        bin_loss = F.binary_cross_entropy_with_logits(
-            logits, one_hot, reduction='sum'
+        bins = torch.arange(NUM_BINS, device=angle_bin.device)
+        bin_losses = F.binary_cross_entropy_with_logits(
+            logits, (angle_bin == bins).to(logits), reduction='none'
         )
         return dict(
             loss_heatmap=self._heatmap_loss(maps['heatmap'], targets.heatmap),
             loss_keypoint_heatmap=self._heatmap_loss(
                 maps['keypoint_heatmap'], targets.keypoint_heatmap
             ),
-            loss_wh=0.1 * mean_l1(at_objects('wh'), objects.wh),
-            loss_offset=mean_l1(at_objects('offset'), objects.offset),
-            loss_keypoints=masked_l1(
+            loss_wh=0.1 * mean_l1(at_objects('wh'), objects.wh, counts),
+            loss_offset=mean_l1(at_objects('offset'), objects.offset, counts),
+            loss_keypoints=mean_l1(
                 keypoints,
                 objects.keypoints,
-                objects.keypoint_valid[..., None],
+                objects.keypoint_valid & counts[:, None],
             ),
             loss_keypoint_offset=mean_l1(
-                keypoint_offset, targets.keypoint_offset
+                keypoint_offset,
+                targets.keypoint_offset,
+                targets.keypoint_counts,
             ),
-            loss_dim=dimension_aware_l1(at_objects('dim'), objects.dim),
-            loss_depth=laplacian_depth_loss(depth, log_sigma, objects.depth),
-            loss_angle_bin=bin_loss / max(logits.numel(), 1),
+            loss_dim=dimension_aware_l1(
+                at_objects('dim'), objects.dim, counts
+            ),
+            loss_depth=laplacian_depth_loss(
+                depth, log_sigma, objects.depth, counts
+            ),
+            loss_angle_bin=masked_mean(bin_losses, counts),
             loss_angle_residual=mean_l1(
                 residuals.gather(1, angle_bin).squeeze(1),
                 objects.angle_residual,
+                counts,
             ),
         )
 
     def _heatmap_loss(self, pred: Tensor, target: Tensor) -> Tensor:
-        positives = int(target.eq(1).sum())
-        return self.loss_heatmap(pred, target, avg_factor=max(positives, 1))
+        positives = target.eq(1).sum().clamp(min=1)
+        return self.loss_heatmap(pred, target, avg_factor=positives)
 
     def predict_by_maps(
         self, maps: dict[str, Tensor], metas: Sequence[dict], rescale: bool

@@ -4,18 +4,23 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from mmdet.models.utils.gaussian_target import gaussian_radius
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from .instances import join_objects
 from .monocon_coder import NUM_KEYPOINTS, EncodedObjects, encode_objects
 
 # Smallest IoU of a box that is moved within the radius of its Gaussian.
 _MIN_OVERLAP = 0.3
+# Values of Gaussians that are computed at once: 64 MiB.
+_MAX_VALUES = 2**24
 
 
 class MonoConTargets(NamedTuple):
-    """Targets of a batch of N images with M objects in all."""
+    """Targets of a batch of N images with M objects in all.
+
+    Rows that do not count may hold anything, cells inside the map apart.
+    """
 
     heatmap: Tensor
     """(N, classes, H, W), a Gaussian around every object's cell."""
@@ -24,12 +29,16 @@ class MonoConTargets(NamedTuple):
     image: Tensor
     """(M,) which image of the batch an object is in."""
     objects: EncodedObjects
+    counts: Tensor
+    """(M,) whether an object is learned from."""
     keypoint_image: Tensor
-    """(K,) which image a keypoint is in that lies inside the map."""
+    """(9 * M,) which image a keypoint is in."""
     keypoint_cell: Tensor
-    """(K, 2) integer column and row of such a keypoint."""
+    """(9 * M, 2) integer column and row of a keypoint."""
     keypoint_offset: Tensor
-    """(K, 2) from that cell's corner to the keypoint, in [0, 1)."""
+    """(9 * M, 2) from that cell's corner to the keypoint, in [0, 1)."""
+    keypoint_counts: Tensor
+    """(9 * M,) whether a keypoint of such an object is inside the map."""
 
 
 def build_targets(
@@ -38,51 +47,84 @@ def build_targets(
     map_shape: Sequence[int],
     stride: int,
     num_classes: int,
+    counts: Tensor | None = None,
 ) -> MonoConTargets:
-    """Compute the targets of a batch.
+    """Compute the targets of a batch, without waiting for a GPU.
 
     Args:
-        gts: Objects to learn from of every image: ``bboxes_3d``,
-            ``bboxes`` and ``labels_3d``.
+        gts: Objects of every image: ``bboxes_3d``, ``bboxes`` and
+            ``labels_3d``.
         cam2img: (N, 4, 4).
         map_shape: H and W of the head's maps.
         stride: Pixels per cell.
         num_classes: Channels of the center heatmap.
+        counts: (M,) which objects of all images are learned from; None for
+            all.
     """
-    parts = [encode_objects(gt, p2, stride) for gt, p2 in zip(gts, cam2img)]
-    image = torch.cat(
-        [gt.labels_3d.new_full((len(gt),), i) for i, gt in enumerate(gts)]
-    )
-    objects = EncodedObjects(*(torch.cat(column) for column in zip(*parts)))
-    radii = objects.wh.new_tensor(
-        [
-            max(0, int(gaussian_radius((h, w), _MIN_OVERLAP)))
-            for w, h in objects.wh.tolist()
-        ]
-    )
+    joined = join_objects(gts)
+    image = joined.image
+    objects = encode_objects(joined, cam2img[image], stride)
+    if counts is None:
+        counts = torch.ones_like(image, dtype=torch.bool)
+    limit = torch.tensor((map_shape[1], map_shape[0]), dtype=torch.long)
+    limit = limit.to(image.device, non_blocking=True)
+    cell = objects.cell.clamp(min=0).minimum(limit - 1)
+    radii = torch.where(counts, gaussian_radii(objects.wh), -1)
 
     points = objects.keypoints + objects.cell[:, None]
-    limit = points.new_tensor((map_shape[1], map_shape[0]))
-    inside = objects.keypoint_valid & ((points >= 0) & (points < limit)).all(
-        -1
-    )
-    row, kind = inside.nonzero(as_tuple=True)
-    points = points[inside]
-    cell = points.floor()
-
-    labels = torch.cat([gt.labels_3d for gt in gts])
+    inside = counts[:, None] & objects.keypoint_valid
+    inside = inside & ((points >= 0) & (points < limit)).all(-1)
+    # Whatever does not count is moved to a corner.
+    points = torch.where(inside[..., None], points, 0).flatten(0, 1)
+    corner = points.floor()
+    kind = torch.arange(NUM_KEYPOINTS, device=image.device)
+    keypoint_image = image[:, None].expand_as(inside).flatten()
     size = (len(gts), map_shape[0], map_shape[1])
     return MonoConTargets(
-        draw_gaussians(size, num_classes, image, labels, objects.cell, radii),
         draw_gaussians(
-            size, NUM_KEYPOINTS, image[row], kind, cell, radii[row]
+            size, num_classes, image, joined.labels_3d, cell, radii
+        ),
+        draw_gaussians(
+            size,
+            NUM_KEYPOINTS,
+            keypoint_image,
+            kind.expand_as(inside).flatten(),
+            corner,
+            torch.where(inside, radii[:, None], -1).flatten(),
         ),
         image,
-        objects,
-        image[row],
-        cell.long(),
-        points - cell,
+        objects._replace(cell=cell),
+        counts,
+        keypoint_image,
+        corner.long(),
+        points - corner,
+        inside.flatten(),
     )
+
+
+def gaussian_radii(wh: Tensor) -> Tensor:
+    """Compute the radii (M,) of the Gaussians of boxes (M, 2).
+
+    Those of MMDetection's ``gaussian_radius``, rounded down: the farthest
+    that both corners of a box can move with an IoU of 0.3 left. In double
+    precision, as it is in Python.
+
+    Args:
+        wh: Width and height in cells.
+    """
+    width, height = wh.double().unbind(1)
+    total, area, iou = height + width, height * width, _MIN_OVERLAP
+
+    def smaller_root(a: float, b: Tensor, c: Tensor) -> Tensor:
+        return (b - (b.square() - 4 * a * c).sqrt()) / (2 * a)
+
+    both = smaller_root(1, total, area * (1 - iou) / (1 + iou))
+    inner = smaller_root(4, 2 * total, (1 - iou) * area)
+    b = -2 * iou * total
+    outer = b + (b.square() + 16 * iou * (1 - iou) * area).sqrt()
+    outer = outer / (8 * iou)
+    radius = torch.minimum(both, torch.minimum(inner, outer))
+    return radius.nan_to_num(0).floor().clamp(min=0).to(wh.dtype)
 
 
 def draw_gaussians(
@@ -104,7 +146,7 @@ def draw_gaussians(
         image: (M,) integer in [0, N).
         channel: (M,) integer in [0, C).
         cell: (M, 2) column and row, integer-valued.
-        radius: (M,) integer-valued.
+        radius: (M,) integer-valued; -1 draws nothing.
 
     Returns:
         (N, C, H, W), zero where there is nothing.
@@ -121,10 +163,10 @@ def draw_gaussians(
     columns = profile(width, cell[:, 0])
     rows = profile(height, cell[:, 1])
     out = columns.new_zeros(images * channels, height, width)
-    plane = image * channels + channel
-    for index in plane.unique().tolist():
-        mine = plane == index
-        # The outer products of one plane at a time bound the memory.
-        bells = rows[mine][:, :, None] * columns[mine][:, None, :]
-        out[index] = bells.amax(0)
+    plane = (image * channels + channel)[:, None, None]
+    step = max(1, _MAX_VALUES // (height * width))
+    for start in range(0, len(plane), step):
+        part = slice(start, start + step)
+        bells = rows[part, :, None] * columns[part, None, :]
+        out.scatter_reduce_(0, plane[part].expand_as(bells), bells, 'amax')
     return out.view(images, channels, height, width)

@@ -11,8 +11,10 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.multiprocessing import spawn
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from lvt_dense.engine.hooks import FiniteLossHook
+from lvt_dense.engine.hooks import finite_loss_hook as module
 from lvt_dense.engine.hooks.finite_loss_hook import parse_on_nan
 from lvt_dense.utils.errors import UserError
 
@@ -66,6 +68,7 @@ def train(
     broken: tuple[int, ...] = (),
     accumulative_counts: int = 1,
     launcher: str = 'none',
+    **optimizer: object,
 ) -> Runner:
     """Train for one epoch of batches of two."""
     runner = Runner(
@@ -80,7 +83,7 @@ def train(
         ),
         train_cfg=dict(by_epoch=True, max_epochs=1),
         optim_wrapper=dict(
-            optimizer=dict(type='SGD', lr=0.1),
+            optimizer=dict(dict(type='SGD', lr=0.1), **optimizer),
             accumulative_counts=accumulative_counts,
         ),
         default_hooks=dict(
@@ -118,6 +121,57 @@ def test_stop_names_loss_and_images(tmp_path: Path) -> None:
     assert entry['losses']['loss_mean'] == 'nan'
     assert (entry['iteration'], entry['epoch']) == (3, 1)
     assert not list(tmp_path.glob('*.pth'))
+
+
+def far_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the hook take the CPU for a device that is waited for."""
+    monkeypatch.setattr(module, '_needs_wait', lambda device: True)
+
+
+@pytest.mark.parametrize('kind', ['SGD', 'AdamW'])
+@pytest.mark.parametrize('broken', [5, 7])
+def test_fused_optimizer_skips_the_update_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, broken: int
+) -> None:
+    """It is found one step later, and at the end of the epoch."""
+    far_device(monkeypatch)
+    seen = []
+
+    def step(own: torch.optim.Optimizer, *args: object) -> None:
+        value = own.param_groups[0]['params'][-1]
+        seen.append((float(own.found_inf), value.detach().clone()))
+
+    hook = register_optimizer_step_post_hook(step)
+    try:
+        with pytest.raises(UserError, match='loss_mean of iteration'):
+            train(tmp_path, 'stop', (broken,), type=kind, fused=True)
+    finally:
+        hook.remove()
+    flags = [flag for flag, _ in seen]
+    assert flags == [0.0] * (broken // 2) + [1.0]
+    assert torch.equal(seen[-1][1], seen[-2][1])
+    assert not torch.equal(seen[-2][1], seen[-3][1])
+    (entry,) = json.loads((tmp_path / 'not_finite.json').read_text())
+    assert entry['iteration'] == broken // 2 + 1
+    assert f'image_{broken}.jpg' in entry['images']
+    assert not list(tmp_path.glob('*.pth'))
+
+
+def test_other_optimizers_are_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    far_device(monkeypatch)
+    with pytest.raises(UserError, match='of iteration 2'):
+        train(tmp_path, 'stop', broken=(2,))
+
+
+def test_no_wait_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = weights(train(tmp_path / 'a', 'stop', fused=True))
+    far_device(monkeypatch)
+    found = weights(train(tmp_path / 'b', 'stop', fused=True))
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
 @pytest.mark.parametrize('accumulative_counts', [1, 2, 4])

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from helpers.operators import Operators
 from mmcv.cnn import ConvModule
 
 from lvt_dense.models.layers import ConvNormAct
@@ -53,3 +54,27 @@ def test_equals_the_module_of_mmcv(
         results.append([out, *grads])
     for given, expected in zip(*results, strict=True):
         assert torch.allclose(given, expected, atol=1e-4, rtol=1e-4)
+
+
+def operators_of(module: ConvNormAct, x: torch.Tensor) -> list[str]:
+    with Operators() as seen:
+        module(x)
+    return seen.names
+
+
+def test_norms_are_folded_on_a_cpu_alone() -> None:
+    module = ConvNormAct(4, 8, 3, norm_cfg=BN).eval()
+    x = torch.randn(1, 4, 8, 8)
+    assert 'native_batch_norm' not in ' '.join(operators_of(module, x))
+    assert 'rsqrt' in operators_of(module, x)
+    # As on a GPU.
+    names = operators_of(module.to('meta'), x.to('meta'))
+    assert 'native_batch_norm' in names and 'rsqrt' not in names
+
+
+def test_silu_copies_nothing_in_training() -> None:
+    module = ConvNormAct(4, 8, 3, norm_cfg=BN, act_cfg=SILU)
+    x = torch.randn(2, 4, 8, 8)
+    assert 'clone' not in operators_of(module, x)
+    with torch.no_grad():
+        assert operators_of(module, x)[-1] == 'silu_'

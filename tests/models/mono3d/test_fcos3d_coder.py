@@ -3,11 +3,11 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.fcos3d_points import assign_points
 from mmengine.structures import InstanceData
 
 from lvt_dense.models.mono3d.fcos3d_coder import (
     Points,
-    assign_points,
     decode_alpha,
     encode_direction,
     encode_points,

@@ -5,14 +5,17 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.fcos3d_points import assign_points
 from mmdet.structures import DetDataSample
+from mmengine.structures import InstanceData
 
 from lvt_dense.models.mono3d import FCOS3DHead
 from lvt_dense.models.mono3d.fcos3d_coder import (
-    assign_points,
     encode_points,
+    find_candidates,
     make_points,
 )
+from lvt_dense.models.mono3d.instances import join_objects
 from lvt_dense.utils.errors import UserError
 
 SHAPES = [(48, 160), (24, 80), (12, 40), (6, 20)]
@@ -179,3 +182,75 @@ def test_base_sizes_of_other_classes(
 ) -> None:
     with pytest.raises(UserError, match=message):
         FCOS3DHead(32, num_classes, feat_channels=32, base_dims=sizes)
+
+
+def _random_gts(counts: list[int], seed: int) -> list[InstanceData]:
+    """Objects anywhere, also beside and behind the camera, some twice."""
+    generator = torch.Generator().manual_seed(seed)
+    low = torch.tensor([-20.0, 0.5, -5.0, 0.5, 0.5, 0.5, -3.0])
+    span = torch.tensor([40.0, 2.0, 60.0, 4.0, 2.0, 2.0, 6.0])
+    gts = []
+    for count in counts:
+        boxes = torch.rand(count, 7, generator=generator) * span + low
+        boxes[3::4] = boxes[2::4][: len(boxes[3::4])]
+        corner = torch.rand(count, 2, generator=generator) * 500 - 50
+        sides = torch.rand(count, 2, generator=generator) * 400 + 1
+        gts.append(
+            InstanceData(
+                bboxes_3d=boxes,
+                bboxes=torch.cat((corner, corner + sides), 1),
+                labels_3d=torch.randint(3, (count,), generator=generator),
+            )
+        )
+    return gts
+
+
+@pytest.mark.parametrize('counts', [[0, 0], [1], [5, 0, 60], [200]])
+def test_candidates_are_the_points_assigned_by_image(
+    scene: DetDataSample, counts: list[int]
+) -> None:
+    points = make_points(SHAPES, STRIDES, torch.zeros(1))
+    camera = torch.tensor(scene.cam2img).float()
+    for seed in range(5):
+        gts = _random_gts(counts, seed)
+        learned = torch.arange(sum(counts)) % 5 > 0
+        expected = set()
+        for i, part in enumerate(learned.split(counts)):
+            assigned = assign_points(points, gts[i][part], camera)
+            index = part.nonzero().flatten()
+            expected |= {
+                (i, point, int(index[number]))
+                for point, number in enumerate(assigned.tolist())
+                if number >= 0
+            }
+        found = find_candidates(
+            points, SHAPES, STRIDES, join_objects(gts), learned,
+            camera.expand(len(counts), 4, 4),
+        )  # fmt: skip
+        first = torch.tensor([0, *counts]).cumsum(0)
+        number = found.object - first[found.image]
+        rows = torch.stack((found.image, found.point, number), 1)
+        rows = rows[found.is_positive].tolist()
+        assert len(rows) == len(expected)
+        assert set(map(tuple, rows)) == expected
+
+
+@pytest.mark.parametrize('sizes', [[30, 0, 7], [0, 1, 0], [0, 0, 0]])
+def test_objects_that_do_not_count_are_as_if_absent(
+    scene: DetDataSample, sizes: list[int]
+) -> None:
+    torch.manual_seed(0)
+    head = FCOS3DHead(32, feat_channels=32)
+    gts = _random_gts(sizes, 1)
+    counts = torch.arange(sum(sizes)) % 3 > 0
+    kept = [gt[part] for gt, part in zip(gts, counts.split(sizes))]
+    features = [torch.randn(3, 32, *shape) for shape in SHAPES]
+    metas = [scene.metainfo] * 3
+    found = []
+    for arguments in ((gts, metas, counts), (kept, metas)):
+        losses = head.loss_by_maps(head(features), *arguments)
+        gradients = torch.autograd.grad(
+            sum(losses.values()), list(head.parameters()), allow_unused=True
+        )
+        found.append([*losses.values(), *gradients])
+    torch.testing.assert_close(found[0], found[1], atol=1e-6, rtol=1e-5)

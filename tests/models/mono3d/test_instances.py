@@ -28,7 +28,8 @@ def test_objects_to_learn(
     gt = scene.gt_instances_3d = scene.gt_instances_3d[:3]
     gt[field][1] = torch.as_tensor(value, dtype=gt[field].dtype)
     depths = gt.bboxes_3d[:, 2].tolist()
-    ((chosen,), _) = head.objects_to_learn([scene])
+    _, counts, _ = head.objects_to_learn([scene])
+    chosen = gt[counts]
     expected = depths if kept else depths[::2]
     assert chosen.bboxes_3d[:, 2].tolist() == expected
 

@@ -7,7 +7,6 @@ from torch import nn
 from lvt_dense.models.mono3d.losses import (
     dimension_aware_l1,
     laplacian_depth_loss,
-    masked_l1,
     mean_l1,
     uncertain_smooth_l1,
 )
@@ -60,10 +59,10 @@ def test_uncertain_smooth_l1() -> None:
     assert loss.item() == pytest.approx(expected, rel=1e-6)
 
 
-def test_masked_l1_ignores_what_is_masked() -> None:
+def test_l1_ignores_what_is_masked() -> None:
     pred = torch.zeros(1, 2, 2, requires_grad=True)
     target = torch.tensor([[[3.0, 5.0], [float('inf'), float('nan')]]])
-    loss = masked_l1(pred, target, torch.tensor([[[True], [False]]]))
+    loss = mean_l1(pred, target, torch.tensor([[[True], [False]]]))
     loss.backward()
     assert loss.item() == 4.0
     assert pred.grad.tolist() == [[[-0.5, -0.5], [0.0, 0.0]]]
@@ -77,7 +76,7 @@ def test_masked_l1_ignores_what_is_masked() -> None:
         (lambda p, t: laplacian_depth_loss(p, p, t), (0,)),
         (lambda p, t: uncertain_smooth_l1(p, t, p, 3.0), (0,)),
         (
-            lambda p, t: masked_l1(p, t, torch.zeros(0, 9, 1).bool()),
+            lambda p, t: mean_l1(p, t, torch.zeros(0, 9, 1).bool()),
             (0, 9, 2),
         ),
     ],

@@ -1,12 +1,18 @@
+import copy
 from typing import Any
 
 import torch
-from mmdet.models.utils.gaussian_target import gen_gaussian_target
+from mmdet.models.utils.gaussian_target import (
+    gaussian_radius,
+    gen_gaussian_target,
+)
 from mmdet.structures import DetDataSample
 
+from lvt_dense.models.mono3d import MonoConHead
 from lvt_dense.models.mono3d.monocon_targets import (
     build_targets,
     draw_gaussians,
+    gaussian_radii,
 )
 
 MAP = (48, 160)
@@ -60,10 +66,55 @@ def test_keypoints_inside_the_map_have_peaks_and_offsets(
     inside = (points >= 0).all(1) & (points[:, 0] < 160) & (points[:, 1] < 48)
     assert 0 < inside.sum() < len(points)
     found = targets.keypoint_cell + targets.keypoint_offset
-    assert torch.allclose(found, points[inside])
+    assert torch.equal(targets.keypoint_counts, inside)
+    assert torch.allclose(found[inside], points[inside])
     kinds = torch.arange(9).repeat(len(objects.cell))[inside]
-    x, y = targets.keypoint_cell.unbind(1)
+    x, y = targets.keypoint_cell[inside].unbind(1)
     assert (targets.keypoint_heatmap[0, kinds, y, x] == 1).all()
+
+
+def test_radii_are_those_of_mmdet() -> None:
+    torch.manual_seed(0)
+    wh = torch.rand(300, 2) * torch.tensor([80.0, 40.0]) + 0.1
+    wh[0] = 0.0
+    expected = [
+        max(0, int(gaussian_radius((h, w), 0.3))) for w, h in wh.tolist()
+    ]
+    assert gaussian_radii(wh).tolist() == expected
+
+
+def test_objects_that_do_not_count_are_as_if_absent(
+    scene: DetDataSample, empty: DetDataSample
+) -> None:
+    camera = torch.tensor(scene.cam2img).float().expand(3, 4, 4)
+    gt = scene.gt_instances_3d
+    counts = torch.arange(2 * len(gt)) % 3 > 0
+    kept = [gt[counts[: len(gt)]], gt[:0], gt[counts[len(gt) :]]]
+    # Some of them lie far outside of the map.
+    outside = copy.deepcopy(gt)
+    outside.bboxes[~counts[: len(gt)]] += 5000.0
+    given = build_targets([outside, gt[:0], gt], camera, MAP, 4, 3, counts)
+    expected = build_targets(kept, camera, MAP, 4, 3)
+    assert torch.equal(given.heatmap, expected.heatmap)
+    assert torch.equal(given.keypoint_heatmap, expected.keypoint_heatmap)
+    torch.manual_seed(0)
+    head = MonoConHead(8)
+    names = ('wh', 'offset', 'keypoints', 'keypoint_offset', 'dim', 'depth')
+    sizes = (2, 2, 18, 2, 3, 2)
+    maps = {n: torch.randn(3, c, *MAP) for n, c in zip(names, sizes)}
+    maps['angle'] = torch.randn(3, 24, *MAP)
+    maps['heatmap'] = torch.rand(3, 3, *MAP) * 0.98 + 0.01
+    maps['keypoint_heatmap'] = torch.rand(3, 9, *MAP) * 0.98 + 0.01
+    for value in maps.values():
+        value.requires_grad_()
+    found = []
+    for targets in (given, expected):
+        losses = head.loss_by_maps(maps, targets)
+        gradients = torch.autograd.grad(
+            sum(losses.values()), list(maps.values())
+        )
+        found.append([*losses.values(), *gradients])
+    torch.testing.assert_close(found[0], found[1], atol=1e-6, rtol=1e-6)
 
 
 def test_without_any_object(empty: DetDataSample) -> None:

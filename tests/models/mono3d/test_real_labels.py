@@ -27,7 +27,8 @@ def _samples(root: Path) -> list[DetDataSample]:
     samples = [data[i]['data_samples'] for i in range(0, len(data), 4)]
     head = MonoConHead(8)
     for sample in samples:
-        (sample.gt_instances_3d,), _ = head.objects_to_learn([sample])
+        _, counts, _ = head.objects_to_learn([sample])
+        sample.gt_instances_3d = sample.gt_instances_3d[counts]
     return samples
 
 
