@@ -34,16 +34,25 @@ def _official_rules() -> Iterator[Rule]:
         ('stage0.1.proj.conv', '3'),
     ):
         yield f'{theirs}.{PARAMETER}', rf'stem.{ours}.\g<p>'
+    yield from stage_rules(('qk.conv', 'query_key'), ('v.conv', 'value.conv'))
+
+
+def stage_rules(*expansion: tuple[str, str]) -> Iterator[Rule]:
+    """Yield what the official EMO and EMOv2 name alike in a block.
+
+    Args:
+        *expansion: Official and our names of what else there is.
+    """
+    names = (
+        ('norm', 'norm'),
+        ('norm.norm', 'norm'),  # of a layer norm
+        *expansion,
+        ('conv_local.conv', 'depthwise.conv'),
+        ('conv_local.norm', 'depthwise.norm'),
+        ('proj.conv', 'project'),
+    )
     for stage in STAGES:
-        for theirs, ours in (
-            ('norm', 'norm'),
-            ('norm.norm', 'norm'),  # of a layer norm
-            ('qk.conv', 'query_key'),
-            ('v.conv', 'value.conv'),
-            ('conv_local.conv', 'depthwise.conv'),
-            ('conv_local.norm', 'depthwise.norm'),
-            ('proj.conv', 'project'),
-        ):
+        for theirs, ours in names:
             yield (
                 f'stage{stage + 1}.{BLOCK}.{theirs}.{PARAMETER}',
                 rf'stages.{stage}.\g<b>.{ours}.\g<p>',
@@ -79,7 +88,7 @@ def _timm_rules() -> Iterator[Rule]:
         )
 
 
-LAYOUTS = (
+LAYOUTS: tuple[Layout, ...] = (
     Layout(
         'official',
         ('stage0.0.convs.0.0.weight', 'stage0.1.se.conv_reduce.weight'),

@@ -119,6 +119,39 @@ EMO: Table = {
     for arch, top1 in (('1m', 71.5), ('2m', 75.1), ('5m', 78.4), ('6m', 79.0))
 }
 
+
+# -------------------------------------------------------------------- EMOv2
+def _emov2(arch: str, top1: float, file: str, tag: str = '') -> WeightFile:
+    folder = 'https://github.com/zhangzjn/data'
+    return WeightFile(
+        name=f'emov2_{arch}{tag}',
+        url=f'{folder}/raw/main/emov2_pretrained_weights/{file}.pth',
+        page=f'{folder}/tree/main/emov2_pretrained_weights',
+        layout='official',
+        source='EMOv2, distilled' if tag else 'EMOv2',
+        top1=top1,
+        input_norm=IMAGENET_NORM,
+    )
+
+
+EMOV2: Table = {
+    '1m': (
+        _emov2('1m', 72.3, 'EMOv2_1M_224'),
+        _emov2('1m', 73.5, 'EMOv2_1M_224_KD', '.distilled'),
+    ),
+    '2m': (
+        _emov2('2m', 75.8, 'EMOv2_2M_224'),
+        _emov2('2m', 76.7, 'EMOv2_2M_224_KD', '.distilled'),
+    ),
+    '5m': (
+        _emov2('5m', 79.4, 'EMOv2_5M_224'),
+        _emov2('5m', 80.9, 'EMOv2_5M_224_KD', '.distilled'),
+        # at 512 pixels, in windows of 8; EMOv2's repository has it as
+        # EMOv2_5M_512_KD.pth
+        _emov2('5m', 82.9, 'EMOv2_5M_512', '.512'),
+    ),
+}
+
 # ------------------------------------------------------------------- NASViT
 _SUPERNET_ID = '1Dk2yR7zHYB4dOiqCUnKjkCsKf_cMWjSY'
 _SUPERNET = WeightFile(

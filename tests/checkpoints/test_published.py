@@ -94,7 +94,7 @@ def test_official_files_agree_with_the_family() -> None:
             assert files[0].top1
             assert find_file(name) is files[0]
         else:
-            assert family.family in ('plg_vit', 't2t_vit')
+            assert family.family in ('emov2', 'plg_vit', 't2t_vit')
 
 
 def test_channel_orders() -> None:

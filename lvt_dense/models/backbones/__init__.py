@@ -2,6 +2,7 @@
 
 from .base import PyramidBackbone, families
 from .emo import EMO
+from .emov2 import EMOv2
 from .factory import build_backbone, list_backbones
 from .mobilevit import MobileViT
 from .nasvit import NASViT
@@ -10,6 +11,7 @@ from .t2t_vit import PlainT2TViT, T2TViT
 
 __all__ = [
     'EMO',
+    'EMOv2',
     'MobileViT',
     'NASViT',
     'PLGViT',

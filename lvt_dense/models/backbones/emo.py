@@ -6,7 +6,7 @@ the paper's code (zhangzjn/EMO); written anew.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from mmcv.cnn import build_norm_layer
 from mmcv.cnn.bricks import DropPath
@@ -21,7 +21,6 @@ from lvt_dense.registry import MODELS
 from .base import PyramidBackbone
 
 EPS = 1e-6  # of every norm
-KERNEL_SIZES = (3, 3, 5, 5)  # of the depthwise convolutions of a stage
 HAS_ATTENTION = (False, False, True, True)
 LAYER_NORM = dict(type='lvt_dense.LN2d', eps=EPS)
 PerStage = int | Sequence[int]
@@ -95,15 +94,20 @@ class InvertedResidualMobileBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C', ceil(H / stride), ceil(W / stride))."""
-        out = self.norm(x)
-        if self.head_dim is not None:
-            out = self._attend(out)
+        out = self.expand(self.norm(x))
+        if not self.is_residual:
+            return self.reduce(self.depthwise(out))
+        return x + self.drop_path(self.reduce(out + self.depthwise(out)))
+
+    def expand(self, x: Tensor) -> Tensor:
+        """Map the normalized (N, C, H, W) to (N, hidden, H, W)."""
         # The 1x1 expansion commutes with attention's average over pixels, but
         # the activation in it does not: attention has to come first.
-        out = self.value(out)
-        if not self.is_residual:
-            return self.project(self.depthwise(out))
-        return x + self.drop_path(self.project(out + self.depthwise(out)))
+        return self.value(x if self.head_dim is None else self._attend(x))
+
+    def reduce(self, x: Tensor) -> Tensor:
+        """Map (N, hidden, H', W') to (N, C', H', W')."""
+        return self.project(x)
 
     def _attend(self, x: Tensor) -> Tensor:
         """Attend inside windows, whose pixels lie a fixed step apart."""
@@ -166,6 +170,8 @@ class EMO(PyramidBackbone):
     family = 'emo'
     default_arch = '5m'
     layouts = LAYOUTS
+    # Of the depthwise convolutions of a stage.
+    kernel_sizes: ClassVar[Sequence[int]] = (3, 3, 5, 5)
     arch_settings = {
         '1m': dict(
             stem=24,
@@ -236,9 +242,14 @@ class EMO(PyramidBackbone):
         """Channels of the four levels."""
         return tuple(self.settings['channels'])
 
+    @property
+    def stem_channels(self) -> int:
+        """Channels at stride 2."""
+        return self.settings['stem']
+
     def make_stem(self) -> nn.Module:
         """Create the official ``stage0``, up to stride 2."""
-        width = self.settings['stem']
+        width = self.stem_channels
         act_cfg = self.stage_act_cfgs[0]
         return nn.Sequential(
             ConvNormAct(
@@ -252,7 +263,7 @@ class EMO(PyramidBackbone):
             ConvNormAct(
                 width,
                 width,
-                KERNEL_SIZES[0],
+                3,
                 groups=width,
                 norm_cfg=self.norm_cfg,
                 act_cfg=self.act_cfg,
@@ -273,29 +284,35 @@ class EMO(PyramidBackbone):
             )
         )
 
+    def make_block(self, **arguments: Any) -> InvertedResidualMobileBlock:
+        """Create a block."""
+        return InvertedResidualMobileBlock(**arguments)
+
     def _make_block(
         self, stage: int, number: int, drop_path_rate: float
     ) -> InvertedResidualMobileBlock:
         is_first = number == 0
-        channels = (self.settings['stem'], *self.stage_channels)
+        channels = (self.stem_channels, *self.stage_channels)
         has_attention = HAS_ATTENTION[stage] and not is_first
         ratio = self.settings['expand_ratios'][stage]
         dilated_by = stage - 1 if is_first and stage else stage
-        return InvertedResidualMobileBlock(
-            channels[stage if is_first else stage + 1],
-            channels[stage + 1],
-            2 * ratio if is_first else ratio,
-            KERNEL_SIZES[stage],
-            self.stage_stride(stage) if is_first else 1,
-            self.stage_dilation(dilated_by),
-            self.settings['head_dims'][stage] if has_attention else None,
-            self.window_sizes[stage],
-            not is_first,
-            drop_path_rate,
-            self.norm_cfg,
-            self.stage_norm_cfgs[stage],
-            self.act_cfg,
-            self.stage_act_cfgs[stage],
+        return self.make_block(
+            in_channels=channels[stage if is_first else stage + 1],
+            out_channels=channels[stage + 1],
+            expand_ratio=2 * ratio if is_first else ratio,
+            kernel_size=self.kernel_sizes[stage],
+            stride=self.stage_stride(stage) if is_first else 1,
+            dilation=self.stage_dilation(dilated_by),
+            head_dim=(
+                self.settings['head_dims'][stage] if has_attention else None
+            ),
+            window_size=self.window_sizes[stage],
+            is_residual=not is_first,
+            drop_path_rate=drop_path_rate,
+            norm_cfg=self.norm_cfg,
+            input_norm_cfg=self.stage_norm_cfgs[stage],
+            act_cfg=self.act_cfg,
+            expand_act_cfg=self.stage_act_cfgs[stage],
         )
 
     def _per_stage(self, name: str, values: Sequence) -> tuple:
