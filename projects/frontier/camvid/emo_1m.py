@@ -1,4 +1,4 @@
-# DeepLabv3 with EMO-1M on CamVid: one of five families with one recipe.
+# DeepLabv3 with EMO-1M on CamVid: one of six families with one recipe.
 #
 #   lvt-dense train projects/frontier/camvid/emo_1m.py \
 #       --data-root data/camvid --epochs 4

@@ -1,4 +1,4 @@
-# DeepLabv3 with NASViT-min on CamVid: one of five families with one recipe.
+# DeepLabv3 with NASViT-min on CamVid: one of six families with one recipe.
 #
 #   lvt-dense train projects/frontier/camvid/nasvit_min.py \
 #       --data-root data/camvid --epochs 4

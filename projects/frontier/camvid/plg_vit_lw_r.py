@@ -1,4 +1,4 @@
-# DeepLabv3 with LW PLG-ViT-R on CamVid: one of five families with one recipe.
+# DeepLabv3 with LW PLG-ViT-R on CamVid: one of six families with one recipe.
 #
 #   lvt-dense train projects/frontier/camvid/plg_vit_lw_r.py \
 #       --data-root data/camvid --epochs 4

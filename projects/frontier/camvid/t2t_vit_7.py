@@ -1,4 +1,4 @@
-# DeepLabv3 with T2T-ViT-7 on CamVid: one of five families with one recipe.
+# DeepLabv3 with T2T-ViT-7 on CamVid: one of six families with one recipe.
 #
 #   lvt-dense train projects/frontier/camvid/t2t_vit_7.py \
 #       --data-root data/camvid --epochs 4
