@@ -86,6 +86,21 @@ METHODS = (
         'https://arxiv.org/abs/1612.01105',
     ),
     Method(
+        'fpn',
+        'Semantic FPN',
+        SEGMENTATION,
+        'Panoptic Feature Pyramid Networks',
+        'https://arxiv.org/abs/1901.02446',
+    ),
+    Method(
+        'segformer',
+        'SegFormer',
+        SEGMENTATION,
+        'SegFormer: Simple and Efficient Design for Semantic Segmentation '
+        'with Transformers',
+        'https://arxiv.org/abs/2105.15203',
+    ),
+    Method(
         'monocon',
         'MonoCon',
         MONO3D,

@@ -1,4 +1,4 @@
-"""Table and picture of five families trained with one recipe on CamVid.
+"""Table and picture of six families trained with one recipe on CamVid.
 
     python projects/frontier/camvid.py work_dirs
 
@@ -27,6 +27,7 @@ SIZE = (180, 240)
 TITLES = dict(
     mobilevit_xxs='MobileViT-XXS',
     emo_1m='EMO-1M',
+    emov2_1m='EMOv2-1M',
     nasvit_min='NASViT-min',
     plg_vit_lw_r='LW PLG-ViT-R',
     t2t_vit_7='T2T-ViT-7',

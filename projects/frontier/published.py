@@ -7,6 +7,7 @@ input sizes are not comparable with each other.
 from typing import NamedTuple
 
 EMO = 'arXiv 2301.01146, official logs'
+EMOV2 = 'arXiv 2412.06674, README of zhangzjn/EMOv2'
 MOBILEVIT = 'arXiv 2110.02178'
 CVNETS = 'ml-cvnets v0.3, examples/range_augment'
 CPUBONE = 'arXiv 2603.26425, README of altair199797/CPUBone'
@@ -49,6 +50,9 @@ OURS = (
     'emo_2m',
     'emo_5m',
     'emo_6m',
+    'emov2_1m',
+    'emov2_2m',
+    'emov2_5m',
     'nasvit_min',
     'nasvit_t2',
     'nasvit_max',
@@ -104,6 +108,27 @@ PUBLISHED: dict[str, tuple[Published, ...]] = {
         Published(RETINANET, COCO, 38.9, EMO),
         Published(SSDLITE, COCO, 27.9, EMO),
         Published(DEEPLAB, ADE20K, 37.8, EMO),
+    ),
+    'emov2_1m': (
+        Published(RETINANET, COCO, 36.9, EMOV2),
+        Published(MASK_RCNN, COCO, 37.1, EMOV2),
+        Published(SSDLITE, COCO, 22.3, EMOV2),
+        Published(DEEPLAB, ADE20K, 34.6, EMOV2),
+        Published(SEMANTIC_FPN, ADE20K, 37.1, EMOV2),
+    ),
+    'emov2_2m': (
+        Published(RETINANET, COCO, 39.3, EMOV2),
+        Published(MASK_RCNN, COCO, 39.5, EMOV2),
+        Published(SSDLITE, COCO, 26.0, EMOV2),
+        Published(DEEPLAB, ADE20K, 36.8, EMOV2),
+        Published(SEMANTIC_FPN, ADE20K, 39.9, EMOV2),
+    ),
+    'emov2_5m': (
+        Published(RETINANET, COCO, 41.5, EMOV2),
+        Published(MASK_RCNN, COCO, 42.3, EMOV2),
+        Published(SSDLITE, COCO, 29.6, EMOV2),
+        Published(DEEPLAB, ADE20K, 39.8, EMOV2),
+        Published(SEMANTIC_FPN, ADE20K, 42.4, EMOV2),
     ),
     'cpubone_b0_bfrobust': (
         Published(RETINANET, COCO, 37.5, CPUBONE),

@@ -101,6 +101,7 @@ def exempt(name: str) -> set[str]:
     RangeAugment            those of one dimension
     EMO                     'norm' in the official name, which the stem's
                             first norm and the heads' do not have
+    EMOv2                   the backbone's norms
     our detectors, 1x       norms
     RTMDet, CamVid          norms and biases
     MonoCon, FCOS3D         norms, biases, scales of the attentive norm
@@ -131,6 +132,8 @@ def exempt(name: str) -> set[str]:
     if is_mono(name):
         mixed = {k for k in named if 'mixed_s' in k}
         return (norms | biases | mixed) & named.keys()
+    if 'emov2' in name:
+        return {key for key in norms if key.startswith('backbone.')}
     if name.startswith('mask_rcnn') or (
         name.startswith('retinanet') and 'emo' not in name
     ):
@@ -179,7 +182,8 @@ def test_rates_of_the_parts(name: str) -> None:
     base = config(name).optim_wrapper.optimizer.lr
     for key, group in groups(name).items():
         factor = 1.0
-        if 'voc12aug' in name and key.startswith('decode_head'):
+        is_fast = 'voc12aug' in name or name.startswith(('fpn', 'segformer'))
+        if is_fast and key.startswith('decode_head'):
             factor = 10.0
         if name == 'mask_rcnn_mobilevit_1024_coco' and 'backbone.' in key:
             factor = 0.1
@@ -190,6 +194,10 @@ def test_rates_of_the_parts(name: str) -> None:
 # ---------------------------------------------------------------- schedules
 def half_cosine(share: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * share))
+
+
+def flat_then_cosine(share: float) -> float:
+    return half_cosine(max(0.0, 2 * share - 1))
 
 
 # Of every schedule: peak, and the rate at a share of the run, warm-up apart.
@@ -217,10 +225,11 @@ SCHEDULES = dict(
             (1e-4 + (0.02 - 1e-4) * half_cosine(int(t * 50) / 50)) / 0.02
         ),
     ),
-    rtmdet_300e=(
-        2e-3,
-        lambda t: 0.05 + 0.95 * half_cosine(max(0.0, 2 * t - 1)),
-    ),
+    rtmdet_300e=(2e-3, lambda t: 0.05 + 0.95 * flat_then_cosine(t)),
+    det_emov2_1x=(2e-4, flat_then_cosine),
+    ssdlite_emov2_120e=(2.4e-3, flat_then_cosine),
+    seg_emov2_80k=(1.2e-4, flat_then_cosine),
+    seg_emov2_160k=(1.2e-4, flat_then_cosine),
 )
 
 
@@ -235,15 +244,20 @@ def test_rate_at_ten_points_of_the_run(name: str) -> None:
         iters = epochs * length
     else:
         iters, length = 4_000, 1
-        assert cfg.param_scheduler[-1].end == cfg.train_cfg.max_iters
-        cfg.param_scheduler[-1].end = iters
+        total = cfg.train_cfg.max_iters
+        assert cfg.param_scheduler[-1].end == total
+        for item in cfg.param_scheduler:
+            for key in item.keys() & {'begin', 'end', 'T_max'}:
+                item[key] = item[key] * iters // total
     body = nn.ModuleDict(
         dict(backbone=nn.Linear(1, 1), decode_head=nn.Linear(1, 1))
     )
     rates = play(cfg, iters, length, body)
     factors = [group / rates[0][0] for group in rates[0]]
     expected = dict(
-        det_sgd_100e=[1, 1, 10, 10], seg_adamw_voc_50e=[1, 10]
+        det_sgd_100e=[1, 1, 10, 10],
+        seg_adamw_voc_50e=[1, 10],
+        seg_emov2_160k=[1, 10],
     ).get(name, [1] * len(factors))
     assert factors == pytest.approx(expected)
     slow = 0.1 if name == 'det_sgd_100e' else 1.0
@@ -356,6 +370,31 @@ def test_header_counts_operations_with_attention(name: str) -> None:
     decimals = len(found[1].partition('.')[2])
     counted = macs(model(name), *size) / 1e9
     assert counted == pytest.approx(float(found[1]), abs=0.51 * 10**-decimals)
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_header_counts_parameters(name: str) -> None:
+    found = re.search(r'([\d,]+) parameters', header(name))
+    if found is None:
+        assert is_mono(name) or name.startswith('ssdlite_mobilevit_xxs_192')
+        return
+    count = sum(p.numel() for p in model(name).parameters())
+    assert found[1] == f'{count:,}'
+
+
+def test_recipes_of_emov2() -> None:
+    """Windows of 10 everywhere, clipped gradients but for the last heads."""
+    names = [name for name in NAMES if 'emov2' in name]
+    assert len(names) == 27
+    for name in names:
+        if not is_mono(name) and not name.startswith('rtmdet'):
+            clip = config(name).optim_wrapper.get('clip_grad')
+            reads_all = name.startswith(('fpn', 'segformer'))
+            assert clip == (None if reads_all else dict(max_norm=0.1))
+        assert model(name).backbone.window_sizes == (10,) * 4
+    anchors = config('ssdlite_emov2_512_coco').model.bbox_head.anchor_generator
+    small = config('ssdlite_emov2_320_coco').model.bbox_head.anchor_generator
+    assert anchors == small
 
 
 def test_window_sizes_of_emo() -> None:

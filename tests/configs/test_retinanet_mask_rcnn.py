@@ -45,6 +45,7 @@ NAMES = [
         f'rtmdet_{backbone}_coco'
         for backbone in ('emo_1m', 'emo_2m', 'mobilevit_xs', 'nasvit')
     ),
+    *sorted(path.stem for path in CONFIGS.glob('*_emov2_*coco.py')),
     'mask_rcnn_mobilevit_1024_coco',
     'mask_rcnn_t2t_vit_simple_fpn_coco',
 ]

@@ -24,7 +24,7 @@ def config_names() -> list[str]:
     """Every config of a segmenter."""
     return sorted(
         path.stem
-        for head in ('deeplabv3', 'pspnet')
+        for head in ('deeplabv3', 'pspnet', 'fpn', 'segformer')
         for path in CONFIGS.glob(f'{head}_*.py')
     )
 

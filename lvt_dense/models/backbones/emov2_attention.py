@@ -86,9 +86,9 @@ class SpanningAttention:
         remote = Windows(self.padded, self.remote_sides, self.counts, (1, 1))
         out = self._attend(maps, remote, pixel)
         out = 2 * out if self.is_one else out + self._attend_near(maps, pixel)
-        out = out[:, : self.size[0], : self.size[1]]
-        out = out.unflatten(0, (-1, self.num_heads)).permute(0, 1, 4, 2, 3)
-        return out.flatten(1, 2)
+        out = out.unflatten(0, (-1, self.num_heads)).permute(0, 2, 3, 1, 4)
+        out = out.flatten(3)[:, : self.size[0], : self.size[1]]
+        return out.permute(0, 3, 1, 2)
 
     def _split_heads(self, x: Tensor) -> Tensor:
         """Map (N, heads * C, H, W) to (N * heads, H, W, C)."""
@@ -99,6 +99,9 @@ class SpanningAttention:
         self, maps: Sequence[Tensor], pixel: Sequence[Tensor] | None
     ) -> Tensor:
         """Attend in the full windows, and in those at the lower right."""
+        if not self.leaves_out:
+            near = Windows(self.padded, self.sides, pieces=self.counts)
+            return self._attend(maps, near, None)
         rows = []
         for top, bottom, height in self._pieces(0):
             parts = []

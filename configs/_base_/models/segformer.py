@@ -1,0 +1,24 @@
+# SegFormer's head of MMSegmentation: 1x1 convolutions of all four levels,
+# joined at stride 4. A config adds the backbone, its channels at strides 4, 8,
+# 16 and 32, the width of the head, the number of classes and the crop size.
+model = dict(
+    type='EncoderDecoder',
+    data_preprocessor=dict(
+        type='SegDataPreProcessor',
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True,
+        pad_val=0,
+        seg_pad_val=255,
+    ),
+    decode_head=dict(
+        type='SegformerHead',
+        in_index=[0, 1, 2, 3],
+        dropout_ratio=0.1,
+        norm_cfg=dict(type='BN'),
+        align_corners=False,
+        loss_decode=dict(type='CrossEntropyLoss', loss_weight=1.0),
+    ),
+    train_cfg=dict(),
+    test_cfg=dict(mode='whole'),
+)
