@@ -18,6 +18,7 @@ from lvt_dense.engine.schedules import base_batch_size, count_images
 from lvt_dense.engine.schedules import fit_recipe as fit
 from lvt_dense.engine.schedules import scale_lr as scale
 from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.optional import import_optional
 
 # What each launcher tells the processes about their number.
 _WORLD_SIZES = dict(
@@ -215,14 +216,12 @@ def use_log(cfg: Config, log: str) -> None:
     """Send losses and metrics to TensorBoard or Weights & Biases as well.
 
     Raises:
-        UserError: The package is not installed.
+        UserError: The package cannot be imported.
     """
     backend, packages = _LOGS[log]
-    if not any(find_spec(package) for package in packages):
-        raise UserError(
-            f'--log {log} needs a package that is not installed: '
-            f'pip install {packages[0]}'
-        )
+    installed = [package for package in packages if find_spec(package)]
+    package = (installed or packages)[0]
+    import_optional(package, f'--log {log}', package)
     cfg.visualizer = dict(cfg.get('visualizer') or dict(type='Visualizer'))
     backends = list(cfg.visualizer.get('vis_backends') or [])
     backends = backends or [dict(type='LocalVisBackend')]

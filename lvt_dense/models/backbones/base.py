@@ -218,6 +218,15 @@ class PyramidBackbone(BaseModule, metaclass=_BuildAfterInit):
         """Strides of the returned levels."""
         return tuple(self.level_stride(i) for i in self.out_indices)
 
+    @property
+    def level_indices(self) -> tuple[int, ...]:
+        """Levels that the variant has, whether they are returned or not."""
+        return tuple(range(self.num_levels))
+
+    def has_output_stride(self, output_stride: int) -> bool:
+        """Whether the variant can be built with an output stride."""
+        return output_stride in OUTPUT_STRIDES
+
     def level_stride(self, index: int) -> int:
         """Compute the stride of level ``index`` for the chosen output stride.
 

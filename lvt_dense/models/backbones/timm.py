@@ -24,6 +24,7 @@ from lvt_dense.models.layers import (
     separate_activations,
 )
 from lvt_dense.registry import MODELS
+from lvt_dense.utils.errors import UserError
 
 from .base import OUTPUT_STRIDES, RGB, PyramidBackbone
 from .timm_networks import (
@@ -125,6 +126,20 @@ class Timm(PyramidBackbone):
         """Channels of every level; 0 for one that the network lacks."""
         channels = self.network.channels
         return tuple(channels.get(i, 0) for i in range(self.num_levels))
+
+    @property
+    def level_indices(self) -> tuple[int, ...]:
+        """Levels that the network has."""
+        return tuple(self.network.taps)
+
+    def has_output_stride(self, output_stride: int) -> bool:
+        """Whether timm builds the network with an output stride."""
+        settings = {k: v for k, v in self.settings.items() if k != 'name'}
+        try:
+            find_network(self.settings['name'], settings, output_stride)
+        except UserError:
+            return False
+        return True
 
     def level_stride(self, index: int) -> int:
         """Return the stride of level ``index``."""

@@ -138,7 +138,13 @@ def create(name: str, **kwargs: Any) -> nn.Module:
         if 'output_stride' in kwargs:
             return _create_dilated(timm, name, **kwargs)
         return timm.create_model(name, **kwargs)
-    except (TypeError, ValueError, AssertionError, RuntimeError) as error:
+    except (
+        AssertionError,
+        AttributeError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
         given = ', '.join(f'{k}={v!r}' for k, v in kwargs.items())
         raise UserError(
             f'{PREFIX}{name} cannot be built with {given or "its defaults"}: '
@@ -161,10 +167,10 @@ def _create_dilated(
             name, features_only=True, output_stride=output_stride, **kwargs
         )
         net = timm.create_model(name, **kwargs)
-        if {n for n, _ in parts.named_children()} - set(net._modules):
-            raise
         for child_name, child in parts.named_children():
-            net.add_module(child_name, child)
+            if any(True for _ in child.parameters()):
+                net.get_submodule(child_name)  # raises where names differ
+                net.add_module(child_name, child)
         return net
 
 
@@ -229,6 +235,13 @@ def _find(
         )
     if output_stride != 32:
         given['output_stride'] = output_stride
+        try:
+            _on_meta(name, given)
+        except UserError as error:
+            raise UserError(
+                f'{PREFIX}{name} has no output stride {output_stride}, leave '
+                f'it out: {error}'
+            ) from error
     kept = {
         level: min(2 ** (min(level, 3) + 2), output_stride)
         * 2 ** max(level - 3, 0)
@@ -290,7 +303,7 @@ class _Trial(NamedTuple):
 def _probe(name: str, given: dict[str, Any], claim: _Claim) -> Network:
     """Find arguments and padding with which the sizes are right."""
     faults: list[str | None] = []
-    for args, trials in _trials(given, claim.is_pyramid):
+    for args, trials in _trials(name, given, claim.is_pyramid):
         try:
             net = _on_meta(name, args)
         except UserError as error:
@@ -302,21 +315,22 @@ def _probe(name: str, given: dict[str, Any], claim: _Claim) -> Network:
                 if fault is None:
                     return _describe(name, net, claim, trial, is_channels_last)
             faults.append(fault)
-    hint = ''
-    if faults and _is_fixed(name):
-        hint = (
-            '; it is built for one size of images, which has to be given: '
-            f'arch=dict(name={name!r}, img_size=(H, W))'
-        )
-    raise UserError(
-        f'{PREFIX}{name} does not have the levels of a pyramid for images of '
-        f'any size ({faults[0]}){hint}'
+    what = (
+        f'does not have the levels of a pyramid for images of any size '
+        f'({faults[0]})'
     )
+    if _fixed_side(name):
+        what = (
+            f'is built for images of one size ({faults[0]}): give it, as in '
+            f'arch=dict(name={name!r}, img_size=(480, 640))'
+        )
+    raise UserError(f'{PREFIX}{name} {what}')
 
 
-def _is_fixed(name: str) -> bool:
-    """Whether timm builds a network for one size of images."""
-    return bool(import_timm(name).get_pretrained_cfg(name).fixed_input_size)
+def _fixed_side(name: str) -> int:
+    """Return the side of the images that a network is built for, else 0."""
+    cfg = import_timm(name).get_pretrained_cfg(name)
+    return cfg.input_size[-1] if cfg.fixed_input_size else 0
 
 
 def _describe(
@@ -339,13 +353,17 @@ def _describe(
 
 
 def _trials(
-    given: dict[str, Any], is_pyramid: bool
+    name: str, given: dict[str, Any], is_pyramid: bool
 ) -> Iterator[tuple[dict[str, Any], list[_Trial]]]:
     """List arguments, and what to try with each."""
     units = UNITS if is_pyramid else PLAIN_UNITS
     for extra in FREEING:
         args = {**extra, **given}
         yield args, [_Trial(args, AWKWARD, unit) for unit in units]
+    side = _fixed_side(name)
+    if side and is_pyramid:
+        # windows in a fixed number, in images of whole multiples
+        yield given, [_Trial(given, ((side + 5, 67),), side)]
     size = given.get('img_size')
     if size is not None:
         size = (size, size) if isinstance(size, int) else tuple(size)

@@ -9,6 +9,7 @@ from .norm_act import (
     fold_batch_norms,
     inner_modules,
     separate_activations,
+    tensors_in,
 )
 from .precision import at_least_single
 from .recompute import frozen_batch_statistics
@@ -32,4 +33,5 @@ __all__ = [
     'inner_modules',
     'make_divisible',
     'separate_activations',
+    'tensors_in',
 ]

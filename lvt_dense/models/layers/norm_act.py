@@ -7,6 +7,8 @@ without a word: ``nn.SyncBatchNorm.convert_sync_batchnorm``, MMCV's
 """
 
 from collections import Counter
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -87,21 +89,22 @@ def _plain(norm: _BatchNorm) -> nn.BatchNorm2d:
     return plain.train(norm.training)
 
 
-@torch.no_grad()
-def fold_batch_norms(module: nn.Module, *inputs: Any) -> nn.Module:
-    """Fold batch norms into the convolutions whose output they take.
+def fold_batch_norms(module: nn.Module, image: Tensor) -> nn.Module:
+    """Fold batch norms into the convolutions whose output they alone take.
 
-    Which these are is seen in a forward pass. MMCV's ``fuse_conv_bn`` takes
-    the convolution that is registered before a norm, which is another one in
-    blocks of several branches, and drops activations inside the norm.
+    Which these are is seen in a forward pass; where a block computes both by
+    itself, the norm is the one after the convolution. MMCV's
+    ``fuse_conv_bn`` always takes the convolution that is registered before a
+    norm, which is wrong in blocks of several branches, and drops activations
+    inside the norm.
 
     Args:
         module: Network in eval mode; changed in place.
-        inputs: What it is called with.
+        image: Input to try it with, (N, C, H, W).
     """
-    for conv_name, norm_name in _find_pairs(module, inputs):
+    for conv_name, norm_name in _find_pairs(module, image):
         conv: Any = module.get_submodule(conv_name)
-        norm = module.get_submodule(norm_name)
+        norm: Any = module.get_submodule(norm_name)
         others = list(inner_modules(norm).values())
         rest = nn.Sequential(*others) if others else nn.Identity()
         _replace(module, conv_name, fuse_conv_bn_eval(conv, norm))
@@ -109,18 +112,18 @@ def fold_batch_norms(module: nn.Module, *inputs: Any) -> nn.Module:
     return module
 
 
-def _find_pairs(
-    module: nn.Module, inputs: tuple[Any, ...]
-) -> list[tuple[str, str]]:
-    """Name each convolution and norm that take part only in each other."""
-    outputs: list[tuple[str, Tensor]] = []
+def _find_pairs(module: nn.Module, image: Tensor) -> list[tuple[str, str]]:
+    """Name each convolution with the norm that takes its output."""
+    outputs: list[tuple[str, Tensor, Any]] = []
     taken: list[tuple[str, Tensor]] = []
     handles = []
     for name, child in module.named_modules():
         if type(child) is nn.Conv2d:
             handles.append(
                 child.register_forward_hook(
-                    lambda _, __, y, name=name: outputs.append((name, y))
+                    lambda _, __, y, name=name: outputs.append(
+                        (name, y, y.grad_fn)
+                    )
                 )
             )
         elif isinstance(child, _BatchNorm):
@@ -130,20 +133,56 @@ def _find_pairs(
                 )
             )
     try:
-        module(*inputs)
+        with torch.enable_grad():
+            result = module(image.clone().requires_grad_())
     finally:
         for handle in handles:
             handle.remove()
+    users = _count_users(result)
+    calls = Counter(item[0] for item in [*outputs, *taken])
     pairs = [
-        (conv, norm) for norm, x in taken for conv, y in outputs if x is y
-    ]
-    calls = Counter(name for name, _ in [*outputs, *taken])
-    users = Counter(conv for conv, _ in pairs)
-    return [
         (conv, norm)
-        for conv, norm in pairs
-        if calls[conv] == calls[norm] == users[conv] == 1
+        for norm, x in taken
+        for conv, y, node in outputs
+        if x is y and users[node] == calls[conv] == calls[norm] == 1
     ]
+    unseen = [p for p in _neighbors(module) if not calls.keys() & {*p}]
+    return pairs + unseen
+
+
+def _count_users(result: Any) -> Counter[Any]:
+    """Count what takes the output of each operation, by its autograd node."""
+    users: Counter[Any] = Counter()
+    waiting = [t.grad_fn for t in tensors_in(result) if t.grad_fn is not None]
+    users.update(waiting)
+    seen = set(waiting)
+    while waiting:
+        for node, _ in waiting.pop().next_functions:
+            if node is None:
+                continue
+            users[node] += 1
+            if node not in seen:
+                seen.add(node)
+                waiting.append(node)
+    return users
+
+
+def tensors_in(output: Any) -> Iterator[Tensor]:
+    """List the tensors in nested lists and tuples."""
+    if isinstance(output, Tensor):
+        yield output
+    elif isinstance(output, (list, tuple)):
+        for item in output:
+            yield from tensors_in(item)
+
+
+def _neighbors(module: nn.Module) -> Iterator[tuple[str, str]]:
+    """Name each convolution that is registered right before a norm."""
+    for owner_name, owner in module.named_modules():
+        prefix = f'{owner_name}.' if owner_name else ''
+        for (conv, first), (norm, second) in pairwise(owner.named_children()):
+            if type(first) is nn.Conv2d and isinstance(second, _BatchNorm):
+                yield f'{prefix}{conv}', f'{prefix}{norm}'
 
 
 def _replace(module: nn.Module, name: str, new: nn.Module) -> None:
