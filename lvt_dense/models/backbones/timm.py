@@ -35,6 +35,8 @@ from .timm_networks import (
 )
 
 NORMS = ('BN', 'SyncBN')
+# With these EfficientViM adds up the logits of its stages.
+HEAD_WEIGHTS = {'weights', 'weights_dist'}
 
 
 @MODELS.register_module()
@@ -159,6 +161,8 @@ class Timm(PyramidBackbone):
             prune_norm=self.is_pyramid,
             prune_head=True,
         )
+        for name in HEAD_WEIGHTS.intersection(trunk._parameters):
+            delattr(trunk, name)
         self.first_convs = trunk.pretrained_cfg.get('first_conv') or ()
         self.trunk: nn.Module = separate_activations(trunk)
         if (self.norm_cfg or {}).get('type') == 'SyncBN':

@@ -33,6 +33,9 @@ FREEING: tuple[dict[str, Any], ...] = (
 # Images padded to multiples of these have the sizes of the contract.
 UNITS = (1, 4, 16, 32, 64)
 PLAIN_UNITS = (16, 32, 64)
+COARSE_UNITS = (128, 256)
+# Modules that timm's descriptions call by another name.
+MISNAMED = {'block.': 'stages.', 'stage1': 'layer1'}
 # Height and width; odd at every level, and with a remainder at each stride.
 AWKWARD = ((101, 67), (45, 203))
 
@@ -343,13 +346,21 @@ def _describe(
         taps=claim.taps,
         channels={k: info['num_chs'] for k, info in infos.items()},
         strides=claim.strides,
-        modules={k: info['module'] for k, info in infos.items()},
+        modules={k: _module_name(net, i['module']) for k, i in infos.items()},
         unit=trial.unit,
         size=None if trial.unit else trial.sizes[0],
         is_pyramid=claim.is_pyramid,
         has_batch_norm=any(isinstance(m, _BatchNorm) for m in net.modules()),
         is_channels_last=is_channels_last,
     )
+
+
+def _module_name(net: Any, name: str) -> str:
+    """Return the name under which a described module is registered."""
+    if name not in dict(net.named_modules()):
+        for wrong, right in MISNAMED.items():
+            name = name.replace(wrong, right)
+    return name
 
 
 def _trials(
@@ -360,10 +371,11 @@ def _trials(
     for extra in FREEING:
         args = {**extra, **given}
         yield args, [_Trial(args, AWKWARD, unit) for unit in units]
-    side = _fixed_side(name)
-    if side and is_pyramid:
-        # windows in a fixed number, in images of whole multiples
-        yield given, [_Trial(given, ((side + 5, 67),), side)]
+    # windows that have to fit on the coarsest level; not one image each,
+    # which a network for images of that size takes as well
+    if is_pyramid:
+        coarse = {*COARSE_UNITS, _fixed_side(name) or COARSE_UNITS[0]}
+        yield given, [_Trial(given, ((u + 5, 67),), u) for u in sorted(coarse)]
     size = given.get('img_size')
     if size is not None:
         size = (size, size) if isinstance(size, int) else tuple(size)
