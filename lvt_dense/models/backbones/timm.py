@@ -217,7 +217,10 @@ class Timm(PyramidBackbone):
         ]
         if not misfits or own.keys() - adapted.keys():
             return adapted
-        resampled = self._load_by_timm(adapted, num_classes=0)
+        # of a classifier, the rest is as good as any
+        rest = self.network.build(num_classes=0).state_dict()
+        named = {timm_key(key): value for key, value in adapted.items()}
+        resampled = self._load_by_timm({**rest, **named}, num_classes=0)
         return adapted if resampled is None else resampled
 
     def convert_foreign(
@@ -236,12 +239,11 @@ class Timm(PyramidBackbone):
     def _load_by_timm(
         self, state: Mapping[str, Tensor], **kwargs: Any
     ) -> dict[str, Tensor] | None:
-        named = {timm_key(key): value for key, value in state.items()}
         try:
             loaded = import_timm(self.network.name).create_model(
                 self.network.name,
                 pretrained=True,
-                pretrained_cfg_overlay=dict(state_dict=named),
+                pretrained_cfg_overlay=dict(state_dict=dict(state)),
                 **{**self.network.args, **kwargs},
             )
         except Exception:  # its converters take their own files for granted

@@ -17,6 +17,7 @@ from mmengine.model import revert_sync_batchnorm
 from torch import nn
 
 from lvt_dense import build_backbone
+from lvt_dense.checkpoints.timm import timm_key
 from lvt_dense.models.backbones import Timm
 from lvt_dense.models.layers import NormAct, fold_batch_norms
 from lvt_dense.utils.errors import UserError
@@ -99,8 +100,7 @@ def own_features(backbone: Timm, x: torch.Tensor) -> list[torch.Tensor]:
     name = backbone.network.name
     net = timm.create_model(name, **backbone.network.args).eval()
     own = {
-        key.removeprefix('trunk.').replace('.batch_norm.', '.'): value
-        for key, value in backbone.state_dict().items()
+        timm_key(key): value for key, value in backbone.state_dict().items()
     }
     assert not net.load_state_dict(own, strict=False).unexpected_keys
     return net.forward_intermediates(
