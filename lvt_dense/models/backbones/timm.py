@@ -218,9 +218,10 @@ class Timm(PyramidBackbone):
         if not misfits or own.keys() - adapted.keys():
             return adapted
         # of a classifier, the rest is as good as any
-        rest = self.network.build(num_classes=0).state_dict()
+        kwargs = dict(num_classes=0, in_chans=self.in_channels)
+        rest = self.network.build(**kwargs).state_dict()
         named = {timm_key(key): value for key, value in adapted.items()}
-        resampled = self._load_by_timm({**rest, **named}, num_classes=0)
+        resampled = self._load_by_timm({**rest, **named}, **kwargs)
         return adapted if resampled is None else resampled
 
     def convert_foreign(

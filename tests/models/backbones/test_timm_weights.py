@@ -159,14 +159,24 @@ def test_trained_here_and_back_to_timm(
     assert run_command(*args[:3], '--to-timm') == 2
 
 
-def test_patches_and_positions_are_resampled(tmp_path: Path) -> None:
+@pytest.mark.parametrize('in_channels', (1, 3))
+def test_patches_and_positions_are_resampled(
+    tmp_path: Path, in_channels: int
+) -> None:
     name = 'eva02_tiny_patch14_224'
     net = timm.create_model(name)
     path = saved(tmp_path / 'net.pth', net.state_dict())
-    backbone = build_backbone(f'timm:{name}', pretrained=path)
-    assert backbone.trunk.patch_embed.proj.weight.shape[-1] == 16
+    backbone = build_backbone(
+        f'timm:{name}', pretrained=path, in_channels=in_channels
+    )
+    assert backbone.trunk.patch_embed.proj.weight.shape[1:] == (
+        in_channels,
+        16,
+        16,
+    )
     assert torch.equal(
-        backbone.trunk.blocks[3].mlp.norm.weight, net.blocks[3].mlp.norm.weight
+        backbone.trunk.blocks[3].attn.proj.weight,
+        net.blocks[3].attn.proj.weight,
     )
 
 
