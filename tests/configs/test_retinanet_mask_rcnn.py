@@ -6,6 +6,7 @@ from pathlib import Path
 import mmcv
 import pytest
 from helpers.commands import skip_beautifier
+from helpers.optional import need_packages
 from mmengine.config import Config
 from mmengine.runner import Runner
 
@@ -46,6 +47,11 @@ NAMES = [
     ),
     'mask_rcnn_mobilevit_1024_coco',
     'mask_rcnn_t2t_vit_simple_fpn_coco',
+    *need_packages(
+        path.stem
+        for head in ('retinanet', 'ssdlite')
+        for path in CONFIGS.glob(f'{head}_timm_*.py')
+    ),
 ]
 
 

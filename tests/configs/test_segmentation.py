@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.commands import skip_beautifier
+from helpers.optional import need_packages
 from helpers.segmentation import (
     CONFIGS,
     IMAGE,
@@ -41,8 +42,14 @@ PARAMETERS = dict(
     pspnet_emo_2m_512_ade20k=5_557_620,
     pspnet_emo_512_ade20k=8_585_844,
 )
+OF_TIMM = (
+    'cpubone_b0',
+    'fastvit_t8',
+    'mobilenetv4_conv_small',
+    'repvit_m0_9',
+)
 CLASSES = dict(ade20k=150, cityscapes=19, voc=21, camvid=11)
-NAMES = config_names()
+NAMES = need_packages(config_names())
 
 
 @pytest.fixture(scope='module')
@@ -76,8 +83,9 @@ def test_every_promised_config_is_there() -> None:
         *(f'deeplabv3_{family}_512x1024_cityscapes' for family in families),
         'deeplabv3_mobilevit_xxs_360_camvid',
         'pspnet_emo_1m_360_camvid',
+        *(f'deeplabv3_timm_{name}_512_ade20k' for name in OF_TIMM),
     ]
-    assert set(promised) == set(NAMES)
+    assert set(promised) == set(config_names())
 
 
 @pytest.mark.parametrize('name', NAMES)
