@@ -2,6 +2,7 @@
 
 import traceback
 from importlib import import_module, metadata
+from shlex import quote
 from types import ModuleType
 
 from .errors import UserError
@@ -26,7 +27,8 @@ def import_optional(name: str, user: str, install: str) -> ModuleType:
         return import_module(name)
     except Exception as error:  # compiled packages raise errors of all kinds
         raise UserError(
-            f'{user} needs {name}, {explain_import(name, error, install)}'
+            f'{user} needs {name.partition(".")[0]}, '
+            f'{explain_import(name, error, install)}'
         ) from error
 
 
@@ -42,7 +44,7 @@ def explain_import(name: str, error: Exception, install: str) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name:
         missing = error.name.partition('.')[0]
         if missing == package:
-            return f"which is not installed: pip install '{install}'"
+            return f'which is not installed: pip install {quote(install)}'
         return (
             f'which imports {missing}, which is not installed: pip install '
             f'{missing}'
