@@ -33,6 +33,9 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--names', nargs='+', help='these alone')
     parser.add_argument(
+        '--train', type=int, help='how many are trained and predict; all'
+    )
+    parser.add_argument(
         '--export', type=int, default=100, help='how many are exported'
     )
     parser.add_argument('--out', default='work_dirs/timm_sweep')
@@ -50,12 +53,13 @@ def main() -> None:
     names = args.names or light_names(args.limit)[: args.first]
     for index, name in enumerate(tqdm(names, 'Networks')):
         if name not in known:
-            known[name] = examine(name, index < args.export)
+            is_trained = args.train is None or index < args.train
+            known[name] = examine(name, is_trained, index < args.export)
             with open(log, 'a', encoding='utf-8') as file:
                 file.write(json.dumps(known[name]) + '\n')
     rows = [known[name] for name in names]
     write_atomically(Path(args.out, 'table.md'), format_table(rows))
-    print(summarize(rows))
+    print('\n'.join(summarize(rows)))
 
 
 if __name__ == '__main__':

@@ -44,7 +44,7 @@ def light_names(limit: float) -> list[str]:
 
     by_module = []
     for module in timm.list_modules():
-        names = timm.list_models(module=module)
+        names = timm.list_models(module=module, exclude_filters='test_*')
         sizes = {name: count_parameters(name) for name in names}
         by_module.append(
             sorted(
@@ -65,11 +65,12 @@ def count_parameters(name: str) -> int:
         return 1 << 60
 
 
-def examine(name: str, is_exported: bool) -> dict:
+def examine(name: str, is_trained: bool, is_exported: bool) -> dict:
     """Try a network in every way.
 
     Args:
         name: Network of timm.
+        is_trained: Whether it is swapped into models, and these are tried.
         is_exported: Whether it is exported to ONNX and compared.
 
     Returns:
@@ -88,7 +89,7 @@ def examine(name: str, is_exported: bool) -> dict:
         unit=network.unit,
         args=network.args,
     )
-    for title, trial in trials_of(network, is_exported):
+    for title, trial in trials_of(network, is_trained, is_exported):
         try:
             row['trials'][title] = trial() or 'works'
         except Exception as error:  # the result of this sweep
@@ -97,11 +98,13 @@ def examine(name: str, is_exported: bool) -> dict:
     return row
 
 
-def trials_of(network: Network, is_exported: bool) -> Iterator:
+def trials_of(
+    network: Network, is_trained: bool, is_exported: bool
+) -> Iterator:
     """List what is tried, by title."""
     for size in SIZES:
         yield f'{size[0]}x{size[1]}', lambda size=size: run(network, size)
-    for title, config in CONFIGS.items():
+    for title, config in CONFIGS.items() if is_trained else ():
         yield title, lambda config=config: train(config, network.name)
     if is_exported:
         yield 'ONNX', lambda: export(network)
@@ -116,12 +119,16 @@ def run(network: Network, size: tuple[int, int]) -> None:
     with torch.device('meta'):
         backbone = Timm(network.name).eval()
         levels = backbone(torch.zeros(1, 3, *size))
+    if len(levels) != len(backbone.out_strides):
+        raise ValueError(f'{len(levels)} levels')
     for level, channels, stride in zip(
         levels, backbone.out_channels, backbone.out_strides
     ):
         expected = (1, channels, -(-size[0] // stride), -(-size[1] // stride))
         if level.shape != expected:
             raise ValueError(f'{tuple(level.shape)} is not {expected}')
+    if size != SIZES[0]:
+        return
     sum(level.sum() for level in levels).backward()
     unused = [n for n, p in backbone.named_parameters() if p.grad is None]
     if unused:
@@ -198,15 +205,17 @@ def read_rows(log: Path) -> dict[str, dict]:
 
 
 def format_table(rows: list[dict]) -> str:
-    """Write the rows as Markdown, and what they sum up to before."""
-    pyramids = [r for r in rows if r['kind'] == 'pyramid']
-    lines = [summarize(rows), '']
+    """Write the rows as Markdown, after what they sum up to."""
     titles = list(dict.fromkeys(t for r in rows for t in r['trials']))
-    lines += [
+    lines = [
+        *summarize(rows),
+        '',
         f'| network | strides | padded to | {" | ".join(titles)} |',
         '| --- | --- | --- |' + ' --- |' * len(titles),
     ]
-    for row in [*pyramids, *(r for r in rows if r['kind'] == 'one stride')]:
+    for row in rows:
+        if row['kind'] == 'refused':
+            continue
         cells = [row['trials'].get(title, '-') for title in titles]
         strides = ', '.join(map(str, dict.fromkeys(row['strides'])))
         lines.append(
@@ -222,12 +231,21 @@ def format_table(rows: list[dict]) -> str:
     return '\n'.join(lines) + '\n'
 
 
-def summarize(rows: list[dict]) -> str:
-    """Count the networks by kind, and those that pass every trial."""
-    parts = []
+def summarize(rows: list[dict]) -> list[str]:
+    """Count what works, by kind of network and trial; a table in Markdown."""
+    titles = list(dict.fromkeys(t for r in rows for t in r['trials']))
+    lines = [
+        f'| networks | number | {" | ".join(titles)} |',
+        '| --- | --- |' + ' --- |' * len(titles),
+    ]
     for kind in ('pyramid', 'one stride'):
-        some = [r for r in rows if r['kind'] == kind]
-        passed = [r for r in some if {*r['trials'].values()} == {'works'}]
-        parts.append(f'{len(passed)} of {len(some)} ({kind}) pass every trial')
+        some = [r['trials'] for r in rows if r['kind'] == kind]
+        cells = []
+        for title in titles:
+            tried = [t[title] for t in some if title in t]
+            works = sum(result == 'works' for result in tried)
+            cells.append(f'{works} of {len(tried)}')
+        lines.append(f'| {kind} | {len(some)} | {" | ".join(cells)} |')
     refused = sum(r['kind'] == 'refused' for r in rows)
-    return f'{len(rows)} networks: {"; ".join(parts)}; {refused} are refused.'
+    lines.append(f'| refused | {refused} |' + ' |' * len(titles))
+    return lines

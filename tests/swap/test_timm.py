@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from helpers.commands import run_command
+from helpers.optional import is_importable
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
@@ -13,9 +14,7 @@ from lvt_dense.config import load_config
 from lvt_dense.swap import backbone_slot
 from lvt_dense.utils.errors import UserError
 
-try:
-    import timm  # noqa: F401
-except Exception:  # torchvision may raise what it likes
+if not is_importable('timm'):
     pytest.skip('timm cannot be imported', allow_module_level=True)
 
 RETINANET = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'

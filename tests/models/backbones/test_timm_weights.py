@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from helpers.commands import run_command
+from helpers.optional import is_importable
 from mmengine.config import Config
 from torch import Tensor
 
@@ -15,11 +16,10 @@ from lvt_dense.models.backbones import Timm
 from lvt_dense.models.backbones.pretrained import load_backbone
 from lvt_dense.utils.errors import UserError
 
-try:
-    import timm
-    from safetensors.torch import save_file
-except Exception:  # torchvision may raise what it likes
+if not is_importable('timm'):
     pytest.skip('timm cannot be imported', allow_module_level=True)
+import timm
+from safetensors.torch import save_file
 
 NAME = 'mobilenetv3_small_050'  # norms with activations inside
 RECORD = f'timm_{NAME}.lamb_in1k'
