@@ -194,6 +194,16 @@ def test_recomputation(name: str) -> None:
         assert (grads_cp[name] - grad).abs().max() < 1e-5 * largest, name
 
 
+def test_a_copy_recomputes_its_own_blocks() -> None:
+    """Averaged models are copies."""
+    model = Timm('resnet10t', with_cp=True)
+    twin = copy.deepcopy(model)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.fill_(torch.nan)
+    assert all(level.isfinite().all() for level in twin(images(64, 64, 2)))
+
+
 @pytest.mark.parametrize('frozen', (0, 2, 4))
 @pytest.mark.parametrize('name', SOME)
 def test_frozen_stages(name: str, frozen: int) -> None:
