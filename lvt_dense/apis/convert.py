@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lvt_dense.checkpoints.model_files import read_model_file
+from lvt_dense.checkpoints.timm import timm_key
 from lvt_dense.checkpoints.whole import WHOLE_LAYOUTS
 from lvt_dense.models.backbones import families
 from lvt_dense.models.backbones.factory import parse_backbone
@@ -18,6 +19,7 @@ from lvt_dense.models.backbones.pretrained import (
     identify,
     load_backbone,
 )
+from lvt_dense.models.backbones.timm_networks import PREFIX
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import write_atomically
 
@@ -29,8 +31,9 @@ def convert_checkpoint(
     target: str,
     backbone: str | None = None,
     flip_stem: bool = False,
+    to_timm: bool = False,
 ) -> str:
-    """Convert a file in an official layout to one in ours.
+    """Convert a file in an official layout to one in ours, or to timm's.
 
     Family and layout are told from the keys alone. A whole detector or
     segmenter stays whole unless ``backbone`` is given.
@@ -45,6 +48,8 @@ def convert_checkpoint(
             ``'emo_5m'``. A supernet needs it, to know which sub-network.
         flip_stem: Reverse the input channels of the first layer; needs
             ``backbone``.
+        to_timm: Write the plain tensors of a ``timm:NAME`` under timm's
+            names, as ``timm.create_model`` reads them.
 
     Returns:
         What was done, in one line.
@@ -58,13 +63,20 @@ def convert_checkpoint(
             'the stem can be flipped only in the weights of a known backbone: '
             'give --backbone too'
         )
+    if to_timm and not (backbone or '').startswith(PREFIX):
+        raise UserError(
+            f'--to-timm: give the network of timm, --backbone {PREFIX}NAME'
+        )
     if backbone is not None:
         own, layout, report = _backbone_weights(source, backbone, flip_stem)
     else:
         own, layout, report = _all_weights(source)
     content = io.BytesIO()
     meta = dict(source=str(source), layout=layout, backbone=backbone)
-    torch.save(dict(meta=meta, state_dict=own), content)
+    whole: dict = dict(meta=meta, state_dict=own)
+    if to_timm:
+        whole = {timm_key(key): value for key, value in own.items()}
+    torch.save(whole, content)
     write_atomically(Path(target), content.getvalue())
     return f'{report}; wrote {target}'
 
@@ -77,7 +89,9 @@ def _backbone_weights(
         cls, arch = parse_backbone(name)
     except ValueError as error:
         raise UserError(f'--backbone: {error}') from error
-    backbone = cls(arch, out_indices=tuple(range(cls.num_levels)))
+    with torch.device('meta'):
+        levels = cls(arch).level_indices
+    backbone = cls(arch, out_indices=levels)
     report = load_backbone(
         backbone, source, flip_stem=flip_stem, families=families().values()
     )

@@ -38,6 +38,7 @@ from lvt_dense.deploy.parity import check_differences, compare_outputs
 from lvt_dense.deploy.reference import compare_with_model
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import write_atomically
+from lvt_dense.utils.optional import import_optional
 
 MAX_CALIBRATION = 100  # images
 
@@ -327,30 +328,24 @@ def example_inputs(
 
 
 def require(*packages: str, extra: str = 'export') -> None:
-    """Check that optional packages are installed.
+    """Check that optional packages can be imported.
 
     Args:
         packages: Their import names.
         extra: Extra of this package that installs them.
 
     Raises:
-        UserError: Names those that are missing, and the command.
+        UserError: Names the first one that cannot be, why, and what to do.
     """
-    from importlib.util import find_spec
-
-    missing = [name for name in packages if find_spec(name) is None]
-    if missing:
-        raise UserError(
-            f'this needs {", ".join(missing)}, not installed here: '
-            f"pip install 'lvt_dense[{extra}]'"
-        )
+    for name in packages:
+        import_optional(name, 'this', f'lvt_dense[{extra}]')
 
 
 def require_format(kind: str, precision: str) -> None:
-    """Check that the packages of a format are installed.
+    """Check that the packages of a format can be imported.
 
     Raises:
-        UserError: Names those that are missing, and the command.
+        UserError: Names one that cannot be, why, and what to do.
     """
     packages = [*PACKAGES[kind], *(['nncf'] if precision == 'int8' else [])]
     require(*packages, extra='export' if kind == 'onnx' else kind)

@@ -4,10 +4,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
+
 from lvt_dense.checkpoints.cache import fetch, path_of
 from lvt_dense.checkpoints.published import WHOLE_MODELS
 from lvt_dense.checkpoints.records import WeightFile, describe_input_norm
-from lvt_dense.models.backbones import families
+from lvt_dense.models.backbones import build_backbone, families
+from lvt_dense.models.backbones.pretrained import official_record
+from lvt_dense.models.backbones.timm_networks import PREFIX
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.text import suggest
 
@@ -42,11 +46,18 @@ def find_file(name: str) -> WeightFile:
     """Find the published file with a name.
 
     Args:
-        name: Name of a file, or of a backbone for its official one.
+        name: Name of a file, or of a backbone for its official one;
+            ``timm:NAME[.TAG]`` for a network of timm.
 
     Raises:
         UserError: There is none; the message offers near names.
     """
+    if name.startswith(PREFIX):
+        with torch.device('meta'):
+            record = official_record(build_backbone(name))
+        if record is None:
+            raise UserError(f'timm names no weights of {name}')
+        return record
     entries = published_files()
     if name in entries:
         return entries[name].file

@@ -1,7 +1,9 @@
 """A layout: how one code base names the tensors of one family."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 import torch
@@ -14,6 +16,7 @@ Rule = tuple[str, str | Callable[[re.Match[str]], str]]
 PARAMETER = r'(?P<p>\w+)'  # of a layer: weight, bias, running_mean, ...
 BLOCK = r'(?P<b>\d+)'
 ANY = r'(?P<rest>\S+)'  # may contain dots
+_PROBES = 20  # keys that are looked for to find a prefix
 
 
 class Target(NamedTuple):
@@ -108,3 +111,36 @@ class Layout:
                 return replacement(match)
             return match.expand(replacement)
         return None
+
+
+def find_prefixes(
+    keys: Iterable[str], expected: Iterable[str], separator: str = '.'
+) -> list[str]:
+    """Find what stands before expected keys in a file.
+
+    Half of the keys have to be there, so that a file of another variant is
+    still reported on.
+
+    Args:
+        keys: Keys of a file.
+        expected: Keys that are looked for.
+        separator: What ends a prefix.
+
+    Returns:
+        The prefixes, ``''`` among them; several for a file that holds the
+        network several times.
+    """
+    keys, expected = list(keys), list(expected)
+    counts: Counter[str] = Counter()
+    step = max(1, len(expected) // _PROBES)
+    for probe in islice(expected, 0, None, step):
+        for key in keys:
+            if key == probe or key.endswith(f'{separator}{probe}'):
+                counts[key[: len(key) - len(probe)]] += 1
+    given, wanted = set(keys), set(expected)
+    return sorted(
+        prefix
+        for prefix in counts
+        if 2 * len(given.intersection(prefix + k for k in wanted))
+        > len(wanted)
+    )

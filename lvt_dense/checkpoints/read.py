@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.optional import import_optional
 from lvt_dense.utils.unpickling import DataUnpickler
 
 from .locate import locate
@@ -151,14 +152,9 @@ def _title(source: object) -> str:
 
 def _load(path: Path) -> Any:
     if path.suffix == '.safetensors':
-        try:
-            from safetensors.torch import load_file
-        except ImportError as error:
-            raise UserError(
-                f'{path} needs the package safetensors: pip install '
-                'safetensors'
-            ) from error
-        return load_file(path)
+        package = 'lvt_dense[safetensors]'
+        module = import_optional('safetensors.torch', str(path), package)
+        return module.load_file(path)
     return torch.load(
         path,
         map_location='cpu',

@@ -16,7 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--depth', type=int, default=1, help='depth of the modules to list'
     )
-    parser.add_argument('--backbone', help='backbone to swap in')
+    parser.add_argument(
+        '--backbone', help='backbone to swap in, such as emo_5m or timm:NAME'
+    )
 
 
 def run(args: argparse.Namespace) -> None:

@@ -5,6 +5,7 @@ detected from the names of the tensors.
 
 Example:
     lvt-dense convert mobilevit_s.pt ours.pth --backbone mobilevit_s
+    lvt-dense convert epoch_12.pth timm.pth --backbone timm:NAME --to-timm
 """
 
 import argparse
@@ -24,6 +25,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='swap RGB and BGR in the first layer; needs --backbone',
     )
+    parser.add_argument(
+        '--to-timm',
+        action='store_true',
+        help="write the tensors under timm's names, for timm.create_model; "
+        'needs --backbone timm:NAME',
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -31,6 +38,10 @@ def run(args: argparse.Namespace) -> None:
     from lvt_dense.apis.convert import convert_checkpoint
 
     report = convert_checkpoint(
-        args.source, args.target, args.backbone, args.flip_stem
+        args.source,
+        args.target,
+        args.backbone,
+        args.flip_stem,
+        args.to_timm,
     )
     print(report)

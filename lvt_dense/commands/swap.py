@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--backbone',
         required=True,
-        help='name of the backbone, such as emo_5m',
+        help='name of the backbone, such as emo_5m or timm:NAME',
     )
     parser.add_argument(
         '--pretrained',

@@ -66,7 +66,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='draw all random numbers from seed and step, so that a training '
         'that goes on with --resume repeats those of one that never stopped',
     )
-    parser.add_argument('--backbone', help='backbone to swap in')
+    parser.add_argument(
+        '--backbone', help='backbone to swap in, such as emo_5m or timm:NAME'
+    )
     parser.add_argument(
         '--pretrained',
         metavar='WEIGHTS',

@@ -436,9 +436,14 @@ def compile_openvino(
 def _require(name: str, path: Path, package: str = '') -> Any:
     try:
         return importlib.import_module(name)
-    except ImportError as error:
-        needs = f'needs {package or name}: pip install {package or name}'
-        raise ValueError(f'{path} {needs}') from error
+    except Exception as error:  # compiled packages raise errors of all kinds
+        package = package or name
+        missing = getattr(error, 'name', None) or ''
+        if missing.partition('.')[0] == name:
+            reason = f'which is not installed: pip install {package}'
+        else:
+            reason = f'which cannot be imported: {error}'
+        raise ValueError(f'{path} needs {package}, {reason}') from error
 
 
 def _parse(text: str | None, path: Path) -> dict:

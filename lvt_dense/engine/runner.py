@@ -26,6 +26,7 @@ from lvt_dense.models.backbones.pretrained import (
     adapt_backbones,
     identify,
 )
+from lvt_dense.models.layers import inner_modules
 from lvt_dense.utils.dist import RANK
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import newest_checkpoint
@@ -90,11 +91,33 @@ def build_runner(cfg: Config) -> Runner:
 
     Its segmenters take batches of images of different sizes in validation
     and testing.
+
+    Raises:
+        UserError: ``sync_bn`` took activations away.
     """
     custom = 'runner_type' in cfg
     runner = RUNNERS.build(cfg) if custom else Runner.from_cfg(cfg)
+    check_sync_norms(_unwrap(runner.model))
     _predict_by_size(_unwrap(runner.model))
     return runner
+
+
+def check_sync_norms(model: nn.Module) -> None:
+    """Make sure that ``sync_bn`` has replaced no norm with an activation.
+
+    PyTorch's synchronized norm keeps the modules inside of the one that it
+    replaces, but does not call them.
+
+    Raises:
+        UserError: It has.
+    """
+    for name, module in model.named_modules():
+        if type(module) is nn.SyncBatchNorm and inner_modules(module):
+            raise UserError(
+                'sync_bn takes away the activation inside of the batch norm '
+                f'{name}: set sync_bn=None, or use the network as '
+                'lvt_dense.Timm, which keeps it'
+            )
 
 
 def find_work_dir(cfg: Config, work_dir: str | None) -> Path:

@@ -19,6 +19,7 @@ from lvt_dense.engine.schedules import scale_lr as scale
 from lvt_dense.utils.config_class import find_class
 from lvt_dense.utils.dist import count_processes
 from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.optional import import_optional
 
 # By name: MMEngine's backend, and the packages of which one must be there.
 _LOGS = dict(
@@ -245,14 +246,12 @@ def use_log(cfg: Config, log: str) -> None:
     """Send losses and metrics to TensorBoard or Weights & Biases as well.
 
     Raises:
-        UserError: The package is not installed.
+        UserError: The package cannot be imported.
     """
     backend, packages = _LOGS[log]
-    if not any(find_spec(package) for package in packages):
-        raise UserError(
-            f'--log {log} needs a package that is not installed: '
-            f'pip install {packages[0]}'
-        )
+    installed = [package for package in packages if find_spec(package)]
+    package = (installed or packages)[0]
+    import_optional(package, f'--log {log}', package)
     cfg.visualizer = dict(cfg.get('visualizer') or dict(type='Visualizer'))
     backends = list(cfg.visualizer.get('vis_backends') or [])
     backends = backends or [dict(type='LocalVisBackend')]

@@ -1,11 +1,15 @@
 """The places in a config where a backbone is, and the exchange there."""
 
-from collections.abc import Callable, Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from mmengine.logging import print_log
+
 from lvt_dense.models.backbones import PyramidBackbone
 from lvt_dense.models.backbones.base import OUTPUT_STRIDES
+from lvt_dense.models.backbones.pretrained import title_of
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.text import describe_error
 
@@ -22,6 +26,8 @@ from .feature_readers import (
 # model; others with a backbone in them are trained already, as the
 # re-identification network of a tracker.
 WRAPPED = ('detector', 'module')
+MOST_LEVELS = 6  # that are made of maps of one stride
+NECK_CHANNELS = 256  # of the pyramid that is made of maps of one stride
 
 
 def trained_parts(
@@ -54,11 +60,16 @@ def trained_parts(
 
 
 class Choice(NamedTuple):
-    """The backbone to swap in."""
+    """The backbone to swap in, built without memory to ask it things."""
 
-    cls: type[PyramidBackbone]
+    backbone: PyramidBackbone
     arch: str
     pretrained: str | None
+
+    @property
+    def title(self) -> str:
+        """Its name in messages."""
+        return title_of(self.backbone)
 
 
 class Names(NamedTuple):
@@ -98,6 +109,14 @@ class Slot:
         """
         old = self.part['backbone']
         before, old_names = self._measure()
+        if not choice.backbone.is_pyramid:
+            neck = self._swap_plain(old, before, choice)
+            _, new_names = self._measure()
+            rewire(self.part, self.path, before, neck.levels, self.scope)
+            necks = self.part.get('neck') or []
+            necks = [necks] if isinstance(necks, dict) else list(necks)
+            self.part['neck'] = [neck.cfg, *necks] if necks else neck.cfg
+            return Names(old_names, new_names or [])
         if 'backbone_cfg' in old:
             rewire_outer = find_wiring(old, self.where)
             inner = _levels_of(old['backbone_cfg'], self.scope)
@@ -109,6 +128,26 @@ class Slot:
         after, new_names = self._measure()
         rewire(self.part, self.path, before, after, self.scope)
         return Names(old_names, new_names or [])
+
+    def _swap_plain(
+        self, old: dict[str, Any], levels: list[Level], choice: Choice
+    ) -> 'PlainNeck':
+        """Exchange the backbone for one of a single stride.
+
+        Returns:
+            What makes the old levels of its maps.
+        """
+        if 'backbone_cfg' in old:
+            raise UserError(
+                f'{self.where}: {old["type"]} needs a pyramid, and '
+                f'{choice.title} has one stride'
+            )
+        indices, _ = _choose_levels(
+            old, levels, range(MOST_LEVELS), choice, self.where, self.scope
+        )
+        maps = choice.backbone.out_indices
+        self.part['backbone'] = _describe(old, choice, maps)
+        return plain_neck(choice.backbone.out_channels, indices)
 
     def _measure(self) -> tuple[list[Level], list[str] | None]:
         """Return levels and parameter names of the present backbone."""
@@ -142,7 +181,7 @@ class Slot:
         self, old: dict[str, Any], levels: list[Level], choice: Choice
     ) -> tuple[dict[str, Any], list[Level]]:
         """Return the config of the new backbone, and the levels it returns."""
-        cfg = new_backbone(old, levels, *choice, self.where)
+        cfg = new_backbone(old, levels, choice, self.where, self.scope)
         try:
             backbone: Any = build_part(cfg, self.scope)
         except ValueError as error:
@@ -155,59 +194,111 @@ def _levels_of(cfg: dict[str, Any], scope: str) -> list[Level]:
     return backbone_levels(build_part(cfg, scope), cfg)
 
 
+class PlainNeck(NamedTuple):
+    """A neck that makes a pyramid of maps of one stride."""
+
+    cfg: dict[str, Any]
+    levels: list[Level]
+
+
+def plain_neck(channels: Sequence[int], indices: Sequence[int]) -> PlainNeck:
+    """Describe a SimpleFPN.
+
+    Args:
+        channels: Channels of the maps of the backbone.
+        indices: Levels that it returns, each of stride ``2 ** (i + 2)``.
+    """
+    cfg: dict[str, Any] = dict(
+        type='lvt_dense.SimpleFPN',
+        in_channels=list(channels),
+        out_channels=NECK_CHANNELS,
+        num_outs=max(4, indices[-1] + 1),
+    )
+    if list(indices) != list(range(cfg['num_outs'])):
+        cfg['out_indices'] = list(indices)
+    return PlainNeck(
+        cfg, [Level(NECK_CHANNELS, 2 ** (i + 2)) for i in indices]
+    )
+
+
 def new_backbone(
     old: dict[str, Any],
     levels: Sequence[Level],
-    cls: type[PyramidBackbone],
-    arch: str,
-    pretrained: str | None,
+    choice: Choice,
     path: str,
+    scope: str = 'mmdet',
 ) -> dict[str, Any]:
     """Describe a backbone that returns the same strides as the old one.
 
     Args:
         old: Config of the old backbone.
         levels: What it returns.
-        cls: Class of the new one.
-        arch: Its variant.
-        pretrained: Checkpoint of the new one, if any.
+        choice: The new one.
         path: Name of the old one in messages.
+        scope: Registry scope of the types around it. Heads of MMSegmentation
+            take maps of any stride: a network that cannot be dilated keeps
+            its own there.
 
     Raises:
         UserError: The pyramid lacks a stride.
     """
-    indices, output_stride = _pyramid_levels(old, levels, cls, path)
-    cfg: dict[str, Any] = dict(
-        type=f'lvt_dense.{cls.__name__}', arch=arch, out_indices=indices
+    indices, output_stride = _choose_levels(
+        old, levels, choice.backbone.level_indices, choice, path, scope
     )
+    cfg = _describe(old, choice, indices)
     if output_stride != 32:
         cfg['output_stride'] = output_stride
+    return cfg
+
+
+def _describe(
+    old: dict[str, Any], choice: Choice, indices: Sequence[int]
+) -> dict[str, Any]:
+    """Take over what the config of the old backbone says of training."""
+    cfg: dict[str, Any] = dict(
+        type=f'lvt_dense.{type(choice.backbone).__name__}',
+        arch=choice.arch,
+        out_indices=list(indices),
+    )
     if old.get('with_cp'):
         cfg['with_cp'] = True
     if old.get('in_channels', 3) != 3:
         cfg['in_channels'] = old['in_channels']
     norm = (old.get('norm_cfg') or {}).get('type')
-    if cls.has_batch_norm and norm == 'SyncBN':
+    if choice.backbone.has_batch_norm and norm == 'SyncBN':
         cfg['norm_cfg'] = dict(type='SyncBN')
     # Freezing belongs to weights that were trained before.
-    if pretrained is not None:
+    if choice.pretrained is not None:
         if old.get('frozen_stages', -1) >= 0:
             cfg['frozen_stages'] = min(old['frozen_stages'], indices[-1] + 1)
         if old.get('norm_eval'):
             cfg['norm_eval'] = True
-        cfg['init_cfg'] = dict(type='Pretrained', checkpoint=str(pretrained))
+        cfg['init_cfg'] = dict(
+            type='Pretrained', checkpoint=str(choice.pretrained)
+        )
     return cfg
 
 
-def _pyramid_levels(
+def _choose_levels(
     old: dict[str, Any],
     levels: Sequence[Level],
-    cls: type[PyramidBackbone],
+    available: Iterable[int],
+    choice: Choice,
     path: str,
+    scope: str,
 ) -> tuple[list[int], int]:
-    """Find out indices and output stride with the strides of ``levels``."""
+    """Find out indices and output stride with the strides of ``levels``.
+
+    Args:
+        old: Config of the old backbone.
+        levels: What it returns.
+        available: Levels that the new one has.
+        choice: The new one.
+        path: Name of the old one in messages.
+        scope: See :func:`new_backbone`.
+    """
     given = [level.stride for level in levels]
-    strides = [2 ** (i + 2) for i in range(cls.num_levels)]
+    strides = {2 ** (i + 2): i for i in available}
     # A dilated stage stands for the level that it would be without.
     dilated = [s * d for s, d in zip(given, _dilations(old, len(given)))]
     for nominal in (dilated, given):
@@ -217,10 +308,21 @@ def _pyramid_levels(
             and [_kept(s, output_stride) for s in nominal] == given
             and output_stride in OUTPUT_STRIDES
         ):
-            return [strides.index(s) for s in nominal], output_stride
+            if not choice.backbone.has_output_stride(output_stride):
+                if scope != 'mmseg':
+                    break
+                print_log(
+                    f'{choice.title} has no output stride {output_stride}: '
+                    f'{path} returns maps of strides {_join(nominal)} now, '
+                    f'not {_join(given)}',
+                    logger='current',
+                    level=logging.WARNING,
+                )
+                output_stride = 32
+            return [strides[s] for s in nominal], output_stride
     raise UserError(
         f'{path} returns maps of strides {_join(given)}; '
-        f'{cls.__name__} is a pyramid with strides {_join(strides)}'
+        f'{choice.title} is a pyramid with strides {_join(list(strides))}'
     )
 
 

@@ -5,6 +5,7 @@ strides it returns; the new one returns the same ones; whatever reads them is
 given the new channel numbers.
 """
 
+import torch
 from mmengine.config import Config
 
 from lvt_dense.config import load_config
@@ -37,7 +38,7 @@ def swap_backbone(
     Args:
         cfg: A path, an ``'mmdet::'`` or ``'mmseg::'`` name, or a config,
             which is left as it is.
-        name: One of :func:`lvt_dense.list_backbones`.
+        name: One of :func:`lvt_dense.list_backbones`, or ``timm:NAME[.TAG]``.
         pretrained: Weights of the new backbone: ``'official'`` for the
             published ones, or a file or URL in any layout that it reads.
             Without them (None or ``'none'``) nothing is frozen.
@@ -55,7 +56,9 @@ def swap_backbone(
         raise UserError(str(error)) from error
     if pretrained == 'none':
         pretrained = None
-    if pretrained == 'official' and not cls.weights.get(arch):
+    with torch.device('meta'):
+        backbone = cls(arch)
+    if pretrained == 'official' and not backbone.weights.get(arch):
         raise UserError(
             f'{name} has no official weights: name a file or URL, or leave '
             '--pretrained out'
@@ -71,7 +74,7 @@ def swap_backbone(
         )
     for part, path in parts:
         slot = Slot(part, path, scope=cfg.get('default_scope') or 'mmdet')
-        adapt_optimizer(cfg, *slot.swap(Choice(cls, arch, pretrained)))
+        adapt_optimizer(cfg, *slot.swap(Choice(backbone, arch, pretrained)))
         forget_weights(part)
     forget_weights(model)
     if cfg.get('load_from'):
@@ -80,6 +83,6 @@ def swap_backbone(
     # A teacher has learned from images with its own norm, and so have images
     # of other channels.
     if not any(key in model for key in TEACHERS) and in_channels == {3}:
-        set_input_norm(model, cls.input_norm)
+        set_input_norm(model, backbone.input_norm)
     drop_imports(cfg, 'mmpretrain')
     return cfg

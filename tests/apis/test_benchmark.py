@@ -1,12 +1,17 @@
 """Benchmarks: what is measured, and what is refused. No figure is held."""
 
+import copy
 import json
+import sys
 import time
 from pathlib import Path
 
 import pytest
+import torch
 from helpers.commands import run_command
+from torch import nn
 
+from lvt_dense import build_backbone
 from lvt_dense.apis import benchmark as module
 from lvt_dense.apis.benchmark import (
     Measurement,
@@ -15,7 +20,7 @@ from lvt_dense.apis.benchmark import (
     measure,
 )
 from lvt_dense.apis.benchmark_subjects import Subject
-from lvt_dense.utils.errors import UserError
+from lvt_dense.models.layers import fold_batch_norms
 
 
 def test_statistics() -> None:
@@ -69,6 +74,56 @@ def test_bad_arguments(
     assert text in capsys.readouterr().err
 
 
-def test_unknown_timm_model() -> None:
-    with pytest.raises(UserError, match='timm:none'):
-        benchmark(['timm:none'], rounds=1)
+def test_optional_packages_say_what_failed(
+    capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, 'timm', None)
+    assert run_command('benchmark', 'timm:resnet18') == 2
+    assert capsys.readouterr().err == (
+        'error: timm:resnet18 needs timm, which is not installed: pip '
+        "install 'lvt_dense[timm]'\n"
+    )
+
+
+class Branches(nn.Module):
+    """Norms that registration order says nothing of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 4, 3)
+        self.second = nn.Conv2d(3, 4, 3)
+        self.norm = nn.BatchNorm2d(4)  # of a sum
+        self.third = nn.Conv2d(4, 4, 1)
+        self.after = NormWithAct(4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.norm(self.first(x) + self.second(x))
+        return self.after(self.third(x))
+
+
+class NormWithAct(nn.BatchNorm2d):
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels)
+        self.act = nn.ReLU()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.act(super().forward(x))
+
+
+def test_folding_keeps_what_is_computed() -> None:
+    torch.manual_seed(0)
+    model = Branches()
+    image = torch.randn(4, 3, 8, 8)
+    for _ in range(3):
+        model(image)  # statistics
+    model.eval()
+    folded = fold_batch_norms(copy.deepcopy(model), image)
+    assert torch.allclose(folded(image), model(image), atol=1e-5)
+    assert not isinstance(folded.after, nn.BatchNorm2d)
+    assert isinstance(folded.norm, nn.BatchNorm2d)
+
+
+def test_folding_folds_our_families() -> None:
+    model = build_backbone('mobilevit_xxs').eval()
+    folded = fold_batch_norms(model, torch.randn(1, 3, 64, 64))
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in folded.modules())

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from helpers.official import figures
+from helpers.optional import need_packages
 from helpers.schedules import play
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
@@ -29,7 +30,7 @@ from lvt_dense.models.backbones import EMO
 from lvt_dense.models.backbones.pretrained import official_record
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
-NAMES = sorted(path.stem for path in CONFIGS.glob('*.py'))
+NAMES = need_packages(path.stem for path in CONFIGS.glob('*.py'))
 # Images of an epoch, by the first of these that a config's name holds.
 IMAGES = {
     'demo': 360,
@@ -104,6 +105,7 @@ def exempt(name: str) -> set[str]:
     EMOv2                   the backbone's norms
     our detectors, 1x       norms
     RTMDet, CamVid          norms and biases
+    networks of timm        norms
     MonoCon, FCOS3D         norms, biases, scales of the attentive norm
     ======================= =================================================
     """
@@ -121,6 +123,8 @@ def exempt(name: str) -> set[str]:
         if getattr(module, 'bias', None) is not None
         and not isinstance(module.bias, bool)
     }
+    if '_timm_' in name:
+        return norms
     if 'voc12aug' in name or name.startswith('ssdlite_mobilevit'):
         return set()
     if name in ('mask_rcnn_mobilevit_1024_coco',) or name == (

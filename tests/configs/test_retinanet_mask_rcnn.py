@@ -7,6 +7,7 @@ import mmcv
 import pytest
 from helpers.commands import skip_beautifier
 from helpers.one_step import take_one_step
+from helpers.optional import need_packages
 from mmengine.config import Config
 from mmengine.runner import Runner
 
@@ -48,6 +49,11 @@ NAMES = [
     *sorted(path.stem for path in CONFIGS.glob('*_emov2_*coco.py')),
     'mask_rcnn_mobilevit_1024_coco',
     'mask_rcnn_t2t_vit_simple_fpn_coco',
+    *need_packages(
+        path.stem
+        for head in ('retinanet', 'ssdlite')
+        for path in CONFIGS.glob(f'{head}_timm_*.py')
+    ),
 ]
 # One of each head goes through the whole runner.
 WHOLE = (

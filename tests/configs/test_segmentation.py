@@ -9,6 +9,7 @@ import pytest
 import torch
 from helpers.commands import skip_beautifier
 from helpers.one_step import take_one_step
+from helpers.optional import need_packages
 from helpers.segmentation import (
     CONFIGS,
     IMAGE,
@@ -42,8 +43,14 @@ PARAMETERS = dict(
     pspnet_emo_2m_512_ade20k=5_557_620,
     pspnet_emo_512_ade20k=8_585_844,
 )
+OF_TIMM = (
+    'cpubone_b0',
+    'fastvit_t8',
+    'mobilenetv4_conv_small',
+    'repvit_m0_9',
+)
 CLASSES = dict(ade20k=150, cityscapes=19, voc=21, camvid=11)
-NAMES = config_names()
+NAMES = need_packages(config_names())
 # One of each head and data set goes through the whole runner.
 WHOLE = (
     'deeplabv3_emo_1m_512_ade20k',
@@ -93,8 +100,9 @@ def test_every_promised_config_is_there() -> None:
             for head in ('deeplabv3', 'pspnet', 'fpn', 'segformer')
             for size in ('_1m', '_2m', '')
         ),
+        *(f'deeplabv3_timm_{name}_512_ade20k' for name in OF_TIMM),
     ]
-    assert set(promised) == set(NAMES)
+    assert set(promised) == set(config_names())
 
 
 @pytest.mark.parametrize('name', NAMES)

@@ -1,6 +1,7 @@
 """Every command and every snippet of README and docs runs."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from helpers.optional import is_importable
 from helpers.pages import read_blocks
 from helpers.warm import write_clients
 
@@ -92,7 +94,13 @@ FIRST = ('README.md', 'get-started.md')
         for page in PAGES
     ],
 )
-def test_page_runs(page: Path, checkout: Path, warm: dict[str, str]) -> None:
+def test_page_runs(
+    page: Path, request: pytest.FixtureRequest, warm: dict[str, str]
+) -> None:
+    for package in re.findall(r'<!-- run: needs (\w+) -->', page.read_text()):
+        if not is_importable(package):
+            pytest.skip(f'{package} cannot be imported')
+    checkout = request.getfixturevalue('checkout')
     done = subprocess.run(
         ['page', page],
         cwd=checkout,

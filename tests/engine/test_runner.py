@@ -9,7 +9,11 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
-from lvt_dense.engine.runner import explain_errors, use_launcher
+from lvt_dense.engine.runner import (
+    check_sync_norms,
+    explain_errors,
+    use_launcher,
+)
 from lvt_dense.utils.errors import UserError
 
 
@@ -69,3 +73,18 @@ def test_wrapper_of_the_config_stays_on_a_cpu(
     assert wrapper.broadcast_buffers is False
     assert wrapper.get('detect_anomalous_params') == (given and True)
     assert (started, cfg.sync_bn) == (['gloo'], None)
+
+
+class _NormWithAct(nn.BatchNorm2d):
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels)
+        self.act = nn.ReLU()
+
+
+def test_sync_bn_that_loses_activations_is_refused() -> None:
+    plain = nn.Sequential(nn.BatchNorm2d(2))
+    check_sync_norms(nn.SyncBatchNorm.convert_sync_batchnorm(plain))
+    lossy = nn.Sequential(_NormWithAct(2))
+    check_sync_norms(lossy)
+    with pytest.raises(UserError, match='activation inside of .* 0: set'):
+        check_sync_norms(nn.SyncBatchNorm.convert_sync_batchnorm(lossy))

@@ -91,9 +91,7 @@ def test_log_goes_to_tensorboard_as_well(
 
 
 def test_missing_package_of_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        'lvt_dense.engine.train_options.find_spec', lambda name: None
-    )
+    monkeypatch.setitem(sys.modules, 'wandb', None)
     with pytest.raises(UserError, match='pip install wandb'):
         apply_options(config(), log='wandb')
 

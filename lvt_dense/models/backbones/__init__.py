@@ -8,6 +8,7 @@ from .mobilevit import MobileViT
 from .nasvit import NASViT
 from .plg_vit import PLGViT
 from .t2t_vit import PlainT2TViT, T2TViT
+from .timm import Timm
 
 __all__ = [
     'EMO',
@@ -18,6 +19,7 @@ __all__ = [
     'PlainT2TViT',
     'PyramidBackbone',
     'T2TViT',
+    'Timm',
     'build_backbone',
     'families',
     'list_backbones',

@@ -86,17 +86,17 @@ class PyramidBackbone(BaseModule, metaclass=_BuildAfterInit):
     """
 
     family: ClassVar[str]
-    arch_settings: ClassVar[dict[str, dict[str, Any]]]
+    arch_settings: dict[str, dict[str, Any]]
     default_arch: ClassVar[str]
-    num_levels: ClassVar[int] = 4
+    num_levels: int = 4
     # Whether level i has stride 2 ** (i + 2). A class whose levels share one
     # stride says no, and is no choice of list_backbones() and swap_backbone().
-    is_pyramid: ClassVar[bool] = True
+    is_pyramid: bool = True
     # Whether norm_cfg sets batch norms, so that it may be SyncBN.
-    has_batch_norm: ClassVar[bool] = True
-    layouts: ClassVar[tuple[Layout, ...]] = ()
+    has_batch_norm: bool = True
+    layouts: tuple[Layout, ...] = ()
     # Published files by variant, the official one first.
-    weights: ClassVar[Mapping[str, tuple[WeightFile, ...]]] = {}
+    weights: Mapping[str, tuple[WeightFile, ...]] = {}
     # ImageNet top-1 in percent, as published, of variants without a file.
     reported_top1: ClassVar[Mapping[str, float]] = {}
     default_drop_path_rate: ClassVar[float] = 0.0
@@ -116,7 +116,7 @@ class PyramidBackbone(BaseModule, metaclass=_BuildAfterInit):
     )
     # Of the images that the published weights were trained on, in the terms
     # of the data preprocessors of MMDetection and MMSegmentation.
-    input_norm: ClassVar[Mapping[str, Any]] = IMAGENET_NORM
+    input_norm: Mapping[str, Any] = IMAGENET_NORM
 
     def __init__(
         self,
@@ -166,18 +166,19 @@ class PyramidBackbone(BaseModule, metaclass=_BuildAfterInit):
     def stage_channels(self) -> tuple[int, ...]:
         """Channels of every level that the variant has."""
 
-    @abstractmethod
     def make_stem(self) -> nn.Module:
         """Create the layers before stage 0."""
+        raise NotImplementedError
 
-    @abstractmethod
     def make_stage(self, index: int) -> nn.Module:
         """Create stage ``index``; an ``nn.Sequential`` of blocks."""
+        raise NotImplementedError
 
     def build(self) -> None:
         """Create the stem and the stages that the chosen levels need.
 
-        This runs by itself at the end of the construction.
+        This runs by itself at the end of the construction. A class that has
+        another forward pass creates its layers here.
         """
         self.stem = self.make_stem()
         self.stages = nn.ModuleList(
@@ -216,6 +217,15 @@ class PyramidBackbone(BaseModule, metaclass=_BuildAfterInit):
     def out_strides(self) -> tuple[int, ...]:
         """Strides of the returned levels."""
         return tuple(self.level_stride(i) for i in self.out_indices)
+
+    @property
+    def level_indices(self) -> tuple[int, ...]:
+        """Levels that the variant has, whether they are returned or not."""
+        return tuple(range(self.num_levels))
+
+    def has_output_stride(self, output_stride: int) -> bool:
+        """Whether the variant can be built with an output stride."""
+        return output_stride in OUTPUT_STRIDES
 
     def level_stride(self, index: int) -> int:
         """Compute the stride of level ``index`` for the chosen output stride.
@@ -334,6 +344,19 @@ class PyramidBackbone(BaseModule, metaclass=_BuildAfterInit):
                 adapted[name] = adapt_channels(value, axis, self.in_channels)
         return adapted
 
+    def convert_foreign(
+        self, state: Mapping[str, Tensor]
+    ) -> dict[str, Tensor] | None:
+        """Convert a checkpoint that is of none of the layouts.
+
+        Args:
+            state: Tensors of the file.
+
+        Returns:
+            Tensors under our keys; None if there is no way.
+        """
+        return None
+
     @torch.no_grad()
     def flip_input_channels(self) -> None:
         """Make weights for BGR images fit RGB ones, or the other way round.
@@ -451,7 +474,8 @@ def families() -> dict[str, type[PyramidBackbone]]:
     """Find every registered family, by name.
 
     A registered subclass that sets no ``family`` of its own goes by its class
-    name. Abstract classes, and those that are no pyramids, are left out.
+    name. Abstract classes, those that are no pyramids, and those that list no
+    variants are left out.
     """
     classes = (
         cls
@@ -461,5 +485,5 @@ def families() -> dict[str, type[PyramidBackbone]]:
     return {
         cls.__dict__.get('family', cls.__name__): cls
         for cls in classes
-        if cls.is_pyramid and not inspect.isabstract(cls)
+        if cls.is_pyramid and not inspect.isabstract(cls) and cls.arch_settings
     }

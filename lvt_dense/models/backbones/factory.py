@@ -1,4 +1,4 @@
-"""Backbones by name: ``{family}_{variant}``, such as ``mobilevit_xxs``."""
+"""Backbones by name: ``mobilevit_xxs``, or ``timm:NAME[.TAG]``."""
 
 from typing import Any
 
@@ -6,6 +6,8 @@ from lvt_dense.utils.text import suggest
 
 from .base import PyramidBackbone, families
 from .pretrained import OFFICIAL
+from .timm import Timm
+from .timm_networks import PREFIX, check_name
 
 
 def list_backbones() -> list[str]:
@@ -20,16 +22,25 @@ def list_backbones() -> list[str]:
 def parse_backbone(name: str) -> tuple[type[PyramidBackbone], str]:
     """Return the class and ``arch`` of a name.
 
+    Args:
+        name: One of :func:`list_backbones`, or ``timm:NAME[.TAG]``.
+
     Raises:
         ValueError: There is no such backbone; the message offers near names.
+        UserError: timm cannot be imported.
     """
+    if name.startswith(PREFIX):
+        arch = name.removeprefix(PREFIX)
+        check_name(arch)
+        return Timm, arch
     names = list_backbones()
     if name not in names:
         near = suggest(name, names, cutoff=0.4)
         hint = f'{near} ' if near else ''
         raise ValueError(
             f'there is no backbone {name!r}; {hint}'
-            f'lvt_dense.list_backbones() names all {len(names)}'
+            f'lvt_dense.list_backbones() names all {len(names)}; those of '
+            'timm are timm:NAME'
         )
     return next(
         (cls, arch)
@@ -45,7 +56,9 @@ def build_backbone(
     """Build a backbone by name.
 
     Args:
-        name: One of :func:`list_backbones`.
+        name: One of :func:`list_backbones`, or ``timm:NAME[.TAG]`` for any
+            network of timm, see
+            :class:`~lvt_dense.models.backbones.timm.Timm`.
         pretrained: True loads the official weights of the variant, a string
             those of a file, a URL or the like, see
             :func:`~lvt_dense.models.backbones.pretrained.load_backbone`.

@@ -1,10 +1,8 @@
 """Find out what a checkpoint is, convert it, and load it strictly."""
 
 import os
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any, Protocol
 
 import torch
@@ -12,7 +10,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from lvt_dense.checkpoints.cache import DownloadError
-from lvt_dense.checkpoints.layout import Layout, Target
+from lvt_dense.checkpoints.layout import Layout, Target, find_prefixes
 from lvt_dense.checkpoints.read import Checkpoint, read_checkpoint
 from lvt_dense.checkpoints.records import WeightFile
 from lvt_dense.utils.errors import UserError
@@ -26,7 +24,6 @@ OFFICIAL = 'official'
 # Set to ``none``, training starts from random weights wherever a config asks
 # for published ones: for machines without network, and for tests.
 SWITCH = 'LVT_DENSE_PRETRAINED'
-_PROBES = 20  # keys that are looked for to find the prefix of our own files
 
 
 class Backbone(Protocol):
@@ -47,6 +44,11 @@ class Backbone(Protocol):
 
     def adapt_state(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Change tensors of another grid or channel number to fit."""
+
+    def convert_foreign(
+        self, state: Mapping[str, Tensor]
+    ) -> dict[str, Tensor] | None:
+        """Convert a file of no known layout."""
 
     def flip_input_channels(self) -> None:
         """Swap BGR and RGB in the first layer."""
@@ -105,7 +107,7 @@ class LoadReport:
 
 
 def identify(
-    keys: Iterable[str], families: Iterable[Family]
+    keys: Iterable[str], families: Iterable[Any]
 ) -> tuple[Family, Layout, str] | None:
     """Tell family, layout and key prefix from the keys of a checkpoint.
 
@@ -366,8 +368,12 @@ def _own_tensors(
     own = _without_own_prefix(state, backbone.state_dict())
     if own is not None:
         return own, [], OWN
-    match = identify(state, (type(backbone), *families))
+    # its own layouts may depend on the variant
+    match = identify(state, [backbone, *families])
     if match is None:
+        own = backbone.convert_foreign(state)
+        if own is not None:
+            return own, [], 'foreign'
         raise UserError(
             f'checkpoint {path} is of no known layout; for '
             f'{type(backbone).__name__} there are '
@@ -375,7 +381,7 @@ def _own_tensors(
             f'first keys are {_list(state)}'
         )
     family, layout, prefix = match
-    if family is not type(backbone):
+    if family not in (backbone, type(backbone)):
         raise UserError(
             f'checkpoint {path} is of {family.__name__} ({layout.name} '
             f'layout), not of {type(backbone).__name__}'
@@ -387,29 +393,17 @@ def _own_tensors(
 def _without_own_prefix(
     state: Mapping[str, Tensor], expected: Mapping[str, Tensor]
 ) -> dict[str, Tensor] | None:
-    """Return the tensors of a file in our own layout; None for another one.
-
-    Half of the keys have to be there, so that an own file of another variant
-    is still reported on.
-    """
-    counts: Counter[str] = Counter()
-    step = max(1, len(expected) // _PROBES)
-    for probe in islice(expected, 0, None, step):
-        for key in state:
-            if key == probe or key.endswith(f'.{probe}'):
-                counts[key[: len(key) - len(probe)]] += 1
-    fits = {}
-    for prefix in counts:
-        own = {
+    """Return the tensors of a file in our own layout; None for another one."""
+    prefixes = find_prefixes(state, expected)
+    if len(prefixes) > 1:
+        raise UserError(_several(prefixes))
+    for prefix in prefixes:
+        return {
             key[len(prefix) :]: value
             for key, value in state.items()
             if key.startswith(prefix)
         }
-        if 2 * len(own.keys() & expected.keys()) > len(expected):
-            fits[prefix] = own
-    if len(fits) > 1:
-        raise UserError(_several(fits))
-    return next(iter(fits.values()), None)
+    return None
 
 
 def _several(prefixes: Iterable[str]) -> str:

@@ -50,11 +50,12 @@ class SimpleFPN(BaseModule):
         in_channels: Channels of the one map, an int, or of the four.
         out_channels: Channels of every level.
         num_outs: Number of levels, 4 or more.
+        out_indices: Levels to return, ascending; all of them by default.
         init_cfg: Initialization as in MMEngine.
 
     Raises:
-        ValueError: ``in_channels`` has neither one nor four entries, or
-            ``num_outs`` is below 4.
+        ValueError: ``in_channels`` has neither one nor four entries,
+            ``num_outs`` is below 4, or there are no such levels.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class SimpleFPN(BaseModule):
         in_channels: int | Sequence[int],
         out_channels: int = 256,
         num_outs: int = 5,
+        out_indices: Sequence[int] | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -77,21 +79,25 @@ class SimpleFPN(BaseModule):
             raise ValueError(
                 f'SimpleFPN: num_outs={num_outs}; give {NUM_SCALES} or more'
             )
+        self.out_indices = tuple(out_indices or range(num_outs))
+        if not {*self.out_indices} <= {*range(num_outs)}:
+            raise ValueError(
+                f'SimpleFPN: out_indices={out_indices}; give some of 0 to '
+                f'{num_outs - 1}'
+            )
         self.num_maps = len(channels)
-        self.num_extra = num_outs - NUM_SCALES
-        self.levels = nn.ModuleList()
-        for level in range(NUM_SCALES):
+        needed = {min(i, NUM_SCALES - 1) for i in self.out_indices}
+        self.levels = nn.ModuleDict()
+        for level in sorted(needed):
             rescale, width = _rescale(channels[level % len(channels)], level)
-            self.levels.append(
-                nn.Sequential(
-                    rescale,
-                    nn.Conv2d(width, out_channels, 1, bias=False),
-                    LayerNorm2d(out_channels),
-                    nn.Conv2d(
-                        out_channels, out_channels, 3, padding=1, bias=False
-                    ),
-                    LayerNorm2d(out_channels),
-                )
+            self.levels[str(level)] = nn.Sequential(
+                rescale,
+                nn.Conv2d(width, out_channels, 1, bias=False),
+                LayerNorm2d(out_channels),
+                nn.Conv2d(
+                    out_channels, out_channels, 3, padding=1, bias=False
+                ),
+                LayerNorm2d(out_channels),
             )
 
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
@@ -101,14 +107,15 @@ class SimpleFPN(BaseModule):
             inputs: One map or four, (N, C_i, H, W), at stride 16.
 
         Returns:
-            ``num_outs`` maps (N, out_channels, H_i, W_i) at strides 4, 8 ...;
-            the first is 4 H x 4 W, those from stride 32 on are rounded up.
+            Maps (N, out_channels, H_i, W_i) of the levels, at strides 4, 8,
+            ...: 4 H x 4 W for the finest; from stride 32 on they are rounded
+            up.
         """
         assert len(inputs) == self.num_maps
-        outs = [
-            level(inputs[index % self.num_maps])
-            for index, level in enumerate(self.levels)
-        ]
-        for _ in range(self.num_extra):
-            outs.append(F.max_pool2d(outs[-1], 1, 2))
-        return tuple(outs)
+        outs = {
+            int(level): layers(inputs[int(level) % self.num_maps])
+            for level, layers in self.levels.items()
+        }
+        for level in range(NUM_SCALES, self.out_indices[-1] + 1):
+            outs[level] = F.max_pool2d(outs[level - 1], 1, 2)
+        return tuple(outs[i] for i in self.out_indices)

@@ -1,0 +1,31 @@
+# SSDLite with MobileNetV4-Conv-S of timm on COCO at 320 x 320, in EMO's recipe.
+#
+#   tools/dist_train.sh configs/ssdlite_timm_mobilenetv4_conv_small_320_coco.py 8
+#   python tools/test.py configs/ssdlite_timm_mobilenetv4_conv_small_320_coco.py CHECKPOINT
+#
+# There is no published mAP, and we have not measured one. 3,014,420
+# parameters, 0.48 GMACs at 320 x 320. Batch size 192 (8 x 24). Starts from
+# timm's ImageNet weights. Needs the extra: pip install 'lvt_dense[timm]'.
+_base_ = [
+    './_base_/models/ssdlite.py',
+    './_base_/datasets/coco_ssd_320_expand.py',
+    './_base_/schedules/ssdlite_emo_120e.py',
+    './_base_/default_runtime.py',
+]
+model = dict(
+    backbone=dict(
+        type='lvt_dense.Timm',
+        arch='mobilenetv4_conv_small.e2400_r224_in1k',
+        out_indices=(2, 3),
+        init_cfg=dict(type='Pretrained', checkpoint='official'),
+    ),
+    neck=dict(
+        in_channels=(96, 960),
+        out_channels=(96, 960, 512, 256, 256, 128),
+    ),
+    bbox_head=dict(in_channels=(96, 960, 512, 256, 256, 128)),
+)
+# norms have many names in timm
+optim_wrapper = dict(
+    paramwise_cfg=dict(_delete_=True, norm_decay_mult=0.0),
+)
