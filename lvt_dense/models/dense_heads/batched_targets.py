@@ -80,8 +80,10 @@ class BatchedTargets:
         if key not in cache:
             if len(cache) >= _MAX_KEPT:
                 cache.clear()
-            levels = self.prior_generator.grid_priors(sizes, device=device)
-            cache[key] = torch.cat(levels), {}
+            # Kept tensors must serve autograd, whoever asks first.
+            with torch.inference_mode(False):
+                levels = self.prior_generator.grid_priors(sizes, device=device)
+                cache[key] = torch.cat(levels), {}
         anchors, flags = cache[key]
         for each in set(shapes) - flags.keys():
             found = self.prior_generator.valid_flags(sizes, each, device)

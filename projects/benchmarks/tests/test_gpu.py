@@ -1,5 +1,7 @@
 """The measurements of a GPU, with small sizes on a CPU."""
 
+import json
+import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -44,15 +46,30 @@ def test_before_and_after(
     assert any('mobilevit_xxs | eager' in line for line in lines)
 
 
-def test_a_worker_that_fails_leaves_its_cells_empty(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ('status', 'expected'),
+    [(0, dict(speed=2.0, memory=1.0, waits=3)), (1, None)],
+)
+def test_a_worker_answers_or_its_cells_stay_empty(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    status: int,
+    expected: dict | None,
 ) -> None:
-    found = gpu.run_worker(ROWS[0], tmp_path, HERE.parents[2], 'cpu', 0)
-    assert found is None
-    assert 'config.py' in capsys.readouterr().err
-    found = dict(speed=2.0, memory=1.0, waits=3)
+    def answer(args: list[str], env: dict[str, str], **_: Any) -> Any:
+        assert env['PYTHONPATH'] == '/before'
+        order = json.loads((tmp_path / 'job.json').read_text())
+        assert Row(*order['row']) == ROWS[0]
+        out = f'some message\n{json.dumps(expected)}\n'
+        return subprocess.CompletedProcess(args, status, out, 'a\nwrong')
+
+    monkeypatch.setattr(subprocess, 'run', answer)
+    found = gpu.run_worker(ROWS[0], tmp_path, Path('/before'), 'cpu', 0)
+    assert found == expected
+    assert capsys.readouterr().err == ('wrong\n' if status else '')
     line = gpu.format_row(ROWS[0], None, found)
-    assert '| 2.0 | 1.0 | 3 |  | 1500 |' in line
+    assert ('| 2.0 | 1.0 | 3 |  | 1500 |' in line) == (status == 0)
 
 
 def test_waits_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:

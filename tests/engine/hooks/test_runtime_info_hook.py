@@ -49,6 +49,7 @@ def run(folder: Path, kind: str, by_epoch: bool, checkpoint: Any) -> tuple:
             num_workers=0,
             sampler=dict(type='DefaultSampler', shuffle=False),
             dataset=Numbers(),
+            collate_fn=dict(type='default_collate'),
         ),
         train_cfg=dict(by_epoch=by_epoch, **length),
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
