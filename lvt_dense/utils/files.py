@@ -18,6 +18,11 @@ IMAGE_SUFFIXES = (
     '.webp',
     '.tif',
     '.tiff',
+    '.gif',
+    '.ppm',
+    '.pgm',
+    '.pnm',
+    '.avif',
 )
 ATOMIC = 'lvt_dense.atomic'
 _PARTIAL = '.partial'
