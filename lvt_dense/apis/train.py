@@ -8,13 +8,13 @@ from mmengine.runner import Runner
 
 from lvt_dense.checkpoints.read import read_content
 from lvt_dense.compat.stack import allow_own_checkpoints, import_stack
-from lvt_dense.engine.data_checks import check_data
+from lvt_dense.engine.data_checks import check_data, read_coco_once
 from lvt_dense.engine.exact_resume import replay_from
 from lvt_dense.engine.initial_weights import check_start, prepare_start
 from lvt_dense.engine.runner import (
     build_runner,
     explain_errors,
-    find_work_dir,
+    make_work_dir,
     use_launcher,
 )
 from lvt_dense.engine.train_options import apply_options
@@ -55,8 +55,9 @@ def train(
     allow_own_checkpoints()
     import_stack()
     use_launcher(cfg, launcher)
-    cfg.work_dir = str(find_work_dir(cfg, work_dir))
+    cfg.work_dir = str(make_work_dir(cfg, work_dir))
     check_data(cfg, [s for s in ('train', 'val') if f'{s}_cfg' in cfg])
+    read_coco_once(cfg)
     changes = apply_options(cfg, **options)
     if resume:
         _resume(cfg, resume)

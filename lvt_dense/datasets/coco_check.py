@@ -19,6 +19,7 @@ from .segmentations import rle_fault
 _NUMBERS = {int, float}
 _IDS = {int, float, str}
 _LISTS = ('images', 'annotations', 'categories')
+_KNOWN: dict[Path, CocoIndex] = {}  # of this process
 _STEP = 20_000  # annotations between two steps of the progress bar
 
 
@@ -49,15 +50,25 @@ def load_index(path: str | Path, masks: bool = False) -> CocoIndex:
     """
     path = Path(path)
     for known in {masks, True}:
-        index = CocoIndex.load(path, known)
+        index = _find(path, known)
         if index is not None:
             return index
-    with locked(place_of(path, masks), f'reads {path}'):
+    place = place_of(path, masks)
+    with locked(place, f'reads {path}'):
         index = CocoIndex.load(path, masks)
         if index is None:
             with no_collection():
                 index = _Check(path, masks).run()
             index.save(path, masks)
+    _KNOWN[place] = index
+    return index
+
+
+def _find(path: Path, masks: bool) -> CocoIndex | None:
+    place = place_of(path, masks)
+    index = _KNOWN.get(place) or CocoIndex.load(path, masks)
+    if index is not None:
+        _KNOWN[place] = index
     return index
 
 

@@ -95,17 +95,17 @@ class CocoIndex:
         """
         table = np.array(places, np.int64).reshape(-1, 4)
         order = np.argsort(table[:, 2], kind='stable')
-        table = table[order]
-        counts = np.bincount(table[:, 2], minlength=len(images))
+        starts, stops, owners, labels = table[order].T
+        counts = np.bincount(owners, minlength=len(images))
         first = np.concatenate(([0], np.cumsum(counts)))
         return cls(
             report,
             images,
             categories,
             first,
-            table[:, 0].copy(),
-            table[:, 1].copy(),
-            table[:, 3].astype(np.int32),
+            starts.copy(),
+            stops.copy(),
+            labels.astype(np.int32),
         )
 
     def save(self, path: Path, masks: bool) -> None:

@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Container, Iterator
-from json.decoder import scanstring
 from typing import Any, NamedTuple
 
 _SPACE = re.compile(r'[ \t\n\r]*')
@@ -44,18 +43,20 @@ def scan_object(data: bytes, lists: Container[str]) -> Iterator[Item]:
     text = str(data, 'latin-1')
     try:
         yield from _scan(text, lists)
-    except (IndexError, StopIteration, RuntimeError, RecursionError) as error:
+    except (IndexError, RecursionError) as error:
         raise ValueError(f'no JSON object: {error!r}') from None
 
 
 def _scan(text: str, lists: Container[str]) -> Iterator[Item]:
-    scan = json.JSONDecoder().scan_once
+    scan = json.JSONDecoder().raw_decode
     at = _expect(text, 0, '{')
     if text[at] == '}':
         at += 1
     else:
         while True:
-            key, at = scanstring(text, _expect(text, at, '"', skip=False))
+            key, at = scan(text, _skip(text, at))
+            if not isinstance(key, str):
+                raise ValueError(f'no key at byte {at}')
             at = _expect(text, at, ':')
             if text[at] == '[' and key in lists:
                 yield Item(key, None, -1, -1)
@@ -93,13 +94,11 @@ def _scan_list(text: str, at: int, key: str, scan: Any) -> Any:
             at = _skip(text, at)
 
 
-def _expect(text: str, at: int, sign: str, skip: bool = True) -> int:
+def _expect(text: str, at: int, sign: str) -> int:
     """Go past a sign, and past the white space behind it."""
     at = _skip(text, at)
     if text[at] != sign:
         raise ValueError(f'no {sign} at byte {at}')
-    if not skip:
-        return at + 1
     return _skip(text, at + 1)
 
 

@@ -68,16 +68,18 @@ def projection_overlaps(
         (N,) IoU of all objects together, NaN without a 3D box; and how the
         numbers would fit better, or None.
     """
-    boxes, cameras, bboxes, sizes = [], [], [], []
-    for objects, camera, size in frames:
-        boxes.append(objects.boxes_3d)
-        bboxes.append(objects.bboxes)
-        cameras.append(np.tile(camera, (len(objects), 1, 1)))
-        sizes.append(np.tile(size, (len(objects), 1)))
-    if not boxes:
+    parts = [
+        (
+            objects.boxes_3d,
+            np.tile(camera, (len(objects), 1, 1)),
+            objects.bboxes,
+            np.tile(size, (len(objects), 1)),
+        )
+        for objects, camera, size in frames
+    ]
+    if not parts:
         return np.zeros(0), None
-    box, bbox, size = map(np.concatenate, (boxes, bboxes, sizes))
-    camera = np.concatenate(cameras)
+    box, camera, bbox, size = (np.concatenate(p) for p in zip(*parts))
     known = (box[:, 3:6] > 0).all(1) & (box[:, :3] > -999).all(1)
     known &= (bbox[:, 2:] > bbox[:, :2]).all(1)
     overlaps = np.full(len(box), np.nan)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.reading import no_collection
@@ -57,7 +58,7 @@ def read_tree(tree: Tree, task: str) -> LabeledData:
     """
     root = tree.root
     layouts = _LAYOUTS[task]
-    there = []
+    there: list[tuple[ModuleType, Any]] = []
     for layout in layouts:
         found = _find(layout, tree, bool(there))
         if found is not None:

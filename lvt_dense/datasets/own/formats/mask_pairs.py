@@ -155,9 +155,9 @@ def _pair(tree: Tree, images: list[Path], masks: list[Path]) -> MaskFiles:
         place = _place(tree, path)
         base = _strip(path.stem, _MASK_ENDS).lower()
         for name in {base, _STARTS.sub('', base)}:
-            by_key[(*place, name)].append(path)
-            if place[0] is not None:
-                by_key[(None, place[1], name)].append(path)
+            for split in {place[0], None}:
+                key = split, place[1], name
+                by_key[key].append(path)
     pairs = {}
     for path in images:
         mask = _mask_of(tree, path, by_key)

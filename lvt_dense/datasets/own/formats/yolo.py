@@ -161,7 +161,7 @@ def _class_names(tree: Tree, found: YoloFiles) -> list[str]:
         )
     if not all(isinstance(n, str) and n.strip() for n in names):
         raise UserError(f'{where}: a name in names is no text')
-    return _unique(names, where)
+    return _unique(list(names), where)
 
 
 def _unique(names: list[str], where: Path) -> list[str]:
