@@ -1,15 +1,20 @@
 """Check a COCO annotation file in one pass, before anything is built on it."""
 
-import json
+from array import array
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from lvt_dense.utils.cache import locked
 from lvt_dense.utils.errors import UserError
-from lvt_dense.utils.json_scan import scan_object
+from lvt_dense.utils.json_scan import (
+    load_again,
+    read_for_scan,
+    scan_object,
+)
 from lvt_dense.utils.reading import no_collection, read_json
 from lvt_dense.utils.text import shorten
 
@@ -79,7 +84,8 @@ class _Check:
         self.path, self.masks = path, masks
         self.report = CocoReport()
         self.lists: dict[str, list] = {}
-        self.places: list[tuple[int, int, Any, Any]] = []
+        self.places = array('q')  # start and stop of each annotation
+        self.owners: list[tuple[Any, Any]] = []  # its image and category
         self.numbers: list = []
         self.seen: set = set()
         self.sizes: list[tuple[int, list]] = []
@@ -97,10 +103,10 @@ class _Check:
                 x['id']: i for i, x in enumerate(self.lists['categories'])
             }
             if 'annotations' in self.lists:
-                report.num_annotations = len(self.places)
+                report.num_annotations = len(self.owners)
                 report.fault = self._check_references(images, categories)
         if report.fault:
-            return CocoIndex.build(report, [], [], [])
+            return CocoIndex.build(report, [], [], np.zeros((0, 4), np.int64))
         names = report.categories
         report.used = {names[categories[c]]: n for c, n in self.used.items()}
         report.mask_fault = report.mask_fault or self._check_sizes()
@@ -111,27 +117,28 @@ class _Check:
                 for x in self.lists['images']
             ],
             [[x['id'], str(x['name'])] for x in self.lists['categories']],
-            [
-                (start, stop, images[image], categories[category])
-                for start, stop, image, category in self.places
-            ],
+            np.column_stack(
+                (
+                    np.array(self.places, np.int64).reshape(-1, 2),
+                    np.array(
+                        [(images[i], categories[c]) for i, c in self.owners],
+                        np.int64,
+                    ).reshape(-1, 2),
+                )
+            ),
         )
 
     def _read(self) -> str | None:
         """Go through the file; return why it cannot be read."""
-        try:
-            data = self.path.read_bytes()
-        except OSError as error:
-            return str(error.strerror)
-        offset = 3 if data.startswith(b'\xef\xbb\xbf') else 0
-        data = data[offset:]
-        ascii_only = data.isascii()
+        text = read_for_scan(self.path)
+        is_ascii = text.isascii()
         with tqdm(
-            total=len(data), desc=self.path.name, unit='B', unit_scale=True,
+            total=len(text), desc=self.path.name, unit='B', unit_scale=True,
             leave=False, delay=1,
         ) as bar:  # fmt: skip
             try:
-                for key, value, start, stop in scan_object(data, _LISTS):
+                for item in scan_object(text, _LISTS):
+                    key, value, start, stop = item
                     if key not in _LISTS:
                         continue
                     if start < 0:
@@ -139,12 +146,12 @@ class _Check:
                     elif key not in self.lists:
                         return f'lacks the list {key!r}'
                     elif key != 'annotations':
-                        if not ascii_only:
-                            value = json.loads(data[start:stop])
+                        if not is_ascii:
+                            value = load_again(text, item)
                         self.lists[key].append(value)
                     elif self.fault is None:
-                        self._take(value, start + offset, stop + offset)
-                        if len(self.places) % _STEP == 0:
+                        self._take(value, start, stop)
+                        if len(self.owners) % _STEP == 0:
                             bar.update(stop - bar.n)
             except ValueError:
                 return self._why_broken()
@@ -208,13 +215,13 @@ class _Check:
             area = ann['area']
         except (KeyError, TypeError):
             keys = ('id', 'image_id', 'category_id', 'bbox', 'area')
-            index = len(self.places)
+            index = len(self.owners)
             self.fault = f'annotations[{index}] lacks {_lacking(ann, keys)}'
             return
         ids = {type(number), type(image), type(category)}
         if not ids <= _IDS:
             self.fault = (
-                f'annotations[{len(self.places)}] has an id, image_id or '
+                f'annotations[{len(self.owners)}] has an id, image_id or '
                 'category_id that is neither a number nor a text'
             )
         elif number in self.seen:
@@ -233,7 +240,8 @@ class _Check:
             return
         self.seen.add(number)
         self.numbers.append(number)
-        self.places.append((start, stop, image, category))
+        self.places.extend((start, stop))
+        self.owners.append((image, category))
         self._count(ann, box, category)
         if self.masks and self.report.mask_fault is None:
             self._check_mask(ann, number)
@@ -260,7 +268,7 @@ class _Check:
             if wrong:
                 fault = f'has run lengths {wrong}'
             else:
-                self.sizes.append((len(self.places) - 1, list(mask['size'])))
+                self.sizes.append((len(self.owners) - 1, list(mask['size'])))
         else:
             fault = _polygon_fault(mask)
         if fault:
@@ -271,7 +279,7 @@ class _Check:
 
     def _check_references(self, images: dict, categories: dict) -> str | None:
         """Return the first fault of an annotation, or None."""
-        for number, (_, _, image, category) in zip(self.numbers, self.places):
+        for number, (image, category) in zip(self.numbers, self.owners):
             if image not in images:
                 return (
                     f'annotation {number} has image_id {image!r}, which no '
@@ -293,7 +301,7 @@ class _Check:
             i['id']: [i['height'], i['width']] for i in self.lists['images']
         }
         for index, size in self.sizes:
-            expected = of_image[self.places[index][2]]
+            expected = of_image[self.owners[index][0]]
             if size != expected:
                 return (
                     f'annotation {self.numbers[index]} has run lengths of '

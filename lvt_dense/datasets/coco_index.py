@@ -9,7 +9,6 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -82,7 +81,7 @@ class CocoIndex:
         report: CocoReport,
         images: list[list],
         categories: list[list],
-        places: Sequence[Sequence[int]],
+        places: np.ndarray,
     ) -> 'CocoIndex':
         """Sort annotations by image.
 
@@ -90,12 +89,11 @@ class CocoIndex:
             report: As in the class.
             images: As in the class.
             categories: As in the class.
-            places: Start, stop, index of the image and of the category of
-                each annotation, in the order of the file.
+            places: (annotations, 4), start, stop, index of the image and of
+                the category, in the order of the file.
         """
-        table = np.array(places, np.int64).reshape(-1, 4)
-        order = np.argsort(table[:, 2], kind='stable')
-        starts, stops, owners, labels = table[order].T
+        order = np.argsort(places[:, 2], kind='stable')
+        starts, stops, owners, labels = places[order].T
         counts = np.bincount(owners, minlength=len(images))
         first = np.concatenate(([0], np.cumsum(counts)))
         return cls(

@@ -4,7 +4,6 @@ import contextlib
 import io
 import os
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,14 +11,13 @@ import cv2
 import mmcv
 import numpy as np
 from PIL import Image, ImageOps
-from tqdm import tqdm
 
 from lvt_dense.utils.cache import read_records, write_records
+from lvt_dense.utils.threads import map_in_threads
 
 _ORIENTATION = 0x0112  # EXIF's tag
 _TURNED = (5, 6, 7, 8)  # width and height change places
 _VERSION = 2
-_THREADS = 8
 _TAIL = 4096  # bytes; some cameras write after the end of the picture
 # What the last bytes of a complete file hold.
 _ENDS = dict(JPEG=b'\xff\xd9', MPO=b'\xff\xd9', PNG=b'IEND')
@@ -60,16 +58,22 @@ def read_header(path: Path) -> Header:
     """
     try:
         with open(path, 'rb') as file, Image.open(file) as image:
-            header = Header(
-                *_stored_size(image), _orientation_of(image), image.mode
-            )
             kind = image.format
+            tail = _read_tail(file)
+            # Pillow decodes a PNG to look for EXIF data behind its pixels.
+            has_exif = kind != 'PNG' or 'exif' in ' '.join(image.info).lower()
+            turned = has_exif or b'eXIf' in tail
+            header = Header(
+                *_stored_size(image),
+                _orientation_of(image) if turned else 1,
+                image.mode,
+            )
             if kind == 'TIFF' and image.mode in ('I', 'F'):
                 return Header(
                     error='has 32 bits a channel, which are no colors; '
                     'save it with 8'
                 )
-            if _has_end(file, kind):
+            if _ENDS.get(kind or '', b'') in tail:
                 return header
         if decode_image(Path(path).read_bytes()) is None:
             return Header(error='is cut short')
@@ -92,12 +96,13 @@ def _orientation_of(image: Image.Image) -> int:
     return orientation if orientation in range(1, 9) else 1
 
 
-def _has_end(file: io.BufferedReader, kind: str | None) -> bool:
-    if kind not in _ENDS:
-        return True
+def _read_tail(file: io.BufferedReader) -> bytes:
+    place = file.tell()
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - _TAIL))
-    return _ENDS[kind] in file.read()
+    tail = file.read()
+    file.seek(place)
+    return tail
 
 
 def read_headers(root: Path, paths: Iterable[Path]) -> dict[Path, Header]:
@@ -125,10 +130,8 @@ def read_headers(root: Path, paths: Iterable[Path]) -> dict[Path, Header]:
         h = read_header(path)
         return [*stamp, h.width, h.height, h.orientation, h.mode, h.error]
 
-    with ThreadPoolExecutor(_THREADS) as pool:
-        found = pool.map(look, paths, chunksize=64)
-        bar = tqdm(found, 'images', len(paths), leave=False, delay=1)
-        entries = {str(path): entry for path, entry in zip(paths, bar)}
+    found = map_in_threads(look, paths, 'images')
+    entries = {str(path): entry for path, entry in zip(paths, found)}
     if entries != known:
         write_records('headers', root, _VERSION, entries)
     return {path: Header(*entries[str(path)][2:]) for path in paths}

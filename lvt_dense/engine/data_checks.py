@@ -216,8 +216,6 @@ def _check_coco(
             'id, so that objects of one entry are background in the other; '
             '--data DIR puts them together'
         )
-    if split != 'train':
-        _check_coco_images(dataset, path)
     for evaluator in evaluators(cfg, split):
         own = evaluator.get('ann_file')
         if not own or '://' in str(own):
@@ -235,6 +233,8 @@ def _check_coco(
                 f'{split}_evaluator reads {own}, but the {split} data set '
                 f'{path}: metrics are wrong unless they hold the same images'
             )
+    if split != 'train':
+        _check_coco_images(dataset, path)
 
 
 def _check_coco_images(dataset: dict, path: Path) -> None:

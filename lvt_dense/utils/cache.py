@@ -102,11 +102,11 @@ def _records_path(kind: str, root: Path) -> Path:
     return cache_dir() / f'{kind}_{_digest(os.fsencode(root.resolve()))}.json'
 
 
-def _digest(content: bytes) -> str:
+def _digest(content: bytes | bytearray) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
 
 
-def store(kind: str, name: str, content: bytes) -> Path:
+def store(kind: str, name: str, content: bytes | bytearray) -> Path:
     """Write content under a name that holds its digest.
 
     Args:

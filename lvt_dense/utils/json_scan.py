@@ -3,8 +3,12 @@
 import json
 import re
 from collections.abc import Container, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from lvt_dense.utils.errors import UserError
+
+_MARK = '\xef\xbb\xbf'  # of UTF-8
 _SPACE = re.compile(r'[ \t\n\r]*')
 
 
@@ -25,22 +29,42 @@ class Item(NamedTuple):
     stop: int
 
 
-def scan_object(data: bytes, lists: Container[str]) -> Iterator[Item]:
+def read_for_scan(path: Path) -> str:
+    """Read a file for :func:`scan_object`, one character a byte.
+
+    Raises:
+        UserError: It cannot be read.
+    """
+    try:
+        return path.read_bytes().decode('latin-1')
+    except OSError as error:
+        raise UserError(f'{path}: {error.strerror}') from None
+
+
+def load_again(text: str, item: Item) -> Any:
+    """Load an item whose texts may not be ASCII.
+
+    Args:
+        text: As from :func:`read_for_scan`.
+        item: A part of it.
+    """
+    return json.loads(text[item.start : item.stop].encode('latin-1'))
+
+
+def scan_object(text: str, lists: Container[str]) -> Iterator[Item]:
     """Go through a JSON object, and through some of its lists.
 
     A list of a million items then needs the memory of one of them beside
     that of the text.
 
     Args:
-        data: JSON in UTF-8. Texts in it that are not ASCII come out as
-            Latin-1: decode the bytes from ``start`` to ``stop`` again.
+        text: As from :func:`read_for_scan`. Texts in it that are not ASCII
+            come out as Latin-1; see :func:`load_again`.
         lists: Keys whose lists are read item by item.
 
     Raises:
         ValueError: It is no JSON object.
     """
-    # One byte a character, so that offsets are those of the file.
-    text = str(data, 'latin-1')
     try:
         yield from _scan(text, lists)
     except (IndexError, RecursionError) as error:
@@ -49,7 +73,7 @@ def scan_object(data: bytes, lists: Container[str]) -> Iterator[Item]:
 
 def _scan(text: str, lists: Container[str]) -> Iterator[Item]:
     scan = json.JSONDecoder().raw_decode
-    at = _expect(text, 0, '{')
+    at = _expect(text, 3 if text.startswith(_MARK) else 0, '{')
     if text[at] == '}':
         at += 1
     else:

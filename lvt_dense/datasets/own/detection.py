@@ -2,9 +2,11 @@
 
 import json
 import os
+from array import array
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mmengine.config import Config
 from mmengine.registry import TRANSFORMS
 
@@ -107,26 +109,26 @@ def _format(
     numbers: list,
     categories: list[list],
     root: Path,
-) -> tuple[bytes, CocoIndex]:
+) -> tuple[bytearray, CocoIndex]:
     """Format a split, and note where its annotations stand."""
     images: list[list] = []
-    parts: list[bytes] = []
-    places: list[tuple[int, int, int, int]] = []
+    text = bytearray(b'{"annotations":[')
+    places = array('q')
     counts = [0] * len(categories)
-    head = '{"annotations":['
-    at = len(head)
     for row, sample in enumerate(samples):
         number = numbers[row]
         name = _name(sample.path, root)
         images.append([number, name, sample.width, sample.height])
         for item in sample.objects:
-            part = _annotation(
-                item, len(parts) + 1, number, categories, sample
+            start = len(text)
+            text += _annotation(
+                item, len(places) // 4 + 1, number, categories, sample
             )
-            places.append((at, at + len(part), row, item.label))
-            parts.append(part)
+            places.extend((start, len(text), row, item.label))
+            text += b','
             counts[item.label] += not item.is_crowd
-            at += len(part) + 1
+    if places:
+        del text[-1:]
     tail = json.dumps(
         dict(
             images=[
@@ -137,18 +139,17 @@ def _format(
         ),
         separators=(',', ':'),
     )
-    text = b''.join(
-        (head.encode(), b','.join(parts), b'],', tail[1:].encode())
-    )
+    text += b'],' + tail[1:].encode()
     names = [name for _, name in categories]
     report = CocoReport(
         categories=names,
         used={n: c for n, c in zip(names, counts) if c},
         num_images=len(images),
-        num_annotations=len(parts),
+        num_annotations=len(places) // 4,
         largest_side=max((min(i[2:]) for i in images), default=0),
     )
-    return text, CocoIndex.build(report, images, categories, places)
+    table = np.array(places, np.int64).reshape(-1, 4)
+    return text, CocoIndex.build(report, images, categories, table)
 
 
 def _annotation(

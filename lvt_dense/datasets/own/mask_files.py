@@ -1,21 +1,19 @@
 """Files of semantic masks: the values that they hold."""
 
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from lvt_dense.utils.cache import read_records, write_records
 from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.threads import map_in_threads
 
 Color = tuple[int, int, int]
 
 _VERSION = 2
-_THREADS = 4
 _MAX_VALUES = 4096  # of one mask that are remembered
 # Modes of Pillow whose arrays are (H, W) labels as they stand.
 _PLAIN = ('L', 'P', 'I', 'I;16', 'I;16B', 'F')
@@ -239,11 +237,8 @@ def scan_masks(root: Path, paths: Iterable[Path]) -> dict[Path, Scan]:
             return entry
         return [stamp, *scan_mask(path).to_record()]
 
-    with ThreadPoolExecutor(_THREADS) as pool:
-        bar = tqdm(
-            pool.map(look, paths), 'masks', len(paths), leave=False, delay=1
-        )
-        entries = {str(path): entry for path, entry in zip(paths, bar)}
+    found = map_in_threads(look, paths, 'masks', chunk=8)
+    entries = {str(path): entry for path, entry in zip(paths, found)}
     if entries != known:
         write_records('masks', root, _VERSION, entries)
     return {p: Scan.from_record(entries[str(p)][1:]) for p in paths}

@@ -6,7 +6,6 @@ import math
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ import cv2
 import numpy as np
 from mmengine.config import Config
 from mmengine.registry import METRICS
-from tqdm import tqdm
 
 from lvt_dense.datasets.image_files import turn_pixels
 from lvt_dense.datasets.own.formats.labeled_data import LabeledData, Sample
@@ -24,6 +22,7 @@ from lvt_dense.utils.cache import cache_dir, store
 from lvt_dense.utils.config_class import lookup_class
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import write_atomically
+from lvt_dense.utils.threads import map_in_threads
 
 from .adapt import (
     replace_datasets,
@@ -40,7 +39,6 @@ from .prepared import Prepared
 from .upright import find_stored, turned_size
 
 BACKGROUND = 'background'
-_THREADS = 4
 
 
 def prepare_masks(data: LabeledData, names: Sequence[str] | None) -> None:
@@ -135,11 +133,9 @@ def _convert(
             _write_map(target, turn_pixels(labels, turn))
         return target
 
-    with ThreadPoolExecutor(_THREADS) as pool:
-        found = pool.map(convert, work)
-        bar = tqdm(found, 'label maps', len(work), leave=False, delay=1)
-        for sample, target in zip(work, bar):
-            sample.mask = target
+    targets = map_in_threads(convert, work, 'label maps', chunk=8)
+    for sample, target in zip(work, targets):
+        sample.mask = target
 
 
 def _target(key: Any, stem: str) -> Path:
@@ -194,10 +190,7 @@ def draw_masks(data: LabeledData) -> None:
             }
         )
 
-    with ThreadPoolExecutor(_THREADS) as pool:
-        found = pool.map(draw, samples)
-        for _ in tqdm(found, 'label maps', len(samples), leave=False, delay=1):
-            pass
+    map_in_threads(draw, samples, 'label maps', chunk=8)
 
 
 def _objects(data: LabeledData) -> Iterator[tuple[Sample, Any]]:

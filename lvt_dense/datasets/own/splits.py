@@ -3,7 +3,6 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from lvt_dense.datasets.own.formats.labeled_data import (
@@ -14,10 +13,10 @@ from lvt_dense.datasets.own.formats.labeled_data import (
 )
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.text import shorten
+from lvt_dense.utils.threads import map_in_threads
 
 VAL_SHARE = 0.2
 _BLOCK = 4096  # bytes
-_THREADS = 8
 
 
 def complete_splits(
@@ -144,10 +143,9 @@ def shared_images(data: LabeledData) -> list[str]:
         for size, group in by_size.items()
         if len({split for split, _ in group}) > 1
     ]
-    paths = {path: size for size, group in groups for _, path in group}
-    with ThreadPoolExecutor(_THREADS) as pool:
-        digests = dict(zip(paths, pool.map(_sample_bytes, *zip(
-            *paths.items()), chunksize=64))) if paths else {}  # fmt: skip
+    paths = [(path, size) for size, group in groups for _, path in group]
+    read = map_in_threads(lambda item: _sample_bytes(*item), paths, 'images')
+    digests = {path: digest for (path, _), digest in zip(paths, read)}
     found = []
     for _, group in groups:
         by_content: dict[bytes, set] = defaultdict(set)
@@ -155,7 +153,8 @@ def shared_images(data: LabeledData) -> list[str]:
             by_content[digests[path]].add((split, path))
         for same in by_content.values():
             if len({split for split, _ in same}) > 1:
-                names = sorted(f'{p.name} ({s})' for s, p in same)
+                first = dict(sorted(same, reverse=True))
+                names = sorted(f'{p.name} ({s})' for s, p in first.items())
                 found.append(' = '.join(names[:2]))
     return sorted(found)
 

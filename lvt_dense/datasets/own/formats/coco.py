@@ -44,6 +44,7 @@ class CocoFiles:
                 continue
             if content is not None:
                 self.contents[path] = content
+                tree.known.add(path)
 
 
 def find(tree: Tree) -> CocoFiles | None:

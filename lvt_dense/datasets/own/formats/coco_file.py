@@ -1,6 +1,5 @@
 """One COCO annotation file, read in one pass."""
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,11 @@ from lvt_dense.datasets.segmentations import (
     read_segmentation,
 )
 from lvt_dense.utils.errors import UserError
-from lvt_dense.utils.json_scan import scan_object
+from lvt_dense.utils.json_scan import (
+    load_again,
+    read_for_scan,
+    scan_object,
+)
 from lvt_dense.utils.reading import read_json
 
 from .labeled_data import Object
@@ -152,24 +155,22 @@ def read_coco_file(path: Path, masks: bool) -> CocoFile | None:
     Raises:
         UserError: It is no JSON.
     """
-    try:
-        data = path.read_bytes().removeprefix(b'\xef\xbb\xbf')
-    except OSError as error:
-        raise UserError(f'{path}: {error.strerror}') from None
+    text = read_for_scan(path)
     found = CocoFile(path, masks)
-    is_ascii = data.isascii()
+    is_ascii = text.isascii()
     try:
-        for key, value, start, stop in scan_object(data, _LISTS):
+        for item in scan_object(text, _LISTS):
+            key, value = item.key, item.value
             if key not in _LISTS:
                 continue
-            if start < 0:
+            if item.start < 0:
                 found.take(key, None)
                 continue
             if getattr(found, key) is None:
                 found.fault = UserError(f'{path}: {key} is no list')
                 continue
             if not is_ascii and key != 'annotations':
-                value = json.loads(data[start:stop])
+                value = load_again(text, item)
             found.take(key, value)
     except ValueError:
         read_json(path)  # says where it is broken

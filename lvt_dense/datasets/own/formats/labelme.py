@@ -29,7 +29,7 @@ _CIRCLE_POINTS = 36
 
 def find(tree: Tree) -> list[Path] | None:
     """Find label files; None if there is none."""
-    files = tree.with_suffix('.json')
+    files = [p for p in tree.with_suffix('.json') if p not in tree.known]
     # Those named like an image are looked at first: others may be large.
     files.sort(key=lambda p: p.stem.lower() not in tree.images_by_stem)
     for path in files[:5]:

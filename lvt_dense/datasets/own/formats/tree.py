@@ -49,6 +49,7 @@ class Tree:
         masks: As given.
         files: The files in order.
         notes: What could not be listed.
+        known: Large files that a layout has recognized as its own.
 
     Raises:
         UserError: It is not there, no folder, or empty.
@@ -70,6 +71,7 @@ class Tree:
         self.files = list(self._paths.values())
         self._names = SplitNames(self._paths)
         self._prefixes: dict[Path, str | None] = {}
+        self.known: set[Path] = set()
 
     @cached_property
     def fingerprint(self) -> str:
