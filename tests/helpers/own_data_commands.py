@@ -17,7 +17,9 @@ INSTANCES = 'lvt_dense::mask_rcnn_emo_coco.py'
 MONO3D = 'lvt_dense::monocon_mobilevit_xxs_kitti.py'
 
 
-def read(config: str, root: Path, *args: Any, command: str = 'train') -> Config:
+def read(
+    config: str, root: Path, *args: Any, command: str = 'train'
+) -> Config:
     """Run the command up to the training; return the config it would use."""
     made = []
     work = root.parent / 'work'
@@ -66,9 +68,7 @@ def label_maps(cfg: Config, split: str = 'val') -> dict[str, np.ndarray]:
     found = {}
     for index in range(len(dataset)):
         sample = dataset[index]['data_samples']
-        found[Path(sample.img_path).name] = (
-            sample.gt_sem_seg.data[0].numpy()
-        )
+        found[Path(sample.img_path).name] = sample.gt_sem_seg.data[0].numpy()
     return found
 
 
@@ -80,6 +80,4 @@ def rle(mask: np.ndarray, compressed: bool = False) -> dict:
     flat = mask.ravel(order='F').astype(int)
     edges = np.flatnonzero(np.diff(flat)) + 1
     runs = np.diff([0, *edges, len(flat)]).tolist()
-    return dict(
-        size=list(mask.shape), counts=[0, *runs] if flat[0] else runs
-    )
+    return dict(size=list(mask.shape), counts=[0, *runs] if flat[0] else runs)

@@ -77,7 +77,9 @@ def test_soft_and_lossy_edges(mode: str, suffix: str, tmp_path: Path) -> None:
         picture = picture.filter(ImageFilter.GaussianBlur(0.7)).convert(mode)
         picture.save(path, quality=85)
 
-    root = write(tmp_path / 'data', save, mask=f'masks/{{split}}/{{name}}.{suffix}')
+    root = write(
+        tmp_path / 'data', save, mask=f'masks/{{split}}/{{name}}.{suffix}'
+    )
     found = label_maps(read(SEGMENTER, root))
     for index, labels in enumerate(found.values()):
         assert set(np.unique(labels)) == {0, 1}
@@ -92,9 +94,9 @@ def test_ids_spread_over_the_gray_levels(
 ) -> None:
     def save(path: Path, index: int) -> None:
         levels = np.round(np.arange(count) * 255 / (count - 1))
-        Image.fromarray(
-            levels.astype(np.uint8)[stripes(index, count)]
-        ).save(path)
+        Image.fromarray(levels.astype(np.uint8)[stripes(index, count)]).save(
+            path
+        )
 
     root = write(tmp_path / 'data', save)
     if named:
@@ -243,7 +245,9 @@ def test_formats_of_masks(suffix: str, tmp_path: Path) -> None:
         labels = stripes(index, 2)
         Image.fromarray(labels * 255).save(path, **options)
 
-    root = write(tmp_path / 'data', save, mask=f'masks/{{split}}/{{name}}.{suffix}')
+    root = write(
+        tmp_path / 'data', save, mask=f'masks/{{split}}/{{name}}.{suffix}'
+    )
     compare(root, lambda index: stripes(index, 2))
 
 
@@ -271,7 +275,9 @@ def test_modes_of_label_maps(mode: str, tmp_path: Path) -> None:
             picture.info['transparency'] = bytes([255, 255, 0])
             picture.save(path, transparency=bytes([255, 255, 0]))
 
-    root = write(tmp_path / 'data', save, mask=f'masks/{{split}}/{{name}}.{suffix}')
+    root = write(
+        tmp_path / 'data', save, mask=f'masks/{{split}}/{{name}}.{suffix}'
+    )
     compare(root, lambda index: stripes(index, 2 if mode == '1' else 3))
     assert len(list((tmp_path / 'work' / 'data').glob('*.png'))) == 2
 
@@ -339,7 +345,9 @@ def test_trimaps_of_pets(tmp_path: Path) -> None:
 
 
 def test_masks_that_are_too_large(
-    tmp_path: Path, capfd: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     root = write(
         tmp_path / 'data',

@@ -246,10 +246,9 @@ def test_data_with_one_split(
     checkpoint = tmp_path / 'none.pth'
     cfg = read(DETECTOR, root, checkpoint, command='test')
     assert len(load(cfg, 'test')) == 4
-    if layout == 'coco' or split == 'test':
-        status, out = run(capfd, root)
-        assert status != 0
-        assert 'there is no train split' in out
+    status, out = run(capfd, root)
+    assert status != 0
+    assert 'there is no train split' in out
 
 
 def test_data_without_splits_is_tested_as_a_whole(tmp_path: Path) -> None:

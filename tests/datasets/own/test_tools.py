@@ -96,11 +96,16 @@ def test_pose_labels_of_yolo(
             save(root / 'images' / split / f'{index}.png')
             x, y = 0.4 + 0.1 * rng.random(2)
             points = np.column_stack(
-                (x + 0.2 * (rng.random(4) - 0.5), y + 0.3 * (
-                    rng.random(4) - 0.5), [1, 0, 1, 1])
+                (
+                    x + 0.2 * (rng.random(4) - 0.5),
+                    y + 0.3 * (rng.random(4) - 0.5),
+                    [1, 0, 1, 1],
+                )
             )
-            points[0, :2], points[1, :2] = (x - 0.1, y - 0.15), (
-                x + 0.1, y + 0.15)
+            points[0, :2], points[1, :2] = (
+                (x - 0.1, y - 0.15),
+                (x + 0.1, y + 0.15),
+            )
             text = ' '.join(f'{v:.6f}' for v in points.ravel())
             path = root / 'labels' / split / f'{index}.txt'
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -127,7 +132,7 @@ def test_missing_frame_does_not_get_the_labels_of_another_camera(
         save(root / 'images' / name)
         box = [number + 1, 5, 20, 20]
         x, y, w, h = box
-        path = (root / 'labels' / name)
+        path = root / 'labels' / name
         path.parent.mkdir(parents=True, exist_ok=True)
         if layout == 'voc':
             path.with_suffix('.xml').write_text(

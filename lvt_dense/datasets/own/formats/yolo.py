@@ -186,8 +186,6 @@ def _image_lists(
                 )
                 break
     if lists:
-        if 'train' not in lists and 'val' in lists and len(lists) == 1:
-            return {ALL: lists['val']}
         return _separate(lists)
     by_split: dict[str, list[Path]] = {}
     labels = [p for p in tree.with_suffix('.txt') if _is_list(tree, p)]
@@ -210,7 +208,7 @@ def _image_lists(
 
 def _separate(lists: dict[str, list[Path]]) -> dict[str, list[Path]]:
     """Take one folder named for two splits for one without splits."""
-    if lists.get('val') == lists.get('train'):
+    if 'train' in lists and lists.get('val') == lists['train']:
         lists = {k: v for k, v in lists.items() if k != 'val'}
         if lists.get('test') == lists['train']:
             del lists['test']
