@@ -15,12 +15,12 @@ from lvt_dense.checkpoints.model_files import read_model_file
 from lvt_dense.compat.stack import allow_own_checkpoints, import_stack
 from lvt_dense.config import dataset_cfgs, default_hooks, evaluators
 from lvt_dense.deploy.exported_model import is_exported
-from lvt_dense.engine.data_checks import check_data
+from lvt_dense.engine.data_checks import check_data, read_coco_once
 from lvt_dense.engine.runner import (
     build_runner,
     check_fit,
     explain_errors,
-    find_work_dir,
+    make_work_dir,
     use_launcher,
 )
 from lvt_dense.utils.config_class import find_class
@@ -65,9 +65,10 @@ def test(
     import_stack()
     use_launcher(cfg, launcher)
     init_default_scope(cfg.get('default_scope') or 'mmdet')
-    cfg.work_dir = str(find_work_dir(cfg, work_dir))
+    cfg.work_dir = str(make_work_dir(cfg, work_dir))
     cfg.resume = False
     check_data(cfg, ['test'])
+    read_coco_once(cfg)
     state = _use_checkpoint(cfg, checkpoint)
     if show_dir:
         _draw(cfg, show_dir=show_dir, score_thr=score_thr, opacity=opacity)

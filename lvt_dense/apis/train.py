@@ -10,14 +10,14 @@ from mmengine.runner import Runner
 from lvt_dense.checkpoints.read import read_content
 from lvt_dense.compat.stack import allow_own_checkpoints, import_stack
 from lvt_dense.config import default_hooks
-from lvt_dense.engine.data_checks import check_data
+from lvt_dense.engine.data_checks import check_data, read_coco_once
 from lvt_dense.engine.exact_resume import replay_from
 from lvt_dense.engine.fast_step import copy_ahead, use_fast_step
 from lvt_dense.engine.initial_weights import check_start, prepare_start
 from lvt_dense.engine.runner import (
     build_runner,
     explain_errors,
-    find_work_dir,
+    make_work_dir,
     use_launcher,
 )
 from lvt_dense.engine.train_options import apply_options
@@ -59,8 +59,9 @@ def train(
     allow_own_checkpoints()
     import_stack()
     use_launcher(cfg, launcher)
-    cfg.work_dir = str(find_work_dir(cfg, work_dir))
+    cfg.work_dir = str(make_work_dir(cfg, work_dir))
     check_data(cfg, [s for s in ('train', 'val') if f'{s}_cfg' in cfg])
+    read_coco_once(cfg)
     changes = apply_options(cfg, **options)
     use_fast_step(cfg, _resume(cfg, resume) if resume else ())
     _watch_loss(cfg)

@@ -135,13 +135,23 @@ def _use_data(
             "of the recipe's data set: give one of them"
         )
     from lvt_dense.datasets.own import use_data
+    from lvt_dense.engine.checkpoint_data import was_trained_on
     from lvt_dense.engine.runner import find_work_dir
 
     folder = None
     if report_dir is not None and is_first_process():
         folder = find_work_dir(cfg, args.work_dir) / report_dir
     names = args.classes and [n.strip() for n in args.classes.split(',')]
-    use_data(cfg, args.data, names or None, folder)
+    checkpoint = getattr(args, 'checkpoint', None)
+    use_data(
+        cfg,
+        args.data,
+        names or None,
+        folder,
+        to_train=checkpoint is None,
+        whole=checkpoint is not None
+        and not was_trained_on(checkpoint, args.data),
+    )
 
 
 def set_local_rank(args: argparse.Namespace) -> None:

@@ -5,6 +5,8 @@ from importlib.util import find_spec
 from . import exact_resume, samplers, transforms  # noqa: F401
 from .kitti.dataset import KittiMonoDataset  # noqa: F401
 
+if find_spec('mmdet'):
+    from .coco import CocoDataset  # noqa: F401
 if find_spec('mmseg'):
     from .camvid import CamVidDataset  # noqa: F401
     from .coco_as_voc import COCOAsVOCDataset  # noqa: F401

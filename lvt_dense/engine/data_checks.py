@@ -13,9 +13,14 @@ from mmengine.registry import DATASETS
 
 from lvt_dense.compat.stack import import_stack
 from lvt_dense.config import dataset_cfgs, evaluators
-from lvt_dense.datasets.coco_check import CocoReport, check_coco
+from lvt_dense.datasets.coco_check import check_coco, load_index
+from lvt_dense.datasets.coco_index import CocoReport
+from lvt_dense.datasets.image_files import read_headers
+from lvt_dense.datasets.kitti.dataset import KittiMonoDataset
+from lvt_dense.datasets.kitti.labels import KittiObjects
 from lvt_dense.datasets.own.adapt import find_dicts
 from lvt_dense.datasets.own.heads import find_heads
+from lvt_dense.datasets.own.mono3d import left_out_lines
 from lvt_dense.datasets.own.task import scope_of
 from lvt_dense.datasets.transforms.seg_loading import IGNORED, read_mask
 from lvt_dense.utils.config_class import lookup_class
@@ -157,6 +162,8 @@ def _check_content(
         _check_coco(cfg, split, dataset, classes)
     elif _is_segmentation(cls):
         _check_segmentation(split, dataset, cls)
+    elif issubclass(cls, KittiMonoDataset):
+        _check_frames(cfg, split, dataset, cls)
 
 
 def _is_coco(cls: object) -> bool:
@@ -193,10 +200,21 @@ def _check_coco(
         raise UserError(f'annotation file {path}: {fault}')
     _check_categories(path, report, classes)
     _check_amount(cfg, split, dataset, path, report, classes)
-    if report.flat:
+    for number, what in (
+        (report.flat, 'boxes have no area and'),
+        (report.small, 'boxes are smaller than a pixel and'),
+        (report.ignored, 'annotations are marked with ignore and'),
+    ):
+        if number:
+            _warn(
+                f'{path}: {number} of {report.num_annotations} {what} are '
+                'left out'
+            )
+    if report.repeated:
         _warn(
-            f'{path}: {report.flat} of {report.num_annotations} boxes have '
-            'no area and are left out'
+            f'{path}: {report.repeated} images are listed again under another '
+            'id, so that objects of one entry are background in the other; '
+            '--data DIR puts them together'
         )
     for evaluator in evaluators(cfg, split):
         own = evaluator.get('ann_file')
@@ -215,6 +233,51 @@ def _check_coco(
                 f'{split}_evaluator reads {own}, but the {split} data set '
                 f'{path}: metrics are wrong unless they hold the same images'
             )
+    if split != 'train':
+        _check_coco_images(dataset, path)
+
+
+def _check_coco_images(dataset: dict, path: Path) -> None:
+    """See that the images to measure on are there and whole."""
+    prefix = (dataset.get('data_prefix') or {}).get('img') or ''
+    start = os.path.join(dataset.get('data_root') or '', prefix)
+    names = [name for _, name, _, _ in load_index(path).images]
+    check_images(path, [os.path.join(start, name) for name in names])
+
+
+def check_images(source: Path, paths: Sequence[str]) -> None:
+    """See that images are there and can be read, before a long training.
+
+    Args:
+        source: Where they are listed.
+        paths: Images.
+
+    Raises:
+        UserError: Names the first ones that cannot be used.
+    """
+    headers = read_headers(source, [Path(path) for path in paths])
+    bad = [f'{p} ({h.error})' for p, h in headers.items() if h.error]
+    if bad:
+        raise UserError(
+            f'{source}: {len(bad)} of {len(headers)} images cannot be used: '
+            f'{shorten(bad, 3)}; replace or remove them, as a missing image '
+            'would falsify the metrics'
+        )
+
+
+def _check_frames(cfg: Config, split: str, dataset: dict, cls: type) -> None:
+    """Count the objects of KITTI that a recipe leaves out."""
+    if split != 'train':
+        return
+    settings = {
+        k: v for k, v in dataset.items() if k not in ('type', '_scope_')
+    }
+    built = cls(**dict(settings, pipeline=[], lazy_init=True, test_mode=True))
+    frames = [info['eval_labels'] for info in built.load_data_list()]
+    objects = KittiObjects.concatenate([f for f in frames if f is not None])
+    objects = objects[objects.is_type(*built.metainfo['classes'])]
+    for line in left_out_lines(cfg, objects):
+        print_log(f'train: {line}', logger='current')
 
 
 def _check_categories(
@@ -324,8 +387,14 @@ def _check_segmentation(split: str, dataset: dict, cls: type) -> None:
             path = info.get(key)
             if path and '://' not in path and not os.path.exists(path):
                 raise UserError(_missing(split, built, number, what, path))
+    paths = [info['img_path'] for info in infos]
+    if any('://' in path for path in paths):
+        return
     if split == 'train':
         _check_binary_masks(built, infos)
+    else:
+        place = built.ann_file or built.data_prefix.get('img_path') or ''
+        check_images(Path(place), paths)
 
 
 def _check_binary_masks(built: Any, infos: Sequence[dict]) -> None:
@@ -385,6 +454,20 @@ def _what_is_in(folder: str | None, ann_file: str | None) -> str:
 
 def _warn(text: str) -> None:
     print_log(text, logger='current', level=30)
+
+
+def read_coco_once(cfg: Config) -> None:
+    """Let data sets of COCO start from the index that the checks have built.
+
+    Args:
+        cfg: Config; MMDetection's ``CocoDataset`` is replaced by ours, which
+            returns the same.
+    """
+    for split in ('train', 'val', 'test'):
+        for dataset in dataset_cfgs(cfg, split):
+            kind = lookup_class(DATASETS, dataset.get('type'), scope_of(cfg))
+            if _is_coco(kind) and kind.__module__ == 'mmdet.datasets.coco':
+                dataset['type'] = 'lvt_dense.CocoDataset'
 
 
 def annotation_fault(cfg: Config) -> str | None:

@@ -126,6 +126,23 @@ def find_work_dir(cfg: Config, work_dir: str | None) -> Path:
     return Path(work_dir or cfg.get('work_dir') or default)
 
 
+def make_work_dir(cfg: Config, work_dir: str | None) -> Path:
+    """Make the folder that :func:`find_work_dir` chooses.
+
+    Raises:
+        UserError: It cannot be made.
+    """
+    path = find_work_dir(cfg, work_dir)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f'the work directory {path} cannot be made: {error.strerror}; '
+            'name another one with --work-dir'
+        ) from None
+    return path
+
+
 def _unwrap(model: Any) -> Any:
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
         model = model.module

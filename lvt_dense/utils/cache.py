@@ -4,10 +4,17 @@ import contextlib
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
+
+from filelock import FileLock, Timeout
+from mmengine.logging import print_log
 
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import write_atomically
+
+_QUIET = 2  # seconds to wait for another process without a word
+_PATIENCE = 1800  # seconds
 
 
 def cache_dir() -> Path:
@@ -16,10 +23,46 @@ def cache_dir() -> Path:
     return Path(base).expanduser() / 'lvt_dense'
 
 
-def write_quietly(path: Path, content: str) -> None:
+def write_quietly(path: Path, content: bytes | str) -> None:
     """Write a cache file; ignore errors, as it can be computed again."""
     with contextlib.suppress(OSError):
         write_atomically(path, content)
+
+
+@contextlib.contextmanager
+def locked(path: Path, work: str) -> Iterator[None]:
+    """Let one process at a time make a file of the cache.
+
+    Args:
+        path: The file.
+        work: What the process does that holds the lock, for messages.
+
+    Raises:
+        UserError: Another process holds the lock for half an hour.
+    """
+    lock = FileLock(path.with_name(f'{path.name}.lock'))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=_QUIET)
+        except Timeout:
+            print_log(
+                f'waiting for another process, which {work}',
+                logger='current',
+            )
+            lock.acquire(timeout=_PATIENCE)
+    except Timeout:
+        raise UserError(
+            f'waited {_PATIENCE // 60} minutes for another process, which '
+            f'{work}; if there is none, remove {lock.lock_file}'
+        ) from None
+    except OSError:  # a cache that cannot be written is done without
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def read_records(kind: str, root: Path, version: int) -> dict[str, list]:
@@ -56,14 +99,14 @@ def write_records(
 
 
 def _records_path(kind: str, root: Path) -> Path:
-    return cache_dir() / f'{kind}_{_digest(str(root.resolve()).encode())}.json'
+    return cache_dir() / f'{kind}_{_digest(os.fsencode(root.resolve()))}.json'
 
 
-def _digest(content: bytes) -> str:
+def _digest(content: bytes | bytearray) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
 
 
-def store(kind: str, name: str, content: bytes) -> Path:
+def store(kind: str, name: str, content: bytes | bytearray) -> Path:
     """Write content under a name that holds its digest.
 
     Args:

@@ -18,6 +18,11 @@ IMAGE_SUFFIXES = (
     '.webp',
     '.tif',
     '.tiff',
+    '.gif',
+    '.ppm',
+    '.pgm',
+    '.pnm',
+    '.avif',
 )
 ATOMIC = 'lvt_dense.atomic'
 _PARTIAL = '.partial'
@@ -72,7 +77,7 @@ def read_text(path: str | Path) -> str:
 
 
 def write_atomically(
-    path: str | Path, content: bytes | str, sync: bool = True
+    path: str | Path, content: bytes | bytearray | str, sync: bool = True
 ) -> None:
     """Write a file whole or not at all.
 

@@ -58,6 +58,10 @@ def read_json(path: Path) -> Any:
             pass  # the parser below knows NaN, and says where it fails
     try:
         return json.loads(data)
+    except RecursionError:
+        raise UserError(
+            f'{path}: not usable JSON (nested too deeply)'
+        ) from None
     except ValueError as error:
         raise UserError(
             f'{path}: not JSON ({error}); it may be cut short: export or '
@@ -68,11 +72,16 @@ def read_json(path: Path) -> Any:
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML file with a mapping.
 
+    All scalars stay texts as they are spelled: YAML would turn ``no`` into
+    False, ``010`` into 8 and ``1:30`` into 90.
+
     Raises:
         UserError: It is broken; the message has line and column.
     """
     try:
-        content = yaml.safe_load(read_text(path))
+        content = yaml.load(read_text(path), Loader=yaml.BaseLoader)
+    except RecursionError:
+        raise UserError(f'{path}: not YAML (nested too deeply)') from None
     except yaml.YAMLError as error:
         mark = getattr(error, 'problem_mark', None)
         place = f':{mark.line + 1}:{mark.column + 1}' if mark else ''

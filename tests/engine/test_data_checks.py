@@ -49,6 +49,7 @@ def config(root: Path, **settings: Any) -> Config:
 def write(root: Path, content: Any) -> Path:
     """An annotation file and the folder of its images."""
     (root / 'images').mkdir(parents=True, exist_ok=True)
+    Image.new('RGB', (4, 3)).save(root / 'images' / 'a.jpg')
     path = root / 'ann.json'
     path.write_text(json.dumps(content))
     return path

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from lvt_dense.datasets.own.headers import read_headers
+from lvt_dense.datasets.image_files import read_headers
 from lvt_dense.utils.cache import read_records, store, write_records
 
 

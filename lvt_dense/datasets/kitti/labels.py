@@ -139,11 +139,15 @@ class KittiObjects:
 def read_labels(path: PathLike) -> KittiObjects:
     """Read a label file: 15 fields a line.
 
+    A 16th field, such as the score that nuScenes' export writes, is left out.
+
     Raises:
         UserError: The file is missing, or a line has another number of
             fields, or a field that is no finite number.
     """
-    return _read_objects(Path(path), 'label', _NUM_LABEL_FIELDS)
+    found = _read_objects(Path(path), 'label', _NUM_LABEL_FIELDS, 1)
+    found.scores = np.ones(len(found))
+    return found
 
 
 def read_results(path: PathLike) -> KittiObjects:
@@ -323,20 +327,23 @@ def _add_once(
     lines[name] = number
 
 
-def _read_objects(path: Path, kind: str, num_fields: int) -> KittiObjects:
+def _read_objects(
+    path: Path, kind: str, num_fields: int, more: int = 0
+) -> KittiObjects:
     types, values = [], []
     for number, line in enumerate(read_text(path).splitlines(), 1):
         words = line.split()
         if not words:
             continue
-        if len(words) != num_fields:
+        if not num_fields <= len(words) <= num_fields + more:
             extra = ' score' if num_fields > _NUM_LABEL_FIELDS else ''
             raise UserError(
                 f'{path}:{number}: {len(words)} fields, but a {kind} has '
                 f'{num_fields}: type {" ".join(_COLUMNS)}{extra}'
             )
         types.append(words[0])
-        values.append(_parse_numbers(words[1:], f'{path}:{number}'))
+        words = words[1:num_fields]
+        values.append(_parse_numbers(words, f'{path}:{number}'))
     return KittiObjects.from_rows(types, values)
 
 

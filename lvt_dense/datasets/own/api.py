@@ -1,29 +1,39 @@
 """Adapt a config to one's own data."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.logging import print_log
 
-from lvt_dense.datasets.own.formats import LabeledData, read_data
+from lvt_dense.datasets.own.formats import LabeledData, Tree, read_tree
+from lvt_dense.utils.cache import locked
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import write_atomically
+from lvt_dense.utils.reading import no_collection
 from lvt_dense.utils.text import shorten
 
-from .classes import make_colors, select_classes
+from .classes import ignore_void, make_colors, select_classes
 from .cleaning import clean
-from .detection import adapt_detection, check_masks
-from .mono3d import adapt_mono3d, default_classes
-from .pictures import draw_samples
+from .detection import adapt_detection, check_masks, write_coco
+from .mono3d import (
+    adapt_mono3d,
+    check_frames,
+    default_classes,
+    write_frames,
+)
+from .pictures import choose_samples, draw_samples
+from .prepared import Prepared, place_of
 from .semantic import (
     BACKGROUND,
     adapt_semantic,
     draw_masks,
     prepare_masks,
+    write_lists,
 )
 from .splits import complete_splits
-from .summary import find_warnings, make_table
+from .summary import find_warnings, make_table, settings_of
 from .task import task_of
 
 
@@ -32,6 +42,8 @@ def use_data(
     data: str | Path,
     classes: Sequence[str] | None = None,
     report_dir: str | Path | None = None,
+    to_train: bool = True,
+    whole: bool = False,
 ) -> Config:
     """Make a recipe train and test on a data set of one's own.
 
@@ -40,6 +52,9 @@ def use_data(
     classes of every head, paths and evaluators follow the data; a missing
     ``val`` is cut from ``train``. What was found is logged.
 
+    The work is done once for files that do not change, and by one process:
+    others wait for it.
+
     Args:
         cfg: Config of a detector, a segmenter or a monocular 3D detector;
             changed in place.
@@ -47,6 +62,10 @@ def use_data(
         classes: Part of the classes to learn, in this order; None takes all.
         report_dir: Folder for the summary and ten pictures with labels; None
             writes none.
+        to_train: Whether there must be something to train on; else ``val``
+            or ``test`` is enough.
+        whole: Test on all images of data without splits. False keeps to
+            those that a training holds out.
 
     Returns:
         ``cfg``.
@@ -55,24 +74,62 @@ def use_data(
         UserError: The data cannot be used; the message names the file.
     """
     task = task_of(cfg)
-    labels = load_labels(cfg, data, task, classes)
-    if task == 'semantic':
-        adapt_semantic(cfg, labels)
-    elif task == 'mono3d':
-        adapt_mono3d(cfg, labels)
+    tree = Tree(data, masks=task != 'detection')
+    place = place_of(
+        str(tree.root.resolve()),
+        tree.fingerprint,
+        task,
+        classes,
+        to_train,
+        whole,
+        settings_of(cfg),
+    )
+    with locked(place, f'reads --data {tree.root}'):
+        prepared = Prepared.load(place)
+        if prepared is None:
+            with no_collection():
+                labels = _load(cfg, tree, task, classes, to_train, whole)
+                prepared = _prepare(cfg, labels, task)
+            prepared.save(place)
+    adapt = dict(semantic=adapt_semantic, mono3d=adapt_mono3d).get(task)
+    if adapt is None:
+        adapt_detection(cfg, prepared, task)
     else:
-        adapt_detection(cfg, labels, task)
-    text = describe(cfg, labels)
-    print_log(f'own data\n{text}', logger='current')
+        adapt(cfg, prepared)
+    print_log(f'own data\n{prepared.text}', logger='current')
     if report_dir is not None:
-        folder = Path(report_dir)
-        write_atomically(folder / 'summary.txt', text + '\n')
-        pictures = draw_samples(cfg, labels, task, folder)
-        print_log(
-            f'{len(pictures)} pictures with labels are in {folder}',
-            logger='current',
-        )
+        _report(cfg, prepared, task, Path(report_dir))
     return cfg
+
+
+def _report(cfg: Config, data: Prepared, task: str, folder: Path) -> None:
+    try:
+        write_atomically(folder / 'summary.txt', data.text + '\n')
+    except OSError as error:
+        raise UserError(
+            f'{folder} cannot be made: {error.strerror}; name another folder '
+            'with --work-dir'
+        ) from None
+    pictures = draw_samples(cfg, data, task, folder)
+    print_log(
+        f'{len(pictures)} pictures with labels are in {folder}',
+        logger='current',
+    )
+
+
+def _prepare(cfg: Config, labels: LabeledData, task: str) -> Prepared:
+    """Write what a config needs into the cache."""
+    writers = dict(semantic=write_lists, mono3d=write_frames)
+    text = describe(cfg, labels)
+    return Prepared(
+        labels.root.resolve(),
+        labels.classes,
+        labels.palette,
+        writers.get(task, write_coco)(labels),
+        text,
+        sum((s.pixels for s in labels.splits['train']), Counter()),
+        choose_samples(labels.splits['train']),
+    )
 
 
 def load_labels(
@@ -92,10 +149,25 @@ def load_labels(
     Raises:
         UserError: The data cannot be used.
     """
-    labels = read_data(data, task)
+    tree = Tree(data, masks=task != 'detection')
+    with no_collection():
+        return _load(cfg, tree, task, classes)
+
+
+def _load(
+    cfg: Config,
+    tree: Tree,
+    task: str,
+    classes: Sequence[str] | None,
+    to_train: bool = True,
+    whole: bool = False,
+) -> LabeledData:
+    labels = read_tree(tree, task)
     masks = any(s.mask for split in labels.splits.values() for s in split)
     if task == 'mono3d' and not classes:
         classes = default_classes(cfg, labels)
+    if not masks and task != 'mono3d':
+        ignore_void(labels, classes)
     if classes and not masks:
         select_classes(labels, classes)
     clean(labels)
@@ -105,7 +177,9 @@ def load_labels(
         draw_masks(labels)
     elif task == 'instance':
         check_masks(labels)
-    complete_splits(labels)
+    complete_splits(labels, to_train, whole)
+    if task == 'mono3d':
+        check_frames(cfg, labels)
     if labels.colors is None:
         first = 0 if labels.classes[0] == BACKGROUND else 1
         labels.colors = make_colors(len(labels.classes), first)
@@ -116,12 +190,17 @@ def load_labels(
 def _check_objects(labels: LabeledData) -> None:
     for split in ('train', 'val'):
         samples = labels.splits[split]
-        if not any(s.objects or set(s.pixels) - {-1} for s in samples):
+        if not any(
+            set(s.pixels) - {-1} or not all(o.is_crowd for o in s.objects)
+            for s in samples
+        ):
+            ignored = sum(len(s.objects) for s in samples)
+            but = f', but {ignored} that do not count' if ignored else ''
             raise UserError(
                 f'--data {labels.root}: no object of the classes '
                 f'{shorten(labels.classes, 10)} is in the {split} split '
-                f'({len(samples)} images); there is nothing to learn or to '
-                'measure'
+                f'({len(samples)} images{but}); there is nothing to learn or '
+                'to measure'
             )
 
 

@@ -1,12 +1,64 @@
 """Names and colors of the classes."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from lvt_dense.datasets.own.formats.labeled_data import LabeledData
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.text import shorten, suggest
 
 Color = tuple[int, int, int]
+
+# Names that people give to what does not count.
+_VOID = {
+    *('void', 'unlabeled', 'unlabelled', 'ignore', 'ignored', 'dontcare'),
+    *("don't care", 'dont care', 'unknown', '_ignore_', '__ignore__'),
+    *('ignored regions', 'ignored region', 'ignore regions'),
+}
+
+
+def is_void(name: str) -> bool:
+    """Whether a name says that something does not count."""
+    return name.strip().lower() in _VOID
+
+
+def ignore_void(data: LabeledData, names: Sequence[str] | None) -> None:
+    """Turn objects of classes that do not count into regions to ignore.
+
+    What lies there is neither learned nor scored, in place.
+
+    Args:
+        data: Labels.
+        names: From ``--classes``; what it names counts.
+    """
+    void = [n for n in data.classes if is_void(n) and n not in (names or ())]
+    kept = [n for n in data.classes if n not in void]
+    if not void or not kept:
+        return
+    label_of = {data.classes.index(n): i for i, n in enumerate(kept)}
+    count = 0
+    for samples in data.splits.values():
+        for sample in samples:
+            objects = []
+            for item in sample.objects:
+                if item.label in label_of:
+                    item.label = label_of[item.label]
+                    objects.append(item)
+                    continue
+                count += 1
+                # COCO's regions to ignore are those of one class.
+                objects += [
+                    replace(item, label=label, is_crowd=True)
+                    for label in range(len(kept))
+                ]
+            sample.objects = objects
+    data.notes.append(
+        f'{shorten(void)} is no class: its {count} objects are neither '
+        'learned nor scored'
+    )
+    if data.colors is not None:
+        data.colors = [data.colors[i] for i in label_of]
+    data.classes = kept
 
 
 def select_classes(data: LabeledData, names: Sequence[str]) -> None:

@@ -4,6 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
+from lvt_dense.datasets.image_files import (
+    Header,
+    read_headers,
+    turn_pixels,
+)
 from lvt_dense.datasets.own.formats.labeled_data import (
     Findings,
     LabeledData,
@@ -13,11 +18,18 @@ from lvt_dense.datasets.own.formats.labeled_data import (
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.text import shorten
 
-from .headers import Header, read_headers
+from .units import check_units
+from .upright import fits_stored
 
-_MIN_SIDE = 1e-3  # pixels; a box with a shorter side has no area
+_MIN_SIDE = 1.0  # pixels; MMDetection drops boxes with a shorter side
+_NO_SIDE = 1e-3  # pixels; a box with a shorter side has no area
 _SLACK = 1.0  # pixels by which a box may reach past the image unmentioned
 _SAME_RATIO = 0.01
+_LOOKED_AT = 20  # images with a half turn
+_TURNED = (
+    'images have labels for the picture before its EXIF rotation, which are '
+    'turned with it'
+)
 
 
 def clean(data: LabeledData) -> None:
@@ -36,21 +48,55 @@ def clean(data: LabeledData) -> None:
     """
     paths = [s.path for samples in data.splits.values() for s in samples]
     headers = read_headers(data.root, paths)
+    doubtful: list[Sample] = []
     for split, samples in data.splits.items():
         kept, bad = [], []
         for sample in samples:
-            fault = _fit(sample, headers[sample.path], data)
+            header = headers[sample.path]
+            fault = _fit(sample, header, data)
             if fault:
                 bad.append(f'{sample.path} ({fault})')
                 continue
+            if header.orientation in (2, 3, 4) and sample.objects:
+                doubtful.append(sample)
+            kept.append(sample)
+        _judge(split, samples, bad, data.findings)
+        data.splits[split] = kept
+    check_units(data)
+    if doubtful:
+        _turn_doubtful(doubtful, headers, data)
+    for samples in data.splits.values():
+        for sample in samples:
             sample.objects = [
                 item
                 for item in sample.objects
                 if _clean_object(item, sample, data.findings)
             ]
-            kept.append(sample)
-        _judge(split, samples, bad, data.findings)
-        data.splits[split] = kept
+
+
+def _turn_doubtful(
+    samples: list[Sample], headers: dict[Path, Header], data: LabeledData
+) -> None:
+    """Turn labels with a rotation that the size of the image hides.
+
+    Tools write labels of the upright image; where the image says otherwise,
+    they are turned with it.
+    """
+    pairs = []
+    for sample in samples:
+        labels = np.zeros((sample.height, sample.width), np.int64)
+        for item in sample.objects:
+            x, y, w, h = (max(0, round(v)) for v in item.bbox)
+            labels[y : y + h, x : x + w] = item.label + 1
+        pairs.append((sample, labels))
+        if len(pairs) == _LOOKED_AT:
+            break
+    if not fits_stored(pairs):
+        return
+    for sample in samples:
+        for item in sample.objects:
+            turn(item, headers[sample.path])
+        data.findings.add(_TURNED, sample.path.name)
 
 
 def _judge(
@@ -83,6 +129,7 @@ def _fit(sample: Sample, header: Header, data: LabeledData) -> str | None:
         return header.error
     stated = sample.width, sample.height
     upright = header.upright_size
+    sample.orientation = header.orientation
     if header.orientation != 1:
         data.findings.add('images carry an EXIF rotation', sample.path.name)
     if not all(stated) or stated == upright:
@@ -94,11 +141,7 @@ def _fit(sample: Sample, header: Header, data: LabeledData) -> str | None:
         for item in sample.objects:
             turn(item, header)
         sample.width, sample.height = upright
-        data.findings.add(
-            'images have labels for the picture before its EXIF rotation, '
-            'which are turned with it',
-            sample.path.name,
-        )
+        data.findings.add(_TURNED, sample.path.name)
         return None
     ratio = stated[0] * upright[1] / (stated[1] * upright[0])
     if abs(ratio - 1) > _SAME_RATIO:
@@ -166,85 +209,78 @@ def turn(item: Object, header: Header) -> None:
 def _turn_mask(rle: dict, orientation: int) -> dict:
     from pycocotools import mask as coco_mask
 
-    mask = coco_mask.decode(to_rle(rle))
-    turned = {
-        2: lambda m: m[:, ::-1],
-        3: lambda m: m[::-1, ::-1],
-        4: lambda m: m[::-1],
-        5: lambda m: m.T,
-        6: lambda m: np.rot90(m, -1),
-        7: lambda m: m[::-1, ::-1].T,
-        8: lambda m: np.rot90(m, 1),
-    }[orientation](mask)
-    code = coco_mask.encode(np.asfortranarray(turned))
-    return dict(size=list(turned.shape), counts=code['counts'].decode())
-
-
-def to_rle(rle: dict) -> dict:
-    """Return run lengths in pycocotools' compressed form."""
-    from pycocotools import mask as coco_mask
-
-    if isinstance(rle['counts'], list):
-        return coco_mask.frPyObjects(rle, *rle['size'])
-    return rle
+    mask = turn_pixels(coco_mask.decode(rle), orientation)
+    code = coco_mask.encode(np.asfortranarray(mask))
+    return dict(size=list(mask.shape), counts=code['counts'].decode())
 
 
 def _clean_object(item: Object, sample: Sample, findings: Findings) -> bool:
     """Clip an object to its image; False if nothing of it is left."""
-    where = f'{Path(sample.path).name} ({item.source})'
     x, y, width, height = item.bbox
     if width < _MIN_SIDE or height < _MIN_SIDE:
-        findings.add('boxes have no area and are left out', where)
+        flat = width < _NO_SIDE or height < _NO_SIDE
+        kind = 'have no area' if flat else 'are smaller than a pixel'
+        where = _name(item, sample)
+        findings.add(f'boxes {kind} and are left out', where)
         return False
-    x1, y1 = max(x, 0.0), max(y, 0.0)
-    x2 = min(x + width, float(sample.width))
-    y2 = min(y + height, float(sample.height))
-    beyond = max(x1 - x, y1 - y, x + width - x2, y + height - y2)
-    if x2 - x1 < _MIN_SIDE or y2 - y1 < _MIN_SIDE:
-        findings.add('boxes lie outside their image and are left out', where)
+    x2, y2 = x + width, y + height
+    beyond = x < 0 or y < 0 or x2 > sample.width or y2 > sample.height
+    if beyond and not _clip(item, sample, findings):
         return False
-    if beyond > _SLACK:
-        findings.add('boxes reach past their image and are clipped', where)
-    if beyond > 0:
-        item.bbox = (x1, y1, x2 - x1, y2 - y1)
-        item.area = None if item.segmentation is None else item.area
-    _clean_mask(item, sample, findings, where)
+    if item.segmentation is not None:
+        _clean_mask(item, sample, findings)
     return True
 
 
-def _clean_mask(
-    item: Object, sample: Sample, findings: Findings, where: str
-) -> None:
-    if isinstance(item.segmentation, list):
-        good = [p for p in item.segmentation if _is_polygon(p)]
-        if len(good) < len(item.segmentation):
-            findings.add(
-                'polygons have fewer than three points or no numbers and '
-                'are left out',
-                where,
-                len(item.segmentation) - len(good),
-            )
-        item.segmentation = good or None
-    elif isinstance(item.segmentation, dict):
-        size = item.segmentation.get('size')
-        if 'counts' not in item.segmentation or (
-            list(size or ()) != [sample.height, sample.width]
-        ):
+def _clip(item: Object, sample: Sample, findings: Findings) -> bool:
+    x, y, width, height = item.bbox
+    x1, y1 = max(x, 0.0), max(y, 0.0)
+    x2 = min(x + width, float(sample.width))
+    y2 = min(y + height, float(sample.height))
+    if x2 - x1 < _MIN_SIDE or y2 - y1 < _MIN_SIDE:
+        findings.add(
+            'boxes lie outside their image and are left out',
+            _name(item, sample),
+        )
+        return False
+    if max(x1 - x, y1 - y, x + width - x2, y + height - y2) > _SLACK:
+        findings.add(
+            'boxes reach past their image and are clipped',
+            _name(item, sample),
+        )
+    item.bbox = (x1, y1, x2 - x1, y2 - y1)
+    item.area = None if item.segmentation is None else item.area
+    return True
+
+
+def _name(item: Object, sample: Sample) -> str:
+    return f'{sample.path.name} ({item.source})'
+
+
+def _clean_mask(item: Object, sample: Sample, findings: Findings) -> None:
+    if isinstance(item.segmentation, dict):
+        size, expected = item.segmentation['size'], [
+            sample.height, sample.width
+        ]  # fmt: skip
+        if list(size) != expected:
             findings.add(
                 'masks have another size than their image and are left out',
-                f'{where}, {size} for {[sample.height, sample.width]}',
+                f'{_name(item, sample)}, {size} for {expected}',
             )
             item.segmentation = None
-    elif item.segmentation is not None:
-        findings.add('masks are neither polygons nor run lengths', where)
-        item.segmentation = None
-
-
-def _is_polygon(points: object) -> bool:
-    return (
-        isinstance(points, list)
-        and len(points) >= 6
-        and len(points) % 2 == 0
-        and all(isinstance(v, (int, float)) for v in points)
-        and bool(np.isfinite(points).all())
-    )
+        return
+    polygons = item.segmentation or []
+    reach = 2 * max(sample.width, sample.height)
+    good = [
+        p
+        for p in polygons
+        if len(p) >= 6 and -reach < min(p) and max(p) < reach
+    ]
+    if len(good) < len(polygons):
+        findings.add(
+            'polygons have fewer than three points or lie far outside their '
+            'image, and are left out',
+            _name(item, sample),
+            len(polygons) - len(good),
+        )
+    item.segmentation = good or None

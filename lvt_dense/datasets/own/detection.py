@@ -2,17 +2,21 @@
 
 import json
 import os
+from array import array
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mmengine.config import Config
 from mmengine.registry import TRANSFORMS
 
+from lvt_dense.datasets.coco_index import CocoIndex, CocoReport
 from lvt_dense.datasets.own.formats.labeled_data import (
     LabeledData,
     Object,
     Sample,
 )
+from lvt_dense.datasets.segmentations import polygon_area
 from lvt_dense.utils.cache import store
 from lvt_dense.utils.config_class import lookup_class
 from lvt_dense.utils.errors import UserError
@@ -24,6 +28,7 @@ from .adapt import (
     set_variables,
 )
 from .heads import set_num_classes
+from .prepared import Prepared
 
 DROP_FLAT = dict(
     type='mmdet.FilterAnnotations',
@@ -39,9 +44,7 @@ def check_masks(data: LabeledData) -> None:
         UserError: No object has one.
     """
     total = kept = 0
-    for split, samples in data.splits.items():
-        if split == 'test' and samples is data.splits.get('val'):
-            continue
+    for samples in data.splits.values():
         for sample in samples:
             total += len(sample.objects)
             without = [o for o in sample.objects if o.segmentation is None]
@@ -66,8 +69,9 @@ def check_masks(data: LabeledData) -> None:
 def write_coco(data: LabeledData) -> dict[str, Path]:
     """Write one COCO JSON a split into the cache, named by its content.
 
-    Images are in the order of their paths and named from the data root,
-    categories have the ids 1, 2, ...
+    Images are in the order of their paths and named from the data root.
+    Images and categories have the ids of the user's own file where it has
+    some, and else 1, 2, ...
 
     Returns:
         The file of every split.
@@ -75,57 +79,103 @@ def write_coco(data: LabeledData) -> dict[str, Path]:
     root = data.root.resolve()
     files: dict[Any, Any] = {}
     for split, samples in data.splits.items():
-        if split == 'test' and samples is data.splits['val']:
-            files[split] = files['val']
+        same = next((s for s in files if data.splits[s] is samples), None)
+        if same is not None:
+            files[split] = files[same]
             continue
-        content = coco_content(samples, data.classes, root)
-        text = json.dumps(content, separators=(',', ':'))
-        files[split] = store('coco', f'{split}.json', text.encode())
+        files[split] = _write_split(data, split, root)
     return files
 
 
-def coco_content(
-    samples: list[Sample], classes: list[str], root: Path
-) -> dict[str, Any]:
-    """Put samples into COCO's form.
+def _write_split(data: LabeledData, split: str, root: Path) -> Path:
+    samples = data.splits[split]
+    numbers = [s.image_id for s in samples]
+    if None in numbers or len(set(numbers)) < len(numbers):
+        numbers = list(range(1, len(samples) + 1))
+    own = data.category_ids.get(split, {})
+    free = iter(range(max(own.values(), default=0) + 1, 2**31))
+    categories = [
+        [own[name] if name in own else next(free), name]
+        for name in data.classes
+    ]
+    text, index = _format(samples, numbers, categories, root)
+    path = store('coco', f'{split}.json', text)
+    index.save(path, masks=True)
+    return path
 
-    Args:
-        samples: Images with boxes in pixels.
-        classes: Names of the classes.
-        root: Folder that file names are relative to.
-    """
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
-    for number, sample in enumerate(samples, 1):
-        images.append(
-            dict(
-                id=number,
-                file_name=_name(sample.path, root),
-                width=sample.width,
-                height=sample.height,
-            )
-        )
+
+def _format(
+    samples: list[Sample],
+    numbers: list,
+    categories: list[list],
+    root: Path,
+) -> tuple[bytearray, CocoIndex]:
+    """Format a split, and note where its annotations stand."""
+    images: list[list] = []
+    text = bytearray(b'{"annotations":[')
+    places = array('q')
+    counts = [0] * len(categories)
+    for row, sample in enumerate(samples):
+        number = numbers[row]
+        name = _name(sample.path, root)
+        images.append([number, name, sample.width, sample.height])
         for item in sample.objects:
-            annotations.append(
-                dict(
-                    id=len(annotations) + 1,
-                    image_id=number,
-                    category_id=item.label + 1,
-                    bbox=[round(v, 6) for v in item.bbox],
-                    area=round(area_of(item), 6),
-                    iscrowd=int(item.is_crowd),
-                    segmentation=_segmentation(item, sample),
-                )
+            start = len(text)
+            text += _annotation(
+                item, len(places) // 4 + 1, number, categories, sample
             )
-    categories = [dict(id=i, name=n) for i, n in enumerate(classes, 1)]
-    return dict(images=images, annotations=annotations, categories=categories)
+            places.extend((start, len(text), row, item.label))
+            text += b','
+            counts[item.label] += not item.is_crowd
+    if places:
+        del text[-1:]
+    tail = json.dumps(
+        dict(
+            images=[
+                dict(id=i, file_name=n, width=w, height=h)
+                for i, n, w, h in images
+            ],
+            categories=[dict(id=i, name=n) for i, n in categories],
+        ),
+        separators=(',', ':'),
+    )
+    text += b'],' + tail[1:].encode()
+    names = [name for _, name in categories]
+    report = CocoReport(
+        categories=names,
+        used={n: c for n, c in zip(names, counts) if c},
+        num_images=len(images),
+        num_annotations=len(places) // 4,
+        largest_side=max((min(i[2:]) for i in images), default=0),
+    )
+    table = np.array(places, np.int64).reshape(-1, 4)
+    return text, CocoIndex.build(report, images, categories, table)
+
+
+def _annotation(
+    item: Object,
+    number: int,
+    image: int,
+    categories: list[list],
+    sample: Sample,
+) -> bytes:
+    x, y, w, h = (round(v, 6) for v in item.bbox)
+    return (
+        f'{{"id":{number},"image_id":{image},"category_id":'
+        f'{categories[item.label][0]},"bbox":[{x},{y},{w},{h}],"area":'
+        f'{round(area_of(item), 6)},"iscrowd":{int(item.is_crowd)},'
+        f'"segmentation":{_segmentation(item, sample)}}}'
+    ).encode()
 
 
 def _name(path: Path, root: Path) -> str:
+    text, base = str(path), f'{root}{os.sep}'
+    if text.startswith(base) and '..' not in path.parts:
+        return text[len(base) :].replace(os.sep, '/')
     absolute = Path(os.path.abspath(path))
-    for base in (root, Path(os.path.abspath(root))):
-        if absolute.is_relative_to(base):
-            return absolute.relative_to(base).as_posix()
+    for folder in (root, Path(os.path.abspath(root))):
+        if absolute.is_relative_to(folder):
+            return absolute.relative_to(folder).as_posix()
     return str(absolute)
 
 
@@ -134,53 +184,54 @@ def area_of(item: Object) -> float:
     if item.area is not None and item.area > 0:
         return item.area
     if isinstance(item.segmentation, list):
-        area = sum(_polygon_area(p) for p in item.segmentation)
+        area = sum(polygon_area(p) for p in item.segmentation)
         if area > 0:
             return area
     return item.bbox[2] * item.bbox[3]
 
 
-def _polygon_area(points: list[float]) -> float:
-    xs, ys = points[::2], points[1::2]
-    pairs = zip(xs, ys, xs[1:] + xs[:1], ys[1:] + ys[:1])
-    return abs(sum(x1 * y2 - x2 * y1 for x1, y1, x2, y2 in pairs)) / 2
-
-
-def _segmentation(item: Object, sample: Sample) -> list | dict:
-    """Return a mask in the form that mmdet and pycocotools take.
+def _segmentation(item: Object, sample: Sample) -> str:
+    """Return a mask as JSON in the form that mmdet and pycocotools take.
 
     Crowds have run lengths there, and a polygon would be taken apart.
     """
     if item.segmentation is None:
-        return []
-    if item.is_crowd and isinstance(item.segmentation, list):
+        return '[]'
+    if isinstance(item.segmentation, dict):
+        return json.dumps(item.segmentation)
+    polygons = [list(p) for p in item.segmentation]
+    if item.is_crowd:
         from pycocotools import mask as coco_mask
 
-        codes = coco_mask.frPyObjects(
-            item.segmentation, sample.height, sample.width
-        )
+        codes = coco_mask.frPyObjects(polygons, sample.height, sample.width)
         code = coco_mask.merge(codes)
-        return dict(size=list(code['size']), counts=code['counts'].decode())
-    return item.segmentation
+        return json.dumps(
+            dict(size=list(code['size']), counts=code['counts'].decode())
+        )
+    return repr(polygons)
 
 
-def adapt_detection(cfg: Config, data: LabeledData, task: str) -> None:
+def adapt_detection(cfg: Config, data: Prepared, task: str) -> None:
     """Make a config read the data, in place.
+
+    Images without objects, and small ones, are part of the data: the filter
+    of the recipe, which leaves them out, is for COCO.
 
     Args:
         cfg: Config of a detector.
-        data: Labels with all three splits.
+        data: What is in the cache.
         task: ``'detection'`` or ``'instance'``.
     """
-    files = write_coco(data)
-    root = str(data.root.resolve())
+    files = data.files
+    root = str(data.root)
     metainfo = dict(
-        classes=tuple(data.classes), palette=[tuple(c) for c in data.palette]
+        classes=tuple(data.classes), palette=[tuple(c) for c in data.colors]
     )
     scope = cfg.get('default_scope')
-    kind = 'CocoDataset' if scope == 'mmdet' else 'mmdet.CocoDataset'
+    kind = 'lvt_dense.CocoDataset'
 
     def dataset(split: str, kept: dict[str, Any]) -> dict[str, Any]:
+        kept.pop('filter_cfg', None)
         return dict(
             kept,
             type=kind,

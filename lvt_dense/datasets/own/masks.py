@@ -1,13 +1,11 @@
-"""Semantic masks: what values they hold, and label maps made of them."""
+"""Semantic masks: how their values become labels."""
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
-from tqdm import tqdm
 
 from lvt_dense.datasets.own.formats.labeled_data import (
     LabeledData,
@@ -15,136 +13,16 @@ from lvt_dense.datasets.own.formats.labeled_data import (
     Sample,
 )
 from lvt_dense.datasets.transforms.seg_loading import ignored_label
-from lvt_dense.utils.cache import read_records, write_records
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.text import shorten
 
-_VERSION = 1
-_MAX_VALUES = 4096  # of one mask that are remembered
-# Names that people give to what does not count.
-_VOID = {
-    *('void', 'unlabeled', 'unlabelled', 'ignore', 'ignored', 'dontcare'),
-    *("don't care", 'dont care', 'unknown', '_ignore_', '__ignore__'),
-}
+from .classes import is_void
+from .mask_files import NEAR, Color, Pixels, Scan, gray_of
+from .palettes import find_palette
+
 _BINARY = ('background', 'foreground')
-_NEAR = 16  # gray levels that lossy compression moves black and white by
-_CLEAR_SHARE = 0.9  # of the pixels of such masks
-
-
-@dataclass
-class Scan:
-    """What a mask holds.
-
-    Attributes:
-        size: Width and height.
-        mode: ``'palette'``, ``'gray'`` or ``'rgb'``.
-        counts: Pixels of every value; an RGB color is r * 65536 + g * 256 +
-            b.
-        palette: Colors of the values, for a palette.
-        error: Why it could not be read; empty otherwise.
-    """
-
-    size: tuple[int, int] = (0, 0)
-    mode: str = ''
-    counts: dict[int, int] = field(default_factory=dict)
-    palette: dict[int, tuple[int, int, int]] = field(default_factory=dict)
-    error: str = ''
-
-
-def read_mask(path: Path) -> tuple[np.ndarray, dict[int, tuple]]:
-    """Read the values of a mask, and the colors of its palette.
-
-    Returns:
-        (H, W) integers: labels, indices of a palette, or RGB colors as
-        r * 65536 + g * 256 + b; and the palette, empty for the others.
-
-    Raises:
-        UserError: It is no picture.
-    """
-    try:
-        with Image.open(path) as picture:
-            if picture.mode == 'P':
-                flat = picture.getpalette('RGB') or []
-                colors = zip(*(flat[i::3] for i in range(3)))
-                return np.array(picture), dict(enumerate(colors))
-            if picture.mode in ('LA', 'PA'):
-                picture = picture.convert('L')
-            if picture.mode not in ('1', 'L', 'I', 'I;16', 'I;16B', 'F'):
-                picture = picture.convert('RGB')
-            array = np.array(picture)
-    except (OSError, ValueError, SyntaxError) as error:
-        reason = str(error).split(" '", 1)[0]
-        raise UserError(f'mask {path} cannot be read: {reason}') from None
-    if array.ndim == 3:
-        array = array.astype(np.int64) @ (65536, 256, 1)
-    return array, {}
-
-
-def _scan(path: Path) -> Scan:
-    try:
-        array, palette = read_mask(path)
-    except UserError as error:
-        return Scan(error=str(error))
-    size = array.shape[1], array.shape[0]
-    if array.dtype.kind == 'f' and not (array % 1 == 0).all():
-        return Scan(error=f'mask {path} has values that are no integers')
-    if array.dtype == np.uint8:
-        numbers = np.bincount(array.ravel(), minlength=256)
-        values = np.flatnonzero(numbers)  # much faster than np.unique
-        numbers = numbers[values]
-    else:
-        array = array.astype(np.int64)
-        values, numbers = np.unique(array, return_counts=True)
-    if len(values) > _MAX_VALUES:
-        return Scan(
-            error=f'mask {path} has {len(values)} different values: it is a '
-            'photograph, or was compressed with loss'
-        )
-    counts = dict(zip(values.tolist(), numbers.tolist()))
-    if palette:
-        used = {v: palette.get(v, (0, 0, 0)) for v in counts}
-        return Scan(size, 'palette', counts, used)
-    with Image.open(path) as picture:
-        rgb = len(picture.getbands()) >= 3
-    return Scan(size, 'rgb' if rgb else 'gray', counts)
-
-
-def scan_masks(data: LabeledData) -> dict[Path, Scan]:
-    """Look at all masks; what was seen before is remembered."""
-    paths = [s.mask for samples in data.splits.values() for s in samples]
-    paths = list(dict.fromkeys(p for p in paths if p is not None))
-    known = read_records('masks', data.root, _VERSION)
-    scans, entries, changed = {}, {}, False
-    for path in tqdm(paths, 'masks', leave=False, delay=1):
-        stamp = _stamp(path)
-        entry = known.get(str(path))
-        if entry is None or entry[0] != stamp:
-            scan = _scan(path)
-            entry = [
-                stamp,
-                scan.size,
-                scan.mode,
-                list(scan.counts.items()),
-                list(scan.palette.items()),
-                scan.error,
-            ]
-            changed = True
-        entries[str(path)] = entry
-        scans[path] = Scan(
-            tuple(entry[1]),
-            entry[2],
-            dict(entry[3]),
-            {k: tuple(c) for k, c in entry[4]},
-            entry[5],
-        )
-    if changed:
-        write_records('masks', data.root, _VERSION, entries)
-    return scans
-
-
-def _stamp(path: Path) -> list[int]:
-    stat = path.stat()
-    return [stat.st_mtime_ns, stat.st_size]
+_GRAY = 0x010101  # times a gray level is its color
+_MAX_FLAT = 0.002  # share of flat gray areas in black and white masks
 
 
 @dataclass
@@ -155,45 +33,93 @@ class Coding:
         classes: Names of the classes.
         colors: Their colors, or None.
         label_of: Label of every value that counts.
-        threshold: Whether values from 128 on are label 1, below it 0.
+        by: What values are: ``'value'`` as they stand, ``'color'`` the color
+            they stand for, ``'level'`` its gray level, of which those from
+            128 on are label 1, or ``'nonzero'``.
     """
 
     classes: list[str]
-    colors: list[tuple[int, int, int]] | None
+    colors: list[Color] | None
     label_of: dict[int, int]
-    threshold: bool = False
+    by: str = 'value'
 
     @property
     def ignored(self) -> int:
         """Label of the pixels that do not count."""
         return ignored_label(len(self.classes))
 
+    @property
+    def is_binary(self) -> bool:
+        """Whether a threshold decides between two labels."""
+        return self.by in ('level', 'nonzero')
+
     def is_identity(self, scan: Scan) -> bool:
         """Whether the values of a mask are labels as they stand."""
-        if self.threshold or scan.mode == 'rgb' or self.ignored != 255:
+        if not scan.is_plain or self.ignored != 255 or self.by == 'color':
             return False
+        codes = self._codes(np.array(list(scan.counts)), scan)
         return all(
-            self.label_of.get(value, self.ignored) == value
-            for value in scan.counts
+            self._label(code) == value
+            for value, code in zip(scan.counts, codes.tolist())
         )
 
-    def apply(self, values: np.ndarray) -> np.ndarray:
+    def apply(self, pixels: Pixels) -> np.ndarray:
         """Turn values into labels, uint8, or uint16 for many classes."""
         dtype = np.uint8 if self.ignored == 255 else np.uint16
-        if self.threshold:
-            return (values >= 128).astype(dtype)
-        labels = np.full(values.shape, self.ignored, dtype)
-        for value, label in self.label_of.items():
-            labels[values == value] = label
-        return labels
+        values = pixels.values
+        if values.dtype.kind == 'f':
+            values = values.astype(np.int64)
+        unique, inverse = np.unique(values, return_inverse=True)
+        codes = self._codes(unique.astype(np.int64), pixels)
+        labels = [self._label(code) for code in codes.tolist()]
+        table = np.array(labels, dtype)
+        return table[inverse].reshape(values.shape)
 
     def counts(self, scan: Scan) -> Counter:
         """Count the pixels of every label in a mask; -1 is the ignored one."""
         found: Counter = Counter()
-        for value, number in scan.counts.items():
-            label = self.label_of.get(value, -1)
-            found[int(value >= 128) if self.threshold else label] += number
+        counts = scan.counts
+        if self.by != 'color' and scan.mode == 'rgb':
+            counts = {level * _GRAY: n for level, n in scan.tint.items()}
+        codes = self._codes(np.array(list(counts), np.int64), scan)
+        for code, number in zip(codes.tolist(), counts.values()):
+            label = self._label(code)
+            found[-1 if label == self.ignored else label] += number
         return found
+
+    def _label(self, code: int) -> int:
+        if self.by == 'level':
+            return int(code >= 128)
+        if self.by == 'nonzero':
+            return int(code > 0)
+        return self.label_of.get(code, self.ignored)
+
+    def _codes(self, values: np.ndarray, source: Scan | Pixels) -> np.ndarray:
+        """Turn the values of a file into what labels stand for."""
+        if self.by in ('color', 'level'):
+            values = _colors_of(values, source)
+            return gray_of(values) if self.by == 'level' else values
+        return gray_of(values) if source.mode == 'rgb' else values
+
+
+def _colors_of(values: np.ndarray, source: Scan | Pixels) -> np.ndarray:
+    """Return packed colors."""
+    if source.mode == 'rgb':
+        return values
+    if source.mode == 'palette':
+        colors = [source.palette.get(v, (0, 0, 0)) for v in values.tolist()]
+        return np.array([pack(c) for c in colors], np.int64)
+    return values * _GRAY
+
+
+def pack(color: Color) -> int:
+    """Return a color as r * 65536 + g * 256 + b."""
+    return color[0] << 16 | color[1] << 8 | color[2]
+
+
+def unpack(value: int) -> Color:
+    """Return the color of an integer."""
+    return value >> 16, value >> 8 & 255, value & 255
 
 
 def find_coding(
@@ -212,127 +138,150 @@ def find_coding(
     Raises:
         UserError: The values cannot be told apart.
     """
-    good = [scan for scan in scans.values() if not scan.error]
+    good = {path: scan for path, scan in scans.items() if not scan.error}
     if not good:
         raise UserError(next(iter(scans.values())).error)
     table = list(data.table)
-    if any(c.color for c in table) and any(s.mode != 'gray' for s in good):
-        return _by_color(data, scans, table)
-    if any(s.mode == 'rgb' for s in good):
-        return _gray_in_rgb(data, scans, names)
-    values = sorted({v for s in good for v in s.counts})
-    colors = _palette(scans) if good[0].mode == 'palette' else None
+    if _is_of_colors(table, good):
+        return _by_color(data, good, table)
+    modes = {scan.mode for scan in good.values()}
+    palette = find_palette(data, good)
+    if 'rgb' in modes:
+        if all(s.tint for s in good.values() if s.mode == 'rgb'):
+            good = {
+                path: replace(s, mode='gray', counts=s.tint) if s.tint else s
+                for path, s in good.items()
+            }
+        elif palette is None:
+            _refuse_colors(data, good)
+    if palette is not None:
+        return _by_palette(data, good, table, palette, names)
+    colors = _shared_palette(good) if 'palette' in modes else None
     if table:
-        return _by_table(data, scans, table, colors)
-    return _by_value(data, values, scans, names, colors)
+        return _by_table(data, good, table, colors)
+    return _by_value(data, good, names, colors)
+
+
+def _is_of_colors(table: list[MaskClass], scans: dict[Path, Scan]) -> bool:
+    """Whether the colors of a table tell the classes of the masks."""
+    known = {c.color for c in table if c.color}
+    if not known:
+        return False
+    if any(s.mode in ('rgb', 'palette') for s in scans.values()):
+        return True
+    values = {v for s in scans.values() for v in s.counts}
+    return not values <= {*range(len(table)), 255} and all(
+        (v, v, v) in known for v in values
+    )
 
 
 def _by_color(
     data: LabeledData, scans: dict[Path, Scan], table: list[MaskClass]
 ) -> Coding:
     """Map the colors of a table; the indices of palettes stand for colors."""
-    kept = [c for c in table if not _is_void(c.name) and c.color]
-    known = {c.color for c in table if c.color}
-    labels = {c.color: i for i, c in enumerate(kept)}
-    label_of: dict[int, int] = {}
+    kept = [c for c in table if not is_void(c.name) and c.color]
+    known = {pack(c.color) for c in table if c.color}
     for path, scan in scans.items():
-        for value in scan.counts:
-            color = scan.palette.get(value) or _split(value)
-            if color not in known:
-                data.findings.add(
-                    'masks have a color that the table lacks, which does '
-                    'not count',
-                    f'{path.name} {color}',
-                )
-            label = labels.get(color)
-            if label is None:
-                continue
-            if label_of.setdefault(value, label) != label:
-                raise UserError(
-                    f'mask {path}: its palette differs from that of others; '
-                    'save the masks as RGB or with one palette'
-                )
+        values = np.array(list(scan.counts), np.int64)
+        colors = set(_colors_of(values, scan).tolist())
+        if not scan.counts:
+            raise UserError(
+                f'mask {path} was compressed with loss, so that its colors '
+                'are not those of the table; save masks as PNG'
+            )
+        for color in sorted(colors - known):
+            data.findings.add(
+                'masks have a color that the table lacks, which does not '
+                'count',
+                f'{path.name} {unpack(color)}',
+            )
     _note_void(data, table)
+    labels = {pack(c.color): i for i, c in enumerate(kept) if c.color}
     own = [c.color for c in kept if c.color]
-    return Coding([c.name for c in kept], own, label_of)
-
-
-def _split(value: int) -> tuple[int, int, int]:
-    return value >> 16, value >> 8 & 255, value & 255
-
-
-def _is_void(name: str) -> bool:
-    return name.strip().lower() in _VOID
+    return Coding([c.name for c in kept], own, labels, 'color')
 
 
 def _note_void(data: LabeledData, table: list[MaskClass]) -> None:
-    void = [c.name for c in table if _is_void(c.name)]
+    void = dict.fromkeys(c.name for c in table if is_void(c.name))
     if void:
         data.notes.append(f'{shorten(void)} is no class and does not count')
 
 
-def _gray_in_rgb(
+def _refuse_colors(data: LabeledData, scans: dict[Path, Scan]) -> None:
+    colors = {
+        unpack(v) for s in scans.values() if s.mode == 'rgb' for v in s.counts
+    }
+    raise UserError(
+        f'--data {data.root}: the masks are RGB with {len(colors)} '
+        f'colors ({shorten(sorted(colors), 6)}), and no table says which '
+        'class each is; add class_dict.csv with the columns name,r,g,b'
+    )
+
+
+def _by_palette(
     data: LabeledData,
     scans: dict[Path, Scan],
+    table: list[MaskClass],
+    palette: dict[int, Color],
     names: Sequence[str] | None,
 ) -> Coding:
-    """Tell gray pictures that were saved with three channels."""
-    colors = {v for s in scans.values() if s.mode == 'rgb' for v in s.counts}
-    triples = {v: _split(v) for v in colors}
-    if any(len(set(t)) > 1 for t in triples.values()):
-        shown = shorten(sorted(triples.values()), 6)
-        raise UserError(
-            f'--data {data.root}: the masks are RGB with {len(colors)} '
-            f'colors ({shown}), and no table says which class each is; add '
-            'class_dict.csv with the columns name,r,g,b'
+    """Tell classes by their colors, in the order of one palette."""
+    known = {pack(color): index for index, color in palette.items()}
+    indexed = {}
+    for path, scan in scans.items():
+        counts: Counter = Counter()
+        values = np.array(list(scan.counts), np.int64)
+        colors = _colors_of(values, scan).tolist()
+        for color, number in zip(colors, scan.counts.values()):
+            if color not in known:
+                raise UserError(
+                    f'mask {path} has the color {unpack(color)}, which the '
+                    'palette of the other masks lacks; save all masks with '
+                    'one palette, or add class_dict.csv with the columns '
+                    'name,r,g,b'
+                )
+            counts[known[color]] += number
+        indexed[path] = replace(
+            scan, mode='palette', counts=dict(counts), palette=palette
         )
-    gray = {
-        path: Scan(
-            s.size, 'gray', {_split(v)[0]: n for v, n in s.counts.items()}
-        )
-        if s.mode == 'rgb'
-        else s
-        for path, s in scans.items()
+    if table:
+        coding = _by_table(data, indexed, table, palette)
+    else:
+        coding = _by_value(data, indexed, names, palette)
+    coding.label_of = {
+        pack(palette[index]): label
+        for index, label in coding.label_of.items()
+        if index in palette
     }
-    coding = find_coding(data, gray, names)
-    for value, triple in triples.items():
-        if coding.threshold:
-            continue
-        label = coding.label_of.get(triple[0])
-        if label is not None:
-            coding.label_of[value] = label
+    coding.by = 'color'
     return coding
 
 
-def _palette(scans: dict[Path, Scan]) -> dict[int, tuple[int, int, int]]:
-    """Return the colors of the indices; empty if files disagree."""
-    colors: dict[int, tuple[int, int, int]] = {}
-    for scan in scans.values():
-        for value, color in scan.palette.items():
-            if colors.setdefault(value, color) != color:
-                return {}
-    return colors
+def _shared_palette(scans: dict[Path, Scan]) -> dict[int, Color]:
+    """Return the colors of the indices of all palettes."""
+    return {v: c for s in scans.values() for v, c in s.palette.items()}
 
 
 def _by_table(
     data: LabeledData,
     scans: dict[Path, Scan],
     table: list[MaskClass],
-    colors: dict[int, tuple[int, int, int]] | None,
+    colors: dict[int, Color] | None,
 ) -> Coding:
     """Map values by the ids of a table, or by its order."""
-    valued = [
-        (c, index if c.value is None else c.value)
-        for index, c in enumerate(table)
-    ]
-    binary = _is_binary(scans)
-    if binary and len(valued) == 2 and {v for _, v in valued} == {0, 1}:
-        valued = [(c, 255 * v) for c, v in valued]
-    kept = [(c, v) for c, v in valued if not _is_void(c.name)]
+    valued = _values_of(data, scans, table)
+    kept = [(c, v) for c, v in valued if not is_void(c.name)]
     known = {v for _, v in valued}
-    if not binary:
+    if not _is_binary(scans):
         known.add(void_value(scans))
-    _note_unknown(data, scans, known)
+    for path, scan in scans.items():
+        unknown = [v for v in scan.counts if v not in known]
+        if unknown:
+            data.findings.add(
+                'masks have label values that no class has, which do not '
+                'count',
+                f'{path.name} ({shorten(unknown, 3)})',
+            )
     _note_void(data, table)
     own = [c.color for c, _ in kept if c.color]
     if len(own) < len(kept):
@@ -344,17 +293,32 @@ def _by_table(
     )
 
 
-def _note_unknown(
-    data: LabeledData, scans: dict[Path, Scan], known: set[int]
-) -> None:
-    for path, scan in scans.items():
-        unknown = [v for v in scan.counts if v not in known]
-        if unknown:
-            data.findings.add(
-                'masks have label values that no class has, which do not '
-                'count',
-                f'{path.name} ({shorten(unknown, 3)})',
+def _values_of(
+    data: LabeledData, scans: dict[Path, Scan], table: list[MaskClass]
+) -> list[tuple[MaskClass, int]]:
+    """Return the value of each class of a table."""
+    valued = [
+        (c, index if c.value is None else c.value)
+        for index, c in enumerate(table)
+    ]
+    values = sorted({v for s in scans.values() for v in s.counts})
+    number = len(table)
+    if _is_binary(scans) and {v for _, v in valued} == {0, 1}:
+        return [(c, 255 * v) for c, v in valued]
+    void = void_value(scans)
+    ids = set(range(number)) | {void}
+    if any(c.value is not None for c in table) or set(values) <= ids:
+        return valued
+    levels = [round(i * 255 / max(number - 1, 1)) for i in range(number)]
+    spread = levels if set(values) <= set(levels) else []
+    for ordered in (spread, values, [v for v in values if v != void]):
+        if len(ordered) == number:
+            data.notes.append(
+                f'the masks have the values {shorten(values, 12)}, which '
+                f'are the {number} classes of the table in this order'
             )
+            return list(zip(table, ordered))
+    return valued
 
 
 def void_value(scans: dict[Path, Scan]) -> int:
@@ -368,35 +332,65 @@ def _is_binary(scans: dict[Path, Scan]) -> bool:
     return values == {0, 255}
 
 
+def _is_mixed_binary(scans: dict[Path, Scan]) -> bool:
+    """Whether some masks are 0 and 1, and others 0 and 255."""
+    sets = [set(s.counts) for s in scans.values()]
+    return (
+        all(values <= {0, 1} or values <= {0, 255} for values in sets)
+        and any(1 in values for values in sets)
+        and any(255 in values for values in sets)
+        and not any(values == {255} for values in sets)
+    )
+
+
 def _is_blurred(scans: dict[Path, Scan]) -> bool:
     """Whether masks are black and white but for lossy or smooth edges."""
-    counts = sum((Counter(s.counts) for s in scans.values()), Counter())
-    if not any(255 - _NEAR < v < 255 for v in counts) or max(counts) > 255:
+    if any(s.mode == 'palette' for s in scans.values()):
         return False
-    clear = sum(n for v, n in counts.items() if not _NEAR <= v <= 255 - _NEAR)
-    return clear > _CLEAR_SHARE * sum(counts.values())
+    counts = sum((Counter(s.counts) for s in scans.values()), Counter())
+    dark = sum(n for v, n in counts.items() if v < NEAR)
+    light = sum(n for v, n in counts.items() if 255 - NEAR < v < 256)
+    if not dark or not light or max(counts) > 255:
+        return False
+    if not any(128 <= v < 255 for v in counts):
+        return False  # labels from 0 on, and 255 for what does not count
+    total = sum(counts.values())
+    flat = sum(s.flat for s in scans.values())
+    return flat <= _MAX_FLAT * total and dark + light > total / 2
+
+
+def _is_even(values: Sequence[int]) -> bool:
+    """Whether values are spread over all gray levels, 0 to 255."""
+    last = len(values) - 1
+    return last > 1 and all(
+        abs(v - i * 255 / last) < 1 for i, v in enumerate(values)
+    )
 
 
 def _by_value(
     data: LabeledData,
-    values: list[int],
     scans: dict[Path, Scan],
     names: Sequence[str] | None,
-    colors: dict[int, tuple[int, int, int]] | None,
+    colors: dict[int, Color] | None,
 ) -> Coding:
     """Map values that have no names."""
-    if values == [0, 255]:
+    values = sorted({v for s in scans.values() for v in s.counts})
+    if values == [0, 255] and not colors:
         data.notes.append('the masks are 0 and 255: 255 is the foreground')
         return Coding(_named(data, 2, names, _BINARY), None, {0: 0, 255: 1})
+    if _is_mixed_binary(scans):
+        data.notes.append(
+            'some masks are 0 and 1, others 0 and 255: both 1 and 255 are '
+            'the foreground'
+        )
+        binary = _named(data, 2, names, _BINARY)
+        return Coding(binary, None, {}, 'nonzero')
     if _is_blurred(scans):
         data.notes.append(
             'the masks are black and white with blurred edges: values from '
             '128 on are the foreground'
         )
-        label_of = {v: int(v >= 128) for v in values}
-        return Coding(
-            _named(data, 2, names, _BINARY), None, label_of, threshold=True
-        )
+        return Coding(_named(data, 2, names, _BINARY), None, {}, 'level')
     lossy = [p for p in scans if p.suffix.lower() in ('.jpg', '.jpeg')]
     if lossy:
         raise UserError(
@@ -406,16 +400,19 @@ def _by_value(
     void = void_value(scans)
     counted = [v for v in values if v != void]
     gaps = counted != list(range(len(counted)))
+    if gaps and (_is_even(values) or len(names or ()) == len(values)):
+        counted = values  # the last one is a class as well
+    gaps = counted != list(range(len(counted)))
     given = [f'label_{v}' if gaps else f'class_{v}' for v in counted]
     if gaps:
         data.notes.append(
             f'the masks have the values {shorten(counted, 12)}, which become '
             f'the labels 0 to {len(counted) - 1}'
         )
-    own = [colors[v] for v in counted] if colors else None
+    own = [colors[v] for v in counted if v in colors] if colors else []
     return Coding(
         _named(data, len(counted), names, given),
-        own,
+        own if own and len(own) == len(counted) else None,
         {v: label for label, v in enumerate(counted)},
     )
 

@@ -1,60 +1,71 @@
 """Pictures of labeled images, as they will be learned."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-from mmcv import imread
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmengine.registry import DATASETS, VISUALIZERS, init_default_scope
 from mmengine.structures import InstanceData, PixelData
 
 from lvt_dense.config import dataset_cfgs
-from lvt_dense.datasets.own.formats.labeled_data import LabeledData, Sample
+from lvt_dense.datasets.image_files import read_image
+from lvt_dense.datasets.own.formats.labeled_data import Sample
+from lvt_dense.datasets.transforms.seg_loading import read_mask
 from lvt_dense.visualization.draw import save_picture
 
-from .cleaning import to_rle
+from .prepared import Prepared
+
+_COUNT = 10  # pictures
+
+
+def choose_samples(samples: list[Sample]) -> list[Sample]:
+    """Choose ten labeled images, spread over a split."""
+    labeled = [s for s in samples if s.objects or s.mask] or samples
+    step = max(1, len(labeled) // _COUNT)
+    return labeled[::step][:_COUNT]
 
 
 def draw_samples(
-    cfg: Config,
-    data: LabeledData,
-    task: str,
-    folder: Path,
-    count: int = 10,
+    cfg: Config, data: Prepared, task: str, folder: Path
 ) -> list[Path]:
     """Draw labeled training images with the config's visualizer.
 
     Args:
         cfg: Config that was adapted to the data.
-        data: Labels with all splits.
+        data: What is in the cache.
         task: As :func:`lvt_dense.datasets.own.task.task_of` names it.
         folder: Where the pictures go.
-        count: Number of pictures at most, spread over the split.
 
     Returns:
-        The pictures.
+        The pictures; one that cannot be drawn is left out with a warning.
     """
     init_default_scope(cfg.get('default_scope') or 'mmdet')
-    visualizer = VISUALIZERS.build(dict(cfg.visualizer, vis_backends=None))
+    visualizer = VISUALIZERS.build(
+        dict(cfg.visualizer, vis_backends=None, name='own_data')
+    )
     visualizer.dataset_meta = dict(
         classes=tuple(data.classes), palette=data.colors
     )
-    samples = data.splits['train']
-    samples = [s for s in samples if s.objects or s.mask] or samples
     make = _makers(cfg, task)
-    step = max(1, len(samples) // count)
     paths = []
-    for number, sample in enumerate(samples[::step][:count]):
-        image = imread(str(sample.path), channel_order='rgb')
+    for number, sample in enumerate(data.shown):
+        image = read_image(sample.path)
         if image is None:
+            print_log(
+                f'image {sample.path} is empty or corrupt and is not drawn',
+                logger='current',
+                level=logging.WARNING,
+            )
             continue
         target = folder / f'{number}_{sample.path.stem}.png'
         save_picture(
             visualizer,
-            image,
+            np.ascontiguousarray(image[..., ::-1]),
             make(sample, image.shape[:2]),
             target,
             draw_gt=True,
@@ -99,7 +110,7 @@ def to_seg_sample(sample: Sample, shape: tuple[int, int]) -> object:
     """Turn a sample into mmseg's form, the label map in ``gt_sem_seg``."""
     from mmseg.structures import SegDataSample
 
-    labels = imread(str(sample.mask), flag='unchanged').astype(np.int64)
+    labels = read_mask(str(sample.mask)).astype(np.int64)
     return SegDataSample(
         gt_sem_seg=PixelData(data=torch.from_numpy(labels)[None]),
         metainfo=dict(img_path=str(sample.path), ori_shape=shape),
@@ -145,7 +156,7 @@ def mask_of(segmentation: list | dict, shape: tuple[int, int]) -> np.ndarray:
     if isinstance(segmentation, dict):
         from pycocotools import mask as coco_mask
 
-        return coco_mask.decode(to_rle(segmentation))
+        return coco_mask.decode(segmentation)
     mask = np.zeros(shape, np.uint8)
     for polygon in segmentation:
         points = np.array(polygon, np.float64).reshape(-1, 2).round()

@@ -6,6 +6,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,15 @@ import cv2
 import numpy as np
 from mmengine.config import Config
 from mmengine.registry import METRICS
-from tqdm import tqdm
 
+from lvt_dense.datasets.image_files import turn_pixels
 from lvt_dense.datasets.own.formats.labeled_data import LabeledData, Sample
 from lvt_dense.datasets.transforms.seg_loading import ignored_label
 from lvt_dense.utils.cache import cache_dir, store
 from lvt_dense.utils.config_class import lookup_class
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import write_atomically
+from lvt_dense.utils.threads import map_in_threads
 
 from .adapt import (
     replace_datasets,
@@ -29,16 +31,12 @@ from .adapt import (
     steps_of,
 )
 from .classes import check_names
-from .cleaning import to_rle
 from .detection import area_of
 from .heads import set_num_classes
-from .masks import (
-    Coding,
-    find_coding,
-    read_mask,
-    sample_fault,
-    scan_masks,
-)
+from .mask_files import read_mask, scan_masks
+from .masks import Coding, find_coding, sample_fault
+from .prepared import Prepared
+from .upright import find_stored, turned_size
 
 BACKGROUND = 'background'
 
@@ -56,8 +54,10 @@ def prepare_masks(data: LabeledData, names: Sequence[str] | None) -> None:
     Raises:
         UserError: Masks cannot be read or told apart.
     """
-    scans = scan_masks(data)
+    masks = [s.mask for samples in data.splits.values() for s in samples]
+    scans = scan_masks(data.root, [m for m in masks if m is not None])
     coding = find_coding(data, scans, names)
+    stored = find_stored(data, scans, coding)
     data.classes, data.colors = coding.classes, coding.colors
     if names and list(names) != data.classes:
         _select(data, coding, names)
@@ -66,6 +66,9 @@ def prepare_masks(data: LabeledData, names: Sequence[str] | None) -> None:
         for sample in samples:
             assert sample.mask is not None
             scan = scans[sample.mask]
+            if sample.mask in stored:
+                size = turned_size(scan.size, sample.orientation)
+                scan = replace(scan, size=size)
             fault = sample_fault(sample, scan)
             if fault:
                 bad.append(fault)
@@ -74,7 +77,7 @@ def prepare_masks(data: LabeledData, names: Sequence[str] | None) -> None:
             sample.pixels = coding.counts(scan)
         _judge(data, split, bad, len(samples))
         data.splits[split] = kept
-    _convert(data, coding, scans)
+    _convert(data, coding, scans, stored)
 
 
 def _judge(data: LabeledData, split: str, bad: list[str], total: int) -> None:
@@ -93,7 +96,7 @@ def _select(data: LabeledData, coding: Coding, names: Sequence[str]) -> None:
     coding.label_of = {
         v: new[label] for v, label in coding.label_of.items() if label in new
     }
-    if coding.threshold:
+    if coding.is_binary:
         raise UserError(
             '--classes: binary masks have two classes, and both are needed'
         )
@@ -106,23 +109,32 @@ def _select(data: LabeledData, coding: Coding, names: Sequence[str]) -> None:
     data.classes = coding.classes = list(names)
 
 
-def _convert(data: LabeledData, coding: Coding, scans: dict) -> None:
+def _convert(
+    data: LabeledData, coding: Coding, scans: dict, stored: set[Path]
+) -> None:
     """Write the label maps of masks that hold something else."""
     work = [
         sample
         for samples in data.splits.values()
         for sample in samples
-        if not coding.is_identity(scans[sample.mask])
+        if not coding.is_identity(scans[sample.mask]) or sample.mask in stored
     ]
-    rule = [sorted(coding.label_of.items()), coding.threshold, coding.ignored]
-    for sample in tqdm(work, 'label maps', leave=False, delay=1):
+    rule = [sorted(coding.label_of.items()), coding.by, coding.ignored]
+
+    def convert(sample: Sample) -> Path:
         source = sample.mask
+        assert source is not None
+        turn = sample.orientation if source in stored else 1
         stat = source.stat()
-        key = [str(source.resolve()), stat.st_size, stat.st_mtime_ns, rule]
-        target = _target(key, source.stem)
+        key = [str(source.resolve()), stat.st_size, stat.st_mtime_ns]
+        target = _target([*key, rule, turn], source.stem)
         if not target.is_file():
-            values, _ = read_mask(source)
-            _write_map(target, coding.apply(values.astype(np.int64)))
+            labels = coding.apply(read_mask(source))
+            _write_map(target, turn_pixels(labels, turn))
+        return target
+
+    targets = map_in_threads(convert, work, 'label maps', chunk=8)
+    for sample, target in zip(work, targets):
         sample.mask = target
 
 
@@ -134,7 +146,7 @@ def _target(key: Any, stem: str) -> Path:
 
 
 def _write_map(path: Path, labels: np.ndarray) -> None:
-    _, code = cv2.imencode('.png', labels)
+    _, code = cv2.imencode('.png', np.ascontiguousarray(labels))
     try:
         write_atomically(path, code.tobytes(), sync=False)
     except OSError as error:
@@ -162,7 +174,9 @@ def draw_masks(data: LabeledData) -> None:
     shift = _background_first(data)
     ignored = ignored_label(len(data.classes))
     samples = [s for split in data.splits.values() for s in split]
-    for sample in tqdm(samples, 'label maps', leave=False, delay=1):
+    samples = list({id(s): s for s in samples}.values())
+
+    def draw(sample: Sample) -> None:
         labels = _rasterize(sample, shift, ignored, data)
         key = [labels.shape, hashlib.sha256(labels.tobytes()).hexdigest()]
         sample.mask = _target(key, sample.path.stem)
@@ -175,6 +189,8 @@ def draw_masks(data: LabeledData) -> None:
                 for value, count in zip(values.tolist(), counts.tolist())
             }
         )
+
+    map_in_threads(draw, samples, 'label maps', chunk=8)
 
 
 def _objects(data: LabeledData) -> Iterator[tuple[Sample, Any]]:
@@ -214,10 +230,7 @@ def _rasterize(
                 f'{sample.path.name} ({item.source})',
             )
             continue
-        segmentation = item.segmentation
-        if isinstance(segmentation, dict):
-            segmentation = to_rle(segmentation)
-        where = mask_of(segmentation, shape) > 0
+        where = mask_of(item.segmentation, shape) > 0
         labels[where] = ignored if item.is_crowd else shift[item.label]
     return labels
 
@@ -254,17 +267,17 @@ def write_lists(data: LabeledData) -> dict[str, Path]:
     return files
 
 
-def adapt_semantic(cfg: Config, data: LabeledData) -> None:
+def adapt_semantic(cfg: Config, data: Prepared) -> None:
     """Make a config read the data, in place.
 
     Args:
         cfg: Config of a semantic segmenter.
-        data: Labels with all three splits.
+        data: What is in the cache.
     """
-    files = write_lists(data)
+    files = data.files
     number = len(data.classes)
     metainfo = dict(
-        classes=tuple(data.classes), palette=[list(c) for c in data.palette]
+        classes=tuple(data.classes), palette=[list(c) for c in data.colors]
     )
     scope = cfg.get('default_scope') or 'mmseg'
 
@@ -289,12 +302,11 @@ def adapt_semantic(cfg: Config, data: LabeledData) -> None:
     replace_evaluators(cfg, evaluator)
     set_num_classes(cfg.model, number, scope)
     _follow(cfg, number)
-    pixels = sum((s.pixels for s in data.splits['train']), Counter())
     for loss in _weighted_losses(cfg.model):
-        loss['class_weight'] = class_weights(pixels, number)
+        loss['class_weight'] = class_weights(data.pixels, number)
     set_variables(
         cfg,
-        data_root=str(data.root.resolve()),
+        data_root=str(data.root),
         classes=metainfo['classes'],
         palette=metainfo['palette'],
         metainfo=metainfo,

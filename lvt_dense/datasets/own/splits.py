@@ -3,31 +3,43 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable
+from pathlib import Path
 
 from lvt_dense.datasets.own.formats.labeled_data import (
     ALL,
+    SPLITS,
     LabeledData,
     Sample,
 )
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.text import shorten
+from lvt_dense.utils.threads import map_in_threads
 
 VAL_SHARE = 0.2
+_BLOCK = 4096  # bytes
 
 
-def complete_splits(data: LabeledData) -> None:
+def complete_splits(
+    data: LabeledData, to_train: bool = True, whole: bool = False
+) -> None:
     """Make sure that there are ``train``, ``val`` and ``test``, in place.
 
     A missing ``val`` is cut from ``train`` by a hash of the file names, so
     that an image stays on its side when others are added. A missing or
     unlabeled ``test`` is ``val``.
 
+    Args:
+        data: Labels.
+        to_train: Whether ``train`` must be there; else what there is stands
+            for it.
+        whole: Take all images of data without splits for ``test``.
+
     Raises:
-        UserError: There is nothing to train on.
+        UserError: There is nothing to train on, or to test.
     """
     splits = data.splits
     for split, count in data.unlabeled.items():
-        if split == 'test':
+        if split == 'test' and len(splits.keys() - {'test'}):
             data.notes.append(
                 f'test: {count} images without labels, which cannot be '
                 'scored; val is tested in their place'
@@ -39,9 +51,11 @@ def complete_splits(data: LabeledData) -> None:
                 'but no labels'
             )
     if ALL in splits:
-        splits['train'] = splits.pop(ALL)
-        data.sources['train'] = data.sources.pop(ALL, '')
+        _name_all(data, 'test' if whole else 'train')
     if 'train' not in splits:
+        if not to_train:
+            _stand_in(data)
+            return
         raise UserError(
             f'--data {data.root}: there is no train split, only '
             f'{shorten(splits)} ({shorten(data.sources.values())}); put '
@@ -51,6 +65,8 @@ def complete_splits(data: LabeledData) -> None:
         train, val = cut(splits['train'], data)
         splits['train'], splits['val'] = train, val
         data.sources['val'] = f'{VAL_SHARE:.0%} of train'
+        if 'train' in data.category_ids:
+            data.category_ids['val'] = data.category_ids['train']
         data.notes.append(
             f'there is no val split: {len(val)} of {len(train) + len(val)} '
             f'training images ({VAL_SHARE:.0%}, chosen by a hash of the '
@@ -59,7 +75,31 @@ def complete_splits(data: LabeledData) -> None:
     if 'test' not in splits:
         splits['test'] = splits['val']
         data.sources['test'] = 'val'
-    data.splits = {s: splits[s] for s in ('train', 'val', 'test')}
+    data.splits = {s: splits[s] for s in SPLITS}
+
+
+def _name_all(data: LabeledData, split: str) -> None:
+    """Take the images of data without splits for those of a split."""
+    data.splits[split] = data.splits.pop(ALL)
+    data.sources[split] = data.sources.pop(ALL, '')
+    if ALL in data.category_ids:
+        data.category_ids[split] = data.category_ids.pop(ALL)
+
+
+def _stand_in(data: LabeledData) -> None:
+    """Let the splits that are there stand for those that are not."""
+    splits, ids = data.splits, data.category_ids
+    known = 'test' if 'test' in splits else 'val'
+    data.notes.append(
+        f'there is no train split: the {len(splits[known])} images of '
+        f'{known} are tested'
+    )
+    for split in SPLITS:
+        source = split if split in splits else known
+        splits[split] = splits[source]
+        if source in ids:
+            ids[split] = ids[source]
+    data.splits = {s: splits[s] for s in SPLITS}
 
 
 def cut(
@@ -90,23 +130,46 @@ def share_of(name: str) -> float:
 
 
 def shared_images(data: LabeledData) -> list[str]:
-    """Describe the images that are in two splits, by path or by content."""
+    """Describe the images that are in two splits, by path or by content.
+
+    Files of one size with the same bytes at their start, middle and end
+    count as equal; large sets are not read as a whole.
+    """
     by_size: dict[int, set] = defaultdict(set)
     for split, sample in _distinct(data):
         by_size[sample.path.stat().st_size].add((split, sample.path))
+    groups = [
+        (size, group)
+        for size, group in by_size.items()
+        if len({split for split, _ in group}) > 1
+    ]
+    paths = [(path, size) for size, group in groups for _, path in group]
+    read = map_in_threads(lambda item: _sample_bytes(*item), paths, 'images')
+    digests = {path: digest for (path, _), digest in zip(paths, read)}
     found = []
-    for group in by_size.values():
-        if len({split for split, _ in group}) < 2:
-            continue
+    for _, group in groups:
         by_content: dict[bytes, set] = defaultdict(set)
         for split, path in group:
-            digest = hashlib.sha256(path.read_bytes()).digest()
-            by_content[digest].add((split, path))
+            by_content[digests[path]].add((split, path))
         for same in by_content.values():
             if len({split for split, _ in same}) > 1:
-                names = sorted(f'{p.name} ({s})' for s, p in same)
+                first = dict(sorted(same, reverse=True))
+                names = sorted(f'{p.name} ({s})' for s, p in first.items())
                 found.append(' = '.join(names[:2]))
     return sorted(found)
+
+
+def _sample_bytes(path: Path, size: int) -> bytes:
+    """Return a digest of the start, the middle and the end of a file."""
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        if size <= 3 * _BLOCK:
+            digest.update(file.read())
+            return digest.digest()
+        for start in (0, size // 2, size - _BLOCK):
+            file.seek(start)
+            digest.update(file.read(_BLOCK))
+    return digest.digest()
 
 
 def _distinct(data: LabeledData) -> Iterable[tuple[str, Sample]]:

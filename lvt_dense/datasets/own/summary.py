@@ -19,10 +19,15 @@ _SIZE_STEP = 32
 def make_table(data: LabeledData) -> str:
     """Lay out images, sizes and objects of every split as text."""
     splits = data.splits
-    test_is_val = splits.get('test') is splits.get('val')
-    shown = [s for s in splits if s != 'test' or not test_is_val]
-    rows = [['', *(f'{s} (= test)' if s == 'val' and test_is_val else s
-                   for s in shown)]]  # fmt: skip
+    shown: list[str] = []
+    rows = [['']]
+    for split, samples in splits.items():
+        same = [s for s in shown if splits[s] is samples]
+        if same:
+            rows[0][1 + shown.index(same[0])] += f' (= {split})'
+        else:
+            shown.append(split)
+            rows[0].append(split)
 
     def row(name: str, values: list) -> None:
         rows.append([name, *map(str, values)])
@@ -39,6 +44,9 @@ def make_table(data: LabeledData) -> str:
         empty = [sum(not x.objects for x in splits[s]) for s in shown]
         row('without objects', empty)
         row('objects', [sum(counts[s].values()) for s in shown])
+        ignored = [count_ignored(splits[s]) for s in shown]
+        if any(ignored):
+            row('  (do not count)', ignored)
     order = list(range(len(data.classes)))
     if len(data.classes) > _SHOWN_CLASSES:
         by_number = sorted(order, key=lambda i: -counts['train'][i])
@@ -100,8 +108,14 @@ def _size_range(samples: list[Sample]) -> str:
 
 
 def count_objects(samples: list[Sample]) -> Counter:
-    """Count the objects of every label."""
-    return Counter(o.label for s in samples for o in s.objects)
+    """Count the objects of every label that count."""
+    return Counter(o.label for s in samples for o in s.objects
+                   if not o.is_crowd)  # fmt: skip
+
+
+def count_ignored(samples: list[Sample]) -> int:
+    """Count crowds, and what is too difficult or marked to be ignored."""
+    return sum(o.is_crowd for s in samples for o in s.objects)
 
 
 def count_labels(samples: list[Sample]) -> Counter:
@@ -184,6 +198,19 @@ def small_objects(cfg: Config, samples: list[Sample]) -> str | None:
         f'{better[0]} x {better[1]} would do: set the scale of Resize in '
         'train_dataloader, val_dataloader and test_dataloader'
     )
+
+
+def settings_of(cfg: Config) -> str:
+    """Return what of a config the summary and the labels depend on."""
+    datasets = [*dataset_cfgs(cfg, 'train'), *dataset_cfgs(cfg, 'test')]
+    steps = [step for d in datasets for step in d.get('pipeline') or []]
+    kept = [
+        dict(step)
+        for step in steps
+        if 'scale' in step or 'FilterObjects3D' in str(step.get('type'))
+    ]
+    classes = [(d.get('type'), d.get('metainfo')) for d in datasets]
+    return repr((kept, classes))
 
 
 def _resize_of(cfg: Config) -> dict | None:

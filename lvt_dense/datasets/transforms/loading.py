@@ -4,10 +4,12 @@ import logging
 import os
 from typing import Any
 
+import mmengine.fileio as fileio
 import numpy as np
 from mmcv.transforms import LoadImageFromFile as MMCVLoadImageFromFile
 from mmengine.logging import print_log
 
+from lvt_dense.datasets.image_files import decode_image
 from lvt_dense.registry import TRANSFORMS
 from lvt_dense.utils.errors import UserError
 
@@ -15,6 +17,9 @@ from lvt_dense.utils.errors import UserError
 @TRANSFORMS.register_module()
 class LoadImageFromFile(MMCVLoadImageFromFile):
     """Load an image as MMCV does, and name the file that cannot be read.
+
+    Images of all formats are turned as their EXIF data say; see
+    :func:`~lvt_dense.datasets.image_files.decode_image`.
 
     Args:
         skip_unreadable: Warn once a file and let the data set draw another
@@ -43,7 +48,7 @@ class LoadImageFromFile(MMCVLoadImageFromFile):
         """
         path = results['img_path']
         try:
-            loaded = super().transform(results)
+            loaded = self._load(results)
         except FileNotFoundError as error:
             raise UserError(f'image {path} is not there') from error
         except Exception as error:  # each decoder has its own
@@ -54,6 +59,18 @@ class LoadImageFromFile(MMCVLoadImageFromFile):
             return None
         self._check_size(loaded)
         return loaded
+
+    def _load(self, results: dict) -> dict:
+        if self.file_client_args is not None:
+            return super().transform(results)
+        data = fileio.get(results['img_path'], backend_args=self.backend_args)
+        image = decode_image(data, self.color_type, self.imdecode_backend)
+        if image is not None and self.to_float32:
+            image = image.astype(np.float32)
+        results['img'] = image
+        if image is not None:
+            results['img_shape'] = results['ori_shape'] = image.shape[:2]
+        return results
 
     def _check_size(self, results: dict) -> None:
         """Compare the image with the size that its labels say.

@@ -126,7 +126,13 @@ def read_mask(path: str) -> np.ndarray:
             raw = np.array(picture)
     except FileNotFoundError as error:
         raise UserError(f'mask {path} is not there') from error
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except (
+        UnidentifiedImageError,
+        OSError,
+        SyntaxError,
+        ValueError,
+        Image.DecompressionBombError,
+    ) as error:
         raise UserError(
             f'mask {path} is empty or corrupt: replace it'
         ) from error

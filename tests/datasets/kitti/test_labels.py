@@ -105,7 +105,7 @@ def test_written_calibration_is_read_back(tmp_path: Path) -> None:
     'text, message',
     [
         (f'{CAR}\nCar 0 0 1\n', ':2: 4 fields, but a label has 15'),
-        (f'{CAR} 0.5\n', ':1: 16 fields, but a label has 15'),
+        (f'{CAR} 0.5 1\n', ':1: 17 fields, but a label has 15'),
         (CAR.replace('58.49', 'nan'), ':1: "nan" is not a finite number'),
         (CAR.replace('58.49', '1e999'), ':1: "1e999" is not a finite'),
         (CAR.replace('58.49', 'far'), ":1: could not convert .*'far'"),

@@ -1,12 +1,16 @@
 """Layouts in which people keep labeled images, one file a layout."""
 
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.reading import no_collection
+from lvt_dense.utils.text import shorten
 
 from . import coco, kitti, labelme, masks, voc, yolo
 from .labeled_data import ALL, Findings, LabeledData, Object, Sample
+from .matches import settle_matches
 from .tree import Tree
 
 # In the order in which they are looked for.
@@ -24,6 +28,7 @@ __all__ = [
     'Object',
     'Sample',
     'read_data',
+    'read_tree',
 ]
 
 
@@ -38,14 +43,26 @@ def read_data(root: str | Path, task: str) -> LabeledData:
         UserError: No layout is recognized, or the labels cannot be used.
     """
     with no_collection():
-        return _read(Tree(root), task)
+        return read_tree(Tree(root, masks=task != 'detection'), task)
 
 
-def _read(tree: Tree, task: str) -> LabeledData:
+def read_tree(tree: Tree, task: str) -> LabeledData:
+    """Recognize the layout of a folder that was listed, and read its labels.
+
+    Args:
+        tree: The files.
+        task: As for :func:`read_data`.
+
+    Raises:
+        UserError: As for :func:`read_data`.
+    """
     root = tree.root
     layouts = _LAYOUTS[task]
-    found = {layout: layout.find(tree) for layout in layouts}
-    there = [layout for layout in layouts if found[layout] is not None]
+    there: list[tuple[ModuleType, Any]] = []
+    for layout in layouts:
+        found = _find(layout, tree, bool(there))
+        if found is not None:
+            there.append((layout, found))
     if not there:
         raise UserError(
             f'--data {root}: no labels for {task} are recognized'
@@ -53,9 +70,12 @@ def _read(tree: Tree, task: str) -> LabeledData:
             f'{"; ".join(layout.LOOKED_FOR for layout in layouts)}; there is '
             f'{tree.describe()}'
         )
-    data = there[0].read(tree, found[there[0]])
+    layout, found = there[0]
+    data = layout.read(tree, found)
+    data.notes += tree.notes
+    settle_matches(data)
     if len(there) > 1:
-        others = ', '.join(layout.LAYOUT for layout in there[1:])
+        others = ', '.join(other.LAYOUT for other, _ in there[1:])
         data.notes.append(
             f'the folder has labels as {others}, too; those as {data.layout} '
             'are read'
@@ -64,11 +84,21 @@ def _read(tree: Tree, task: str) -> LabeledData:
     return data
 
 
+def _find(layout: ModuleType, tree: Tree, is_known: bool) -> object:
+    """Look for a layout; faults of one that is not read do not matter."""
+    try:
+        return layout.find(tree)
+    except UserError:
+        if is_known:
+            return None
+        raise
+
+
 def _other_task(tree: Tree, task: str) -> str:
     """Say which other task the folder has labels for."""
     known = {layout for kind in _LAYOUTS.values() for layout in kind}
     for layout in sorted(known - set(_LAYOUTS[task]), key=lambda m: m.LAYOUT):
-        if layout.find(tree) is not None:
+        if _find(layout, tree, True) is not None:
             tasks = [t for t, kinds in _LAYOUTS.items() if layout in kinds]
             return f' (it has {layout.LAYOUT}, for {" or ".join(tasks)})'
     return ''
@@ -85,3 +115,21 @@ def _check_content(data: LabeledData) -> None:
                 f'--data {data.root}: the {split} split '
                 f'({data.sources.get(split, data.layout)}) has no images'
             )
+        _check_names(samples)
+
+
+def _check_names(samples: list[Sample]) -> None:
+    bad = [s.path.name for s in samples if not _is_text(str(s.path))]
+    if bad:
+        raise UserError(
+            f'{len(bad)} images have names that are not UTF-8: '
+            f'{shorten(map(ascii, bad), 3)}; rename them, as convmv does'
+        )
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

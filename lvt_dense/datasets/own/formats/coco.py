@@ -1,16 +1,15 @@
 """COCO JSON, under any file names and in any folders."""
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from lvt_dense.utils.errors import UserError
-from lvt_dense.utils.reading import read_json
 from lvt_dense.utils.text import shorten
 
-from .labeled_data import ALL, Findings, LabeledData, Object, Sample
-from .tree import Tree, split_of
+from .coco_file import CocoFile, read_coco_file, read_id, read_number
+from .labeled_data import ALL, Findings, LabeledData, Sample, text_of
+from .tree import Tree
 
 LAYOUT = 'COCO JSON'
 LOOKED_FOR = 'COCO JSON (a .json file with images, annotations, categories)'
@@ -27,7 +26,7 @@ class CocoFiles:
     """
 
     def __init__(self, tree: Tree) -> None:
-        self.contents: dict[Path, dict] = {}
+        self.contents: dict[Path, CocoFile] = {}
         self.broken: list[UserError] = []
         candidates = [
             path
@@ -39,19 +38,13 @@ class CocoFiles:
         ]
         for path in wanted or candidates:
             try:
-                content = read_json(path)
+                content = read_coco_file(path, tree.masks)
             except UserError as error:
                 self.broken.append(error)
                 continue
-            if _is_coco(content):
+            if content is not None:
                 self.contents[path] = content
-
-
-def _is_coco(content: Any) -> bool:
-    return isinstance(content, dict) and (
-        isinstance(content.get('images'), list)
-        and ('annotations' in content or 'categories' in content)
-    )
+                tree.known.add(path)
 
 
 def find(tree: Tree) -> CocoFiles | None:
@@ -78,15 +71,20 @@ def read(tree: Tree, found: CocoFiles) -> LabeledData:
     parents: set[str] = set()
     for split, path in by_split.items():
         content = found.contents[path]
-        names = _category_names(path, content)
+        if content.fault is not None:
+            raise content.fault
+        names = _category_names(content)
         parents |= _parents(content)
         data.classes += [n for n in names.values() if n not in data.classes]
+        if all(type(key) is int for key in names):
+            data.category_ids[split] = {n: key for key, n in names.items()}
         reader = _Reader(tree, data, split, path, names)
         data.splits[split] = reader.read(content)
         data.sources[split] = tree.relative(path)
         used |= reader.used
-        if 'annotations' not in content:
+        if content.annotations is None:
             data.unlabeled[split] = len(data.splits[split])
+        content.annotations = content.images = None  # free the memory
     _drop_parents(data, parents - used)
     return data
 
@@ -95,7 +93,7 @@ def _assign_splits(tree: Tree, found: CocoFiles) -> dict[str, Path]:
     paths: dict[str | None, list[Path]] = {}
     for path in found.contents:
         relative = path.relative_to(tree.root)
-        split = split_of([*relative.parts[:-1], relative.stem])
+        split = tree.split_of([*relative.parts[:-1], relative.stem])
         paths.setdefault(split, []).append(path)
     whole = paths.pop('trainval', [])
     if whole and 'train' not in paths:
@@ -121,22 +119,25 @@ def _assign_splits(tree: Tree, found: CocoFiles) -> dict[str, Path]:
     return {str(s): paths[s][0] for s in order if s in paths}
 
 
-def _category_names(path: Path, content: dict) -> dict[Any, str]:
+def _category_names(content: CocoFile) -> dict[Any, str]:
     names: dict[Any, str] = {}
-    for index, category in enumerate(content.get('categories') or []):
+    path = content.path
+    for index, category in enumerate(content.categories or []):
+        where = f'{path}: categories[{index}]'
         if not isinstance(category, dict) or not {'id', 'name'} <= set(
             category
         ):
-            raise UserError(f'{path}: categories[{index}] lacks id or name')
-        name = str(category['name'])
-        if category['id'] in names:
+            raise UserError(f'{where} lacks id or name')
+        name = text_of(category['name'], f'{where} has the name')
+        number = read_id(category['id'], f'{where} has id')
+        if number in names:
             raise UserError(
-                f'{path}: two categories have the id {category["id"]!r}: '
-                f'{names[category["id"]]} and {name}'
+                f'{path}: two categories have the id {number!r}: '
+                f'{names[number]} and {name}'
             )
         if name in names.values():
             raise UserError(f'{path}: two categories have the name {name!r}')
-        names[category['id']] = name
+        names[number] = name
     if not names:
         raise UserError(f'{path}: the list of categories is empty')
     try:
@@ -145,11 +146,11 @@ def _category_names(path: Path, content: dict) -> dict[Any, str]:
         return names
 
 
-def _parents(content: dict) -> set[str]:
+def _parents(content: CocoFile) -> set[str]:
     """Return the names that are only the supercategory of others."""
     return {
         str(c.get('supercategory'))
-        for c in content['categories']
+        for c in content.categories or ()
         if c.get('supercategory') != c.get('name')
     }
 
@@ -191,70 +192,93 @@ class _Reader:
         self.used: set[str] = set()
         self.missing: list[str] = []
 
-    def read(self, content: dict) -> list[Sample]:
+    def read(self, content: CocoFile) -> list[Sample]:
         """Read images and annotations; unused classes are noted."""
-        samples = self._images(content['images'])
-        unknown = []
+        samples = self._images(content.images or [])
+        if content.brush_counts:
+            for item in content.brushed:
+                item.is_crowd = False
+            self.findings.add(
+                'run lengths have iscrowd 1, as CVAT writes for the brush, '
+                'and count as single objects',
+                f'{self.path.name} annotation {content.brushed[0].source}',
+                len(content.brushed),
+            )
+        for fault, where in content.faults:
+            self.findings.add(f'{fault} and are left out', where)
+        self._add_objects(content, samples)
+        return sorted(
+            (s for s in samples.values() if s is not None),
+            key=lambda s: str(s.path),
+        )
+
+    def _add_objects(
+        self, content: CocoFile, samples: dict[Any, Sample | None]
+    ) -> None:
         seen: set = set()
-        for index, ann in enumerate(content.get('annotations') or []):
-            self._check_annotation(index, ann)
-            if ann.get('id') is not None:
-                if ann['id'] in seen:
-                    self.findings.add(
-                        'annotations share an id and are kept under new ones',
-                        f'{self.path.name} id {ann["id"]}',
-                    )
-                seen.add(ann['id'])
-            if ann['image_id'] not in samples:
-                unknown.append(ann)
+        used: set = set()
+        unknown = []
+        label_of, name = self.label_of, self.path.name
+        annotations = content.annotations or []
+        for index, (item, image, category, number) in enumerate(annotations):
+            if category not in label_of:
+                raise UserError(
+                    f'{self.path}: annotations[{index}] (id {number}) has '
+                    f'category_id {category!r}, but the categories are '
+                    f'{shorten(label_of, 10)}'
+                )
+            if number in seen and number is not None:
+                self.findings.add(
+                    'annotations share an id and are kept under new ones',
+                    f'{name} id {number}',
+                )
+            seen.add(number)
+            used.add(category)
+            item.label = label_of[category]
+            if image not in samples:
+                unknown.append((number, image))
                 continue
-            sample = samples[ann['image_id']]
+            sample = samples[image]
             if sample is not None:
-                sample.objects.append(self._object(index, ann))
+                sample.objects.append(item)
         if unknown:
             self.findings.add(
                 'annotations name an image that the file does not list and '
                 'are left out',
-                f'{self.path.name} annotation {unknown[0].get("id")} '
-                f'(image_id {unknown[0]["image_id"]})',
+                f'{name} annotation {unknown[0][0]} (image_id '
+                f'{unknown[0][1]})',
                 len(unknown),
             )
-        self.used = {
-            self.names[a['category_id']]
-            for a in content.get('annotations') or []
-        }
-        return sorted(
-            (s for s in samples.values() if s is not None),
-            key=lambda s: s.path.as_posix(),
-        )
+        self.used = {self.names[category] for category in used}
 
-    def _images(self, images: list[dict]) -> dict[Any, Sample | None]:
+    def _images(self, images: list) -> dict[Any, Sample | None]:
         samples: dict[Any, Sample | None] = {}
         folders = list(self._folders())
         for index, image in enumerate(images):
+            where = f'{self.path}: images[{index}]'
             if not isinstance(image, dict) or 'id' not in image:
-                raise UserError(f'{self.path}: images[{index}] lacks id')
-            if not image.get('file_name'):
+                raise UserError(f'{where} lacks id')
+            name = image.get('file_name')
+            if not name or not isinstance(name, str):
+                raise UserError(f'{where} lacks file_name')
+            number = read_id(image['id'], f'{where} has id')
+            if number in samples:
                 raise UserError(
-                    f'{self.path}: images[{index}] lacks file_name'
+                    f'{self.path}: two images have the id {number!r}, '
+                    f'so their objects cannot be told apart ({name})'
                 )
-            if image['id'] in samples:
-                raise UserError(
-                    f'{self.path}: two images have the id {image["id"]!r}, '
-                    f'so their objects cannot be told apart '
-                    f'({image["file_name"]})'
-                )
-            found = self.tree.find_image(
-                image['file_name'], folders, self.split
-            )
-            if found is None:
-                self.missing.append(str(image['file_name']))
-                samples[image['id']] = None
+            match = self.tree.find_image(name, folders, self.split)
+            if match is None:
+                self.missing.append(name)
+                samples[number] = None
                 continue
-            samples[image['id']] = Sample(
-                found,
-                int(_number(image.get('width') or 0)),
-                int(_number(image.get('height') or 0)),
+            samples[number] = Sample(
+                match.path,
+                int(read_number(image.get('width')) or 0),
+                int(read_number(image.get('height')) or 0),
+                name=name,
+                strength=match.strength,
+                image_id=number if type(number) is int else None,
             )
         _report_missing(self, len(images))
         return samples
@@ -264,51 +288,18 @@ class _Reader:
         root, here = self.tree.root, self.path.parent
         base = [here, here / 'images', root, root / 'images']
         yield from base[:2]
-        for folder in (root, root / 'images', here.parent):
-            if not folder.is_dir():
+        places = (root, root / 'images', here.parent)
+        for folder in dict.fromkeys(places):
+            if not folder.is_dir() or folder == root.parent:
                 continue
             for entry in sorted(folder.iterdir()):
-                named = entry.is_dir() and split_of([entry.name])
+                named = entry.is_dir() and self.tree.split_of(
+                    entry.relative_to(root).parts
+                )
                 if named and named == self.split:
                     yield entry
                     yield entry / 'images'
         yield from base[2:]
-
-    def _check_annotation(self, index: int, ann: Any) -> None:
-        where = f'{self.path}: annotations[{index}]'
-        if not isinstance(ann, dict):
-            raise UserError(f'{where} is no object')
-        for key in ('image_id', 'category_id'):
-            if key not in ann:
-                raise UserError(f'{where} lacks {key}')
-        if ann['category_id'] not in self.label_of:
-            raise UserError(
-                f'{where} (id {ann.get("id")}) has category_id '
-                f'{ann["category_id"]!r}, but the categories are '
-                f'{shorten(self.label_of, 10)}'
-            )
-
-    def _object(self, index: int, ann: dict) -> Object:
-        where = f'{self.path}: annotations[{index}] (id {ann.get("id")})'
-        segmentation = ann.get('segmentation') or None
-        box = ann.get('bbox')
-        if not box and isinstance(segmentation, list):
-            box = polygon_box(segmentation)
-        values = _floats(box)
-        if values is None or len(values) != 4:
-            raise UserError(
-                f'{where} has bbox {box!r}, not four numbers [x, y, width, '
-                'height]'
-            )
-        area = ann.get('area')
-        return Object(
-            self.label_of[ann['category_id']],
-            (values[0], values[1], values[2], values[3]),
-            segmentation,
-            bool(ann.get('iscrowd', 0)),
-            None if area is None else _number(area),
-            f'{self.path.name} annotation {ann.get("id", index)}',
-        )
 
 
 def _report_missing(reader: '_Reader', total: int) -> None:
@@ -332,32 +323,3 @@ def _report_missing(reader: '_Reader', total: int) -> None:
         f'{missing[0]} of {reader.path.name}',
         len(missing),
     )
-
-
-def polygon_box(polygons: list) -> list[float] | None:
-    """Return the box [x, y, width, height] around polygons, if any."""
-    points = [v for polygon in polygons for v in _floats(polygon) or []]
-    if len(points) < 4:
-        return None
-    xs, ys = points[::2], points[1::2]
-    return [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
-
-
-def _floats(values: Any) -> list[float] | None:
-    """Return the values as finite floats; None if they are not."""
-    if not isinstance(values, (list, tuple)):
-        return None
-    try:
-        numbers = [float(v) for v in values]
-    except (TypeError, ValueError):
-        return None
-    return numbers if all(map(math.isfinite, numbers)) else None
-
-
-def _number(value: Any) -> float:
-    """Return the value as a float; 0 if it is no number."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return 0.0
-    return number if math.isfinite(number) else 0.0

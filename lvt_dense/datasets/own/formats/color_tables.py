@@ -8,7 +8,7 @@ from typing import Any
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.reading import read_json, read_lines, read_rows
 
-from .labeled_data import MaskClass
+from .labeled_data import MaskClass, text_of
 from .tree import Tree
 
 _NAMES = (
@@ -26,6 +26,7 @@ _NAMES = (
     'codes',
     'categories',
 )
+_LABELME_FIRST = '__ignore__'
 _SUFFIXES = ('.csv', '.txt', '.json')
 
 
@@ -112,6 +113,8 @@ def _read_text(path: Path) -> list[MaskClass]:
     lines = [
         line for line in read_lines(path) if line and not line.startswith('#')
     ]
+    if lines and lines[0] == _LABELME_FIRST:
+        lines = lines[1:]  # LabelMe counts from -1
     classes = []
     for line in lines:
         cvat = re.fullmatch(r'(.+?):(\d+),(\d+),(\d+)(:.*)?', line)
@@ -141,10 +144,10 @@ def _read_json(path: Path) -> list[MaskClass]:
         if isinstance(content, dict):
             return [_json_entry(path, *item) for item in content.items()]
         return [
-            MaskClass(item)
-            if isinstance(item, str)
+            MaskClass(text_of(item, f'{path}: a class is'))
+            if not isinstance(item, dict)
             else MaskClass(
-                str(item['name']),
+                text_of(item['name'], f'{path}: a class is'),
                 item.get('id'),
                 _color(path, item['color']) if 'color' in item else None,
             )
@@ -160,9 +163,12 @@ def _read_json(path: Path) -> list[MaskClass]:
 def _json_entry(path: Path, key: str, value: Any) -> MaskClass:
     if isinstance(value, (list, tuple)):
         return MaskClass(key, None, _color(path, value))
-    if isinstance(value, int):
+    if type(value) is int:
         return MaskClass(key, value)
-    return MaskClass(str(value), int(key)) if key.isdigit() else (
+    if key.isdigit():
+        name = text_of(value, f'{path}: {key} is')
+        return MaskClass(name, int(key))
+    return (
         MaskClass(key, None, _color(path, value))
     )  # fmt: skip
 

@@ -1,5 +1,6 @@
 """KITTI's folders, with any classes of objects."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from tqdm import tqdm
@@ -9,11 +10,16 @@ from lvt_dense.datasets.kitti.folder import (
     is_kitti_folder,
     scan_kitti_folder,
 )
-from lvt_dense.datasets.kitti.labels import DONT_CARE, read_labels
+from lvt_dense.datasets.kitti.labels import (
+    DONT_CARE,
+    KittiObjects,
+    read_labels,
+)
 from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.reading import read_lines
 
 from .labeled_data import ALL, LabeledData, Object, Sample
-from .tree import Tree, split_of
+from .tree import Tree
 
 LAYOUT = 'KITTI folders'
 LOOKED_FOR = (
@@ -43,15 +49,21 @@ def read(tree: Tree, found: KittiFolder) -> LabeledData:
     images = tree.root / found.data_prefix['img']
     by_stem = {p.stem: p for p in tree.images if p.parent == images}
     labels = tree.root / found.data_prefix['label']
+    calibs = tree.root / found.data_prefix['calib']
     names = {name: i for i, name in enumerate(found.classes)}
     samples = {}
     for stem in tqdm(found.frames, 'labels', leave=False, delay=1):
         if stem not in by_stem:
             raise UserError(f'{images}: frame {stem} has no image')
-        objects = _objects(labels / f'{stem}.txt', names)
-        samples[stem] = Sample(by_stem[stem], objects=objects)
+        path = labels / f'{stem}.txt'
+        found_objects = read_labels(path)
+        image = by_stem[stem]
+        data.frames[image] = found_objects, calibs / f'{stem}.txt'
+        objects = _objects(path, found_objects, names)
+        samples[stem] = Sample(image, objects=objects, name=stem)
+    _note_fields(labels, found.frames, data)
     for name, stems in found.splits.items():
-        split = split_of([name])
+        split = tree.split_of([name])
         if split == 'trainval' and 'train' not in found.splits:
             split = ALL
         if split in ('train', 'val', 'test') or name == ALL:
@@ -67,8 +79,24 @@ def read(tree: Tree, found: KittiFolder) -> LabeledData:
     return data
 
 
-def _objects(path: Path, names: dict[str, int]) -> list[Object]:
-    found = read_labels(path)
+def _note_fields(
+    folder: Path, frames: Iterable[str], data: LabeledData
+) -> None:
+    """Note a field more than KITTI has, if the first object has one."""
+    for stem in frames:
+        for line in read_lines(folder / f'{stem}.txt'):
+            if line:
+                if len(line.split()) > 15:
+                    data.notes.append(
+                        'the labels have a 16th field, such as a score, '
+                        'which is left out'
+                    )
+                return
+
+
+def _objects(
+    path: Path, found: KittiObjects, names: dict[str, int]
+) -> list[Object]:
     objects = []
     for index, kind in enumerate(found.types.tolist()):
         if kind.lower() == DONT_CARE.lower() or kind not in names:

@@ -1,11 +1,16 @@
 """What every layout is read into: images, objects, masks, classes."""
 
+import json
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lvt_dense.datasets.kitti.labels import KittiObjects
+from lvt_dense.utils.errors import UserError
+
 SPLITS = ('train', 'val', 'test')
 ALL = 'all'  # images of a data set without splits
+EXACT = 1000  # how surely the path in a label names an image
 
 
 @dataclass(slots=True)
@@ -15,7 +20,8 @@ class Object:
     Attributes:
         label: Index into the classes.
         bbox: Left, top, width and height in pixels of the upright image.
-        segmentation: Polygons (x, y, x, y, ...), COCO run lengths, or None.
+        segmentation: Polygons (x, y, x, y, ...) as arrays or lists, COCO's
+            compressed run lengths, or None.
         is_crowd: Whether it stands for a group, or is too difficult to
             count: neither learned nor scored.
         area: Area in pixels; None is that of the box.
@@ -42,6 +48,11 @@ class Sample:
         mask: File of the label map, for semantic segmentation.
         pixels: Pixels of every label of the mask; -1 for those that do not
             count.
+        name: The image as its label names it, for messages.
+        strength: How surely it is the image that the label names; see
+            :class:`.tree.Match`.
+        image_id: Number of the image in the user's own file, if any.
+        orientation: EXIF's rotation of the image, 1 for upright.
     """
 
     path: Path
@@ -50,6 +61,10 @@ class Sample:
     objects: list[Object] = field(default_factory=list)
     mask: Path | None = None
     pixels: Counter = field(default_factory=Counter)
+    name: str = ''
+    strength: int = EXACT
+    image_id: int | None = None
+    orientation: int = 1
 
 
 class Findings:
@@ -84,6 +99,23 @@ class Findings:
         ]
 
 
+def text_of(value: object, what: str) -> str:
+    """Return a name as its file spells it.
+
+    Args:
+        value: A text or a number.
+        what: Words for the message, before the value.
+
+    Raises:
+        UserError: It is neither.
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (bool, int, float)):
+        return json.dumps(value)
+    raise UserError(f'{what} {str(value)[:60]}, which is no text')
+
+
 @dataclass(frozen=True)
 class MaskClass:
     """A class of semantic masks, as a table beside them describes it.
@@ -112,9 +144,12 @@ class LabeledData:
         sources: Where each split was read from.
         colors: One color a class, (R, G, B) of 0 to 255, or None.
         table: Classes of semantic masks; empty where no file names them.
+        category_ids: Numbers of the classes in the user's own file of a
+            split, if any.
         unlabeled: Splits that have images but no labels, and how many.
         is_normalized: Whether boxes and polygons are fractions of the size
             of their image.
+        frames: Labels in 3D of an image, and its calibration file.
         notes: What the user should know of how it was read.
         findings: Faults that were worked around.
     """
@@ -126,8 +161,10 @@ class LabeledData:
     sources: dict[str, str] = field(default_factory=dict)
     colors: list[tuple[int, int, int]] | None = None
     table: list[MaskClass] = field(default_factory=list)
+    category_ids: dict[str, dict[str, int]] = field(default_factory=dict)
     unlabeled: dict[str, int] = field(default_factory=dict)
     is_normalized: bool = False
+    frames: dict[Path, tuple[KittiObjects, Path]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     findings: Findings = field(default_factory=Findings)
 

@@ -11,11 +11,14 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from lvt_dense.datasets.segmentations import (
+    box_of,
+)
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.reading import read_json
 
-from .coco import polygon_box
-from .labeled_data import ALL, LabeledData, Object, Sample
+from .coco_file import read_number
+from .labeled_data import ALL, LabeledData, Object, Sample, text_of
 from .tree import Tree, files_by_split
 from .voc import note_unlabeled, report_missing, sort_classes
 
@@ -26,7 +29,7 @@ _CIRCLE_POINTS = 36
 
 def find(tree: Tree) -> list[Path] | None:
     """Find label files; None if there is none."""
-    files = tree.with_suffix('.json')
+    files = [p for p in tree.with_suffix('.json') if p not in tree.known]
     # Those named like an image are looked at first: others may be large.
     files.sort(key=lambda p: p.stem.lower() not in tree.images_by_stem)
     for path in files[:5]:
@@ -51,8 +54,8 @@ def read(tree: Tree, files: list[Path]) -> LabeledData:
     """Read all splits; the classes are in the order of the alphabet.
 
     Rectangles, polygons, circles and masks are objects; those of one label
-    and one ``group_id`` are one object. Points and lines have no area and
-    are left out.
+    and one ``group_id`` are one object, and difficult ones do not count.
+    Points and lines have no area and are left out.
 
     Raises:
         UserError: A file is broken; the message names it.
@@ -94,15 +97,18 @@ def _read(
     data: LabeledData,
 ) -> Sample | None:
     """Read a file; None if its image is not there."""
-    image = tree.find_stem(path.stem, path, split)
-    if image is None and content.get('imagePath'):
-        image = tree.find_image(content['imagePath'], [path.parent], split)
-    if image is None:
+    match = tree.find_stem(path.stem, path, split)
+    name = content.get('imagePath')
+    if match is None and isinstance(name, str):
+        match = tree.find_image(name, [path.parent], split)
+    if match is None:
         return None
     sample = Sample(
-        image,
-        int(content.get('imageWidth') or 0),
-        int(content.get('imageHeight') or 0),
+        match.path,
+        int(read_number(content.get('imageWidth')) or 0),
+        int(read_number(content.get('imageHeight')) or 0),
+        name=tree.relative(path),
+        strength=match.strength,
     )
     groups: dict[Any, Object] = {}
     for number, shape in enumerate(content['shapes'], 1):
@@ -111,7 +117,7 @@ def _read(
         if item is None:
             continue
         key = shape.get('group_id')
-        key = (item.label, key) if key is not None else object()
+        key = (item.label, str(key)) if key is not None else object()
         if key in groups and _can_join(groups[key], item):
             _join(groups[key], item)
         else:
@@ -127,7 +133,7 @@ def _object(
     data: LabeledData,
     sample: Sample,
 ) -> Object | None:
-    if not isinstance(shape, dict) or not str(shape.get('label') or ''):
+    if not isinstance(shape, dict) or shape.get('label') in (None, ''):
         raise UserError(f'{where} has no label')
     kind = shape.get('shape_type') or 'polygon'
     points = _points(shape.get('points'), where)
@@ -154,10 +160,17 @@ def _object(
             f'shapes of the kind {kind} have no area and are left out', where
         )
         return None
-    label = names.setdefault(str(shape['label']).strip(), len(names))
+    name = text_of(shape['label'], f'{where} has the label').strip()
+    label = names.setdefault(name, len(names))
     if isinstance(polygon, list):
         polygon = [[v for point in polygon for v in point]]
-    return Object(label, box, polygon, source=where.split('/')[-1])
+    return Object(
+        label,
+        box,
+        polygon,
+        is_crowd=shape.get('difficult') is True,  # as X-AnyLabeling writes
+        source=where.split('/')[-1],
+    )
 
 
 def _points(points: Any, where: str) -> list[tuple[float, float]]:
@@ -225,6 +238,6 @@ def _join(first: Object, second: Object) -> None:
         for polygon in item.segmentation
     ]
     first.segmentation = polygons
-    box = polygon_box(polygons)
+    box = box_of(polygons)
     if box is not None:
         first.bbox = (box[0], box[1], box[2], box[3])

@@ -2,6 +2,7 @@
 
 import math
 import xml.etree.ElementTree as ET
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +92,7 @@ def _by_split(
             data.sources[str(split)] = 'by folder'
         return {str(s): paths for s, paths in sorted(
             by_split.items(), key=lambda item: str(item[0]))}  # fmt: skip
-    by_stem = {path.stem: path for path in found.xmls}
+    by_stem = group_by_stem(found.xmls)
     lists = dict(found.lists)
     whole = lists.pop('trainval', None)
     if whole and 'train' not in lists:
@@ -101,41 +102,75 @@ def _by_split(
         if split in lists:
             path = lists[split]
             data.sources[split] = tree.relative(path)
-            listed = _listed(path, by_stem, data)
+            listed = _listed(tree, path, by_stem, data)
             if split == 'test' and not listed:
                 continue
             listed_by[split] = listed
     return listed_by
 
 
+def group_by_stem(paths: Iterable[Path]) -> dict[str, list[Path]]:
+    """Sort files under their names without suffix."""
+    found: dict[str, list[Path]] = defaultdict(list)
+    for path in paths:
+        found[path.stem].append(path)
+    return found
+
+
+def find_listed(
+    tree: Tree, line: str, by_stem: dict[str, list[Path]]
+) -> Path | None:
+    """Find the file that a line of a list names.
+
+    Args:
+        tree: The files.
+        line: An identifier, with or without folders, suffix and a second
+            column.
+        by_stem: The files that it may be.
+
+    Returns:
+        None if there is none, or if several fit.
+    """
+    first = line.split()[0]
+    for text in (line, first):
+        name = text.replace('\\', '/').strip('/')
+        stem = name.rpartition('/')[2]
+        for known in (stem, Path(stem).stem):
+            same = by_stem.get(known, [])
+            if len(same) == 1:
+                return same[0]
+            start = name[: len(name) - len(stem)]
+            fitting = [
+                path
+                for path in same
+                if start and f'/{tree.relative(path)}'.rpartition('/')[0]
+                .endswith(f'/{start}'.rstrip('/'))
+            ]  # fmt: skip
+            if len(fitting) == 1:
+                return fitting[0]
+    return None
+
+
 def _listed(
-    path: Path, by_stem: dict[str, Path], data: LabeledData
+    tree: Tree, path: Path, by_stem: dict[str, list[Path]], data: LabeledData
 ) -> list[Path]:
     """Find the annotation files of the identifiers in a list."""
     ids = [line for line in read_lines(path) if line]
     if not ids:
         raise UserError(f'{path}: the list is empty')
-    stems = [_stem(line, by_stem) for line in ids]
-    missing = [stem for stem in stems if stem not in by_stem]
+    files = [find_listed(tree, line, by_stem) for line in ids]
+    missing = [line for line, file in zip(ids, files) if file is None]
     if len(missing) == len(ids) and path.stem == 'test':
         data.unlabeled['test'] = len(ids)
         return []
     if missing and (path.stem != 'train' or len(missing) == len(ids)):
         raise UserError(
             f'{path}: {len(missing)} of its {len(ids)} images have no .xml '
-            f'file: {shorten(missing, 3)}'
+            f'file of their own: {shorten(missing, 3)}'
         )
-    for stem in missing:
-        data.findings.add('listed images have no .xml file', stem)
-    return [by_stem[stem] for stem in stems if stem in by_stem]
-
-
-def _stem(line: str, known: dict[str, Path]) -> str:
-    """Return the identifier in a line, without suffix and second column."""
-    for text in (line, Path(line).stem, line.split()[0]):
-        if text in known:
-            return text
-    return Path(line.split()[0]).stem
+    for line in missing:
+        data.findings.add('listed images have no .xml file', line)
+    return list(dict.fromkeys(file for file in files if file is not None))
 
 
 def _read(
@@ -147,16 +182,22 @@ def _read(
         raise UserError(
             f'{path}: the top element is <{root.tag}>, not <annotation>'
         )
-    image = tree.find_stem(path.stem, path, split)
+    match = tree.find_stem(path.stem, path, split)
     name = (root.findtext('filename') or '').strip()
-    if image is None and name:
+    if match is None and name:
         folders = [path.parent, path.parent.parent / 'JPEGImages']
-        image = tree.find_image(name, folders, split)
-    if image is None:
+        match = tree.find_image(name, folders, split)
+    if match is None:
         return None
     width = int(_float(root.findtext('size/width'), path))
     height = int(_float(root.findtext('size/height'), path))
-    sample = Sample(image, width, height)
+    sample = Sample(
+        match.path,
+        width,
+        height,
+        name=tree.relative(path),
+        strength=match.strength,
+    )
     for number, node in enumerate(root.findall('object'), 1):
         label = (node.findtext('name') or '').strip()
         if not label:

@@ -1,6 +1,6 @@
 """YOLO: a text file of normalized boxes or polygons for every image."""
 
-import math
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,9 @@ from lvt_dense.utils.files import IMAGE_SUFFIXES, read_text
 from lvt_dense.utils.reading import read_lines, read_yaml
 from lvt_dense.utils.text import shorten
 
-from .labeled_data import ALL, LabeledData, Object, Sample
-from .tree import Tree, split_of
+from .labeled_data import ALL, LabeledData, Sample
+from .tree import Tree
+from .yolo_lines import YoloLines
 
 LAYOUT = 'YOLO'
 LOOKED_FOR = (
@@ -22,7 +23,7 @@ _NAME_FILES = ('classes.txt', 'obj.names', 'names.txt', 'labels.txt')
 _KEYS = dict(
     train=('train',), val=('val', 'valid', 'validation'), test=('test',)
 )
-_TOLERANCE = 0.02  # labels may reach past the image by this share of a side
+_NULLS = ('null', 'Null', 'NULL', '~')  # of YAML
 
 
 @dataclass
@@ -101,6 +102,7 @@ def read(tree: Tree, found: YoloFiles) -> LabeledData:
         UserError: A list or label file cannot be used; names file and line.
     """
     classes = _class_names(tree, found)
+    lines = YoloLines(found.config or tree.root, classes, _key_points(found))
     data = LabeledData(LAYOUT, tree.root, classes, {}, is_normalized=True)
     lists = _image_lists(tree, found, data)
     for split, paths in lists.items():
@@ -109,7 +111,8 @@ def read(tree: Tree, found: YoloFiles) -> LabeledData:
                 f'{found.config or tree.root}: the {split} split has no '
                 f'images; there is {tree.describe()}'
             )
-        data.splits[split] = _read_split(tree, data, split, paths)
+        data.splits[split] = _read_split(tree, data, split, paths, lines)
+    lines.finish(data)
     if not found.names_file and not found.config:
         count = 1 + max(
             (o.label for s in data.splits.values() for x in s
@@ -134,7 +137,7 @@ def _class_names(tree: Tree, found: YoloFiles) -> list[str]:
         names = [n for n in read_lines(where.parent / names) if n]
     if isinstance(names, dict):
         try:
-            names = {int(key): str(value) for key, value in names.items()}
+            names = {int(key): value for key, value in names.items()}
         except (TypeError, ValueError):
             raise UserError(
                 f'{where}: the keys of names must be 0, 1, 2, ...'
@@ -152,11 +155,13 @@ def _class_names(tree: Tree, found: YoloFiles) -> list[str]:
             f'names, not {names!r}'
         )
     count = found.content.get('nc')
-    if count is not None and count != len(names):
+    if count and count not in _NULLS and count != str(len(names)):
         raise UserError(
             f'{where}: nc is {count}, but names has {len(names)} entries'
         )
-    return _unique([str(n) for n in names], where)
+    if not all(isinstance(n, str) and n.strip() for n in names):
+        raise UserError(f'{where}: a name in names is no text')
+    return _unique(list(names), where)
 
 
 def _unique(names: list[str], where: Path) -> list[str]:
@@ -174,20 +179,18 @@ def _image_lists(
     for split, keys in _KEYS.items():
         for key in keys:
             value = found.content.get(key)
-            if value:
+            if value and value not in _NULLS:
                 lists[split] = _expand(tree, found, split, value, data)
                 data.sources[split] = shorten(
                     value if isinstance(value, list) else [value]
                 )
                 break
     if lists:
-        if 'train' not in lists and 'val' in lists and len(lists) == 1:
-            return {ALL: lists['val']}
         return _separate(lists)
     by_split: dict[str, list[Path]] = {}
-    labels = [p for p in tree.with_suffix('.txt') if _is_list(p)]
+    labels = [p for p in tree.with_suffix('.txt') if _is_list(tree, p)]
     for path in labels:
-        split = split_of([path.stem]) or ''
+        split = tree.split_of([path.stem]) or ''
         if split in ('train', 'val', 'test'):
             by_split[split] = _expand(tree, found, split, str(path), data)
             data.sources[split] = tree.relative(path)
@@ -195,7 +198,7 @@ def _image_lists(
         return by_split
     for path in tree.images:
         parts = path.relative_to(tree.root).parts[:-1]
-        by_split.setdefault(split_of(parts) or ALL, []).append(path)
+        by_split.setdefault(tree.split_of(parts) or ALL, []).append(path)
     if len(by_split) > 1 and ALL in by_split:
         by_split.setdefault('train', []).extend(by_split.pop(ALL))
     for split in by_split:
@@ -205,16 +208,16 @@ def _image_lists(
 
 def _separate(lists: dict[str, list[Path]]) -> dict[str, list[Path]]:
     """Take one folder named for two splits for one without splits."""
-    if lists.get('val') == lists.get('train'):
+    if 'train' in lists and lists.get('val') == lists['train']:
         lists = {k: v for k, v in lists.items() if k != 'val'}
         if lists.get('test') == lists['train']:
             del lists['test']
     return lists
 
 
-def _is_list(path: Path) -> bool:
+def _is_list(tree: Tree, path: Path) -> bool:
     """Whether a text file lists images."""
-    if split_of([path.stem]) is None:
+    if tree.split_of([path.stem]) is None:
         return False
     lines = [line for line in read_lines(path) if line]
     return bool(lines) and lines[0].lower().endswith(IMAGE_SUFFIXES)
@@ -236,21 +239,15 @@ def _expand(
         ]
     place = _locate(tree, found, str(value), split)
     if place.is_dir():
-        images = [
-            p
-            for p in place.rglob('*')
-            if p.suffix.lower() in IMAGE_SUFFIXES
-            and not p.name.startswith('.')
-        ]
-        return sorted(images)
+        return _images_in(tree, place)
     images, missing = [], []
     for number, line in enumerate(read_lines(place), 1):
         if line:
-            path = tree.find_image(line, [place.parent, tree.root], split)
-            if path is None:
+            match = tree.find_image(line, [place.parent, tree.root], split)
+            if match is None:
                 missing.append(f'{line} (line {number})')
             else:
-                images.append(path)
+                images.append(match.path)
     if missing and (split != 'train' or not images):
         raise UserError(
             f'{place}: {len(missing)} of its images are not under '
@@ -277,13 +274,15 @@ def _locate(tree: Tree, found: YoloFiles, value: str, split: str) -> Path:
         tree.root / inner,
     ]
     for path in candidates:
-        if path.exists() and _has_images(path):
-            return path.resolve() if '..' in path.parts else path
+        if '..' in path.parts:
+            path = Path(os.path.normpath(path))
+        if path.is_file() or _images_in(tree, path):
+            return path
     # An absolute path of another machine: its last parts.
     parts = [p for p in value.split('/') if p]
     for start in range(1, len(parts)):
         path = here.joinpath(*parts[start:])
-        if path.exists() and _has_images(path):
+        if path.is_file() or _images_in(tree, path):
             return path
     raise UserError(
         f'{found.config}: {split} is {value!r}, which is neither a folder '
@@ -292,10 +291,16 @@ def _locate(tree: Tree, found: YoloFiles, value: str, split: str) -> Path:
     )
 
 
-def _has_images(path: Path) -> bool:
-    if path.is_file():
-        return True
-    return any(p.suffix.lower() in IMAGE_SUFFIXES for p in path.rglob('*'))
+def _images_in(tree: Tree, folder: Path) -> list[Path]:
+    """Return the images in a folder, which may be beside the root."""
+    if folder == tree.root or tree.root in folder.parents:
+        start = f'{folder}{os.sep}'
+        return [p for p in tree.images if str(p).startswith(start)]
+    return sorted(
+        p
+        for p in folder.rglob('*')
+        if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith('.')
+    )
 
 
 def label_file(image: Path) -> Path:
@@ -316,7 +321,11 @@ def label_file(image: Path) -> Path:
 
 
 def _read_split(
-    tree: Tree, data: LabeledData, split: str, paths: list[Path]
+    tree: Tree,
+    data: LabeledData,
+    split: str,
+    paths: list[Path],
+    lines: YoloLines,
 ) -> list[Sample]:
     samples, labeled, double = [], 0, set()
     for path in paths:
@@ -330,7 +339,7 @@ def _read_split(
         sample = Sample(path)
         if source.is_file():
             labeled += 1
-            sample.objects = _read_labels(source, data.classes)
+            sample.objects = lines.read(source)
         samples.append(sample)
     if not labeled:
         if split == 'test':
@@ -349,62 +358,18 @@ def _read_split(
     return samples
 
 
-def _read_labels(path: Path, classes: list[str]) -> list[Object]:
-    """Read the objects of a label file, in fractions of the image's size."""
-    objects = []
-    seen = set()
-    for number, line in enumerate(read_lines(path), 1):
-        words = line.split()
-        if not words or line in seen:
-            continue
-        seen.add(line)
-        objects.append(_object(words, f'{path}:{number}', classes))
-    return objects
-
-
-def _object(words: list[str], where: str, classes: list[str]) -> Object:
+def _key_points(found: YoloFiles) -> int:
+    """Return how many numbers key points add to a line."""
+    shape = found.content.get('kpt_shape')
+    if not shape or shape in _NULLS:
+        return 0
     try:
-        values = [float(word) for word in words]
-    except ValueError as error:
-        raise UserError(f'{where}: {error}') from None
-    if not all(map(math.isfinite, values)):
-        raise UserError(f'{where}: a value is not finite')
-    label = int(values[0])
-    if label != values[0] or label < 0 or (classes and label >= len(classes)):
+        count, size = (int(v) for v in shape)
+    except (TypeError, ValueError):
+        count = size = 0
+    if count < 1 or size not in (2, 3):
         raise UserError(
-            f'{where}: class {words[0]}, but the {len(classes)} names have '
-            f'the numbers 0 to {len(classes) - 1}'
+            f'{found.config}: kpt_shape is {shape!r}, but must be the number '
+            'of key points and 2 or 3, such as [17, 3]'
         )
-    points = values[1:]
-    if len(points) != 4 and (len(points) < 6 or len(points) % 2):
-        raise UserError(
-            f'{where}: {len(words)} values; a box has 5 (class, x and y of '
-            'the center, width, height), a polygon the class and x, y of '
-            'three or more points'
-        )
-    if max(points) > 1 + _TOLERANCE or min(points) < -_TOLERANCE:
-        raise UserError(
-            f'{where}: {max(points, key=abs):g} is no fraction of the '
-            "image's size; YOLO's coordinates are between 0 and 1"
-        )
-    if len(points) == 4:
-        x, y, width, height = points
-        box = (x - width / 2, y - height / 2, width, height)
-        return Object(label, box, source=f'{Path(where).name}')
-    xs, ys = points[::2], points[1::2]
-    box = (min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys))
-    return Object(label, box, [points], source=f'{Path(where).name}')
-
-
-def to_pixels(sample: Sample) -> None:
-    """Turn the fractions of a sample into pixels, in place."""
-    width, height = sample.width, sample.height
-    scale = (width, height)
-    for item in sample.objects:
-        x, y, w, h = item.bbox
-        item.bbox = (x * width, y * height, w * width, h * height)
-        if isinstance(item.segmentation, list):
-            item.segmentation = [
-                [v * scale[i % 2] for i, v in enumerate(polygon)]
-                for polygon in item.segmentation
-            ]
+    return count * size
