@@ -182,9 +182,11 @@ def _least_ious(boxes: np.ndarray, crops: np.ndarray) -> np.ndarray:
     inside = sides.prod(axis=-1)
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
     union = areas + (crops[..., 2:] - crops[..., :2]).prod(axis=-1) - inside
-    return (inside / np.maximum(union, 1e-6)).min(axis=1)
+    ious: np.ndarray = inside / np.maximum(union, 1e-6)
+    return ious.min(axis=1)
 
 
 def _have_center(boxes: np.ndarray, crops: np.ndarray) -> np.ndarray:
     """Tell which of the crops (M, 4) hold the center of a box (N, 4)."""
-    return centers_inside(boxes, crops[:, None]).any(axis=1)
+    inside: np.ndarray = centers_inside(boxes, crops[:, None])
+    return np.asarray(inside.any(axis=1))
