@@ -36,6 +36,15 @@ def torchvision_loads() -> bool:
     return True
 
 
+@functools.cache
+def has_kernels(device_type: str) -> bool:
+    """Tell whether torchvision loads and was built for a kind of device."""
+    if not torchvision_loads():
+        return False
+    has = torch._C._dispatch_has_kernel_for_dispatch_key
+    return bool(has('torchvision::nms', device_type.upper()))
+
+
 def matching_torchvision(version: str = torch.__version__) -> str:
     """Return the requirement of the torchvision that belongs to a torch.
 
@@ -58,8 +67,8 @@ def uses_torchvision(operator: str, device_type: str) -> bool:
     if operator not in KERNELS or device_type not in DEVICES:
         return False
     if torch.are_deterministic_algorithms_enabled():
-        return operator not in NOT_DETERMINISTIC and torchvision_loads()
-    return torchvision_loads()
+        return operator not in NOT_DETERMINISTIC and has_kernels(device_type)
+    return has_kernels(device_type)
 
 
 def nms(boxes: Tensor, iou_threshold: float) -> Tensor:

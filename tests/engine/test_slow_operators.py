@@ -28,7 +28,7 @@ def detector() -> nn.Module:
 def test_operators_that_a_step_uses(
     detector: nn.Module, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kernels, 'torchvision_loads', lambda: False)
+    monkeypatch.setattr(kernels, 'has_kernels', lambda device: False)
     slow = find_slow_operators(detector, 'cuda')
     assert slow == ['nms', 'roi_align', 'modulated_deform_conv']
     assert find_slow_operators(DeformConv2dPack(4, 4, 3), 'cuda') == [
@@ -36,14 +36,14 @@ def test_operators_that_a_step_uses(
     ]
     assert find_slow_operators(nn.Conv2d(4, 4, 3), 'cuda') == []
     assert find_slow_operators(detector, 'cpu') == []
-    monkeypatch.setattr(kernels, 'torchvision_loads', lambda: True)
+    monkeypatch.setattr(kernels, 'has_kernels', lambda device: True)
     assert find_slow_operators(detector, 'cuda') == []
 
 
 def test_warning_says_what_to_install(
     detector: nn.Module, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kernels, 'torchvision_loads', lambda: False)
+    monkeypatch.setattr(kernels, 'has_kernels', lambda device: False)
     lines = []
     monkeypatch.setattr(
         slow_operators,
