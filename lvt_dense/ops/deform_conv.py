@@ -303,6 +303,40 @@ def _layer_2(
     )
 
 
+def _kernel_backward(
+    grad: Tensor,
+    input: Tensor,
+    weight: Tensor,
+    offset: Tensor,
+    mask: Tensor | None,
+    layer: _Layer,
+) -> tuple[Tensor, ...]:
+    """Return torchvision's gradients, with the offsets' as MMCV has them.
+
+    A sample at -1 exactly, as those of a padded layer whose offsets begin
+    with 0, lies outside for MMCV, and has a gradient in torchvision.
+    """
+    tensors = input, weight, offset, mask, None
+    found = kernels.deform_conv_backward(grad, *tensors, layer.as_sequence())
+    found[2].masked_fill_(_is_outside(offset, layer), 0)
+    return found
+
+
+def _is_outside(offset: Tensor, layer: _Layer) -> Tensor:
+    """Tell which samples lie at -1 or before along an axis, as `offset`."""
+    samples = offset.unflatten(1, (-1, *layer.kernel, 2))
+    sides = []
+    for axis in (0, 1):
+        place = torch.arange(offset.shape[2 + axis], device=offset.device)
+        tap = torch.arange(layer.kernel[axis], device=offset.device)
+        place = place * layer.stride[axis] - layer.padding[axis]
+        sides.append(tap[:, None] * layer.dilation[axis] + place)
+    y = sides[0][:, None, :, None] + samples[:, :, :, :, 0]
+    x = sides[1][:, None] + samples[:, :, :, :, 1]
+    outside = ((y <= -1) | (x <= -1)).unsqueeze(4)
+    return outside.expand_as(samples).reshape(offset.shape)
+
+
 def deform_conv_forward(
     input: Tensor,
     weight: Tensor,
@@ -348,10 +382,8 @@ def deform_conv_backward_input(
     """
     layer = _layer_1(**settings)
     if kernels.uses_torchvision('deform_conv', input.device.type):
-        found = kernels.deform_conv_backward(
-            gradOutput,
-            *(input, weight, offset, None, None),
-            layer.as_sequence(),
+        found = _kernel_backward(
+            gradOutput, input, weight, offset, None, layer
         )
         gradInput += found[0]
         gradOffset += found[2]
@@ -376,10 +408,8 @@ def deform_conv_backward_parameters(
     """
     layer = _layer_1(**settings)
     if kernels.uses_torchvision('deform_conv', input.device.type):
-        found = kernels.deform_conv_backward(
-            gradOutput,
-            *(input, gradWeight, offset, None, None),
-            layer.as_sequence(),
+        found = _kernel_backward(
+            gradOutput, input, gradWeight, offset, None, layer
         )
         gradWeight += scale * found[1]
         return
@@ -448,10 +478,8 @@ def modulated_deform_conv_backward(
     """
     layer = _layer_2(**settings)
     if kernels.uses_torchvision('modulated_deform_conv', input.device.type):
-        found = kernels.deform_conv_backward(
-            grad_output,
-            *(input, weight, offset, mask, None),
-            layer.as_sequence(),
+        found = _kernel_backward(
+            grad_output, input, weight, offset, mask, layer
         )
         grads = grad_input, grad_weight, grad_offset, grad_mask, grad_bias
         for grad, new in zip(grads if with_bias else grads[:4], found):
