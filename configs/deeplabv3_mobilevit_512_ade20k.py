@@ -60,7 +60,11 @@ train_pipeline = [
         keep_ratio=True,
         interpolation='bicubic',
     ),
-    dict(type='RandomCrop', crop_size=(512, 512), cat_max_ratio=0.75),
+    dict(
+        type='lvt_dense.SegRandomCrop',
+        crop_size=(512, 512),
+        cat_max_ratio=0.75,
+    ),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PhotoMetricDistortion'),
     dict(type='PackSegInputs'),

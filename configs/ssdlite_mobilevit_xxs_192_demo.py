@@ -21,7 +21,7 @@ train_pipeline = [
     dict(type='lvt_dense.LoadImageFromFile', skip_unreadable=True),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(
-        type='MinIoURandomCrop',
+        type='lvt_dense.MinIoURandomCrop',
         min_ious=(0.5, 0.7, 0.9),
         min_crop_size=0.5,
     ),

@@ -284,8 +284,9 @@ def check_pycocotools(system: System) -> Iterator[Finding]:
 def check_operators(system: System) -> Iterator[Finding]:
     """Check which operators MMCV runs with."""
     try:
+        has_gpu = system.load('torch').cuda.is_available()
         ops = system.load('lvt_dense.ops')
-        is_compiled = ops.using_compiled()
+        forms = ops.operator_forms('cuda' if has_gpu else 'cpu')
     except Exception as error:
         if _is_missing(error):
             return
@@ -293,7 +294,7 @@ def check_operators(system: System) -> Iterator[Finding]:
             'operators', FAULT, _reason(error), 'pip install onedl-mmcv'
         )
         return
-    if is_compiled:
+    if set(forms.values()) == {'mmcv'}:
         yield Finding('operators', OK, "MMCV's compiled ones")
         return
     broken = _broken_operators(system)
@@ -307,11 +308,26 @@ def check_operators(system: System) -> Iterator[Finding]:
             '--no-build-isolation onedl-mmcv',
         )
         return
-    yield Finding(
-        'operators',
-        NOTE,
-        'in pure PyTorch; `make ops` in a checkout builds the compiled ones',
-    )
+    kernels = [name for name, form in forms.items() if form == 'torchvision']
+    if kernels:
+        text = f"{', '.join(kernels)} by torchvision's kernels, others in"
+        yield Finding('operators', OK, f'{text} pure PyTorch')
+    elif has_gpu:
+        wanted = system.load('lvt_dense.ops.kernels').matching_torchvision()
+        yield Finding(
+            'operators',
+            NOTE,
+            'in pure PyTorch, on the GPU too, where torchvision has faster '
+            'ones for two-stage detectors and deformable convolutions',
+            f"pip install '{wanted}'",
+        )
+    else:
+        yield Finding(
+            'operators',
+            NOTE,
+            'in pure PyTorch; `make ops` in a checkout builds the compiled '
+            'ones',
+        )
 
 
 def _broken_operators(system: System) -> str:

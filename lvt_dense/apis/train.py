@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from lvt_dense.checkpoints.read import read_content
@@ -20,6 +21,7 @@ from lvt_dense.engine.runner import (
     make_work_dir,
     use_launcher,
 )
+from lvt_dense.engine.slow_operators import warn_of_slow_operators
 from lvt_dense.engine.train_options import apply_options
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import ATOMIC, is_complete, newest_checkpoint
@@ -71,8 +73,16 @@ def train(
         runner = build_runner(cfg)
         copy_ahead(runner.model)
         check_start(runner, [*lines, *changes], bool(resume))
+        _warn_of_slow_operators(runner)
         runner.train()
     return runner
+
+
+def _warn_of_slow_operators(runner: Runner) -> None:
+    model = runner.model
+    device = next(model.parameters()).device.type
+    model = model.module if is_model_wrapper(model) else model
+    warn_of_slow_operators(model, device)
 
 
 def _resume(cfg: Config, resume: bool | str) -> Sequence[dict]:

@@ -104,6 +104,12 @@ def _allow_checkpoints(module: 'ModuleType') -> None:
     allow_own_checkpoints()
 
 
+def _adapt_suppression(module: 'ModuleType') -> None:
+    from lvt_dense.ops.batched_nms import adapt
+
+    adapt(module)
+
+
 def install() -> None:
     """Install the hooks; a second call does nothing."""
     if any(isinstance(finder, ImportHooks) for finder in sys.meta_path):
@@ -114,6 +120,7 @@ def install() -> None:
         after={
             **{f'mmengine.{name}': _adapt_names for name in engine},
             'mmengine.runner.checkpoint': _allow_checkpoints,
+            'mmcv.ops.nms': _adapt_suppression,
         },
     )
     sys.meta_path.insert(0, hooks)

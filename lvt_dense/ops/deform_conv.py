@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lvt_dense.ops import kernels
 from lvt_dense.ops.sampling import (
     as_table,
     compute_dtype,
@@ -34,6 +35,11 @@ class _Layer:
     dilation: tuple[int, int]
     groups: int
     deform_groups: int
+
+    def as_sequence(self) -> tuple[int, ...]:
+        """Return the settings in the order of torchvision's kernels."""
+        pairs = *self.stride, *self.padding, *self.dilation
+        return *pairs, self.groups, self.deform_groups
 
     def output_size(self, height: int, width: int) -> tuple[int, int]:
         rows, columns = (
@@ -297,6 +303,40 @@ def _layer_2(
     )
 
 
+def _kernel_backward(
+    grad: Tensor,
+    input: Tensor,
+    weight: Tensor,
+    offset: Tensor,
+    mask: Tensor | None,
+    layer: _Layer,
+) -> tuple[Tensor, ...]:
+    """Return torchvision's gradients, with the offsets' as MMCV has them.
+
+    A sample at -1 exactly, as those of a padded layer whose offsets begin
+    with 0, lies outside for MMCV, and has a gradient in torchvision.
+    """
+    tensors = input, weight, offset, mask, None
+    found = kernels.deform_conv_backward(grad, *tensors, layer.as_sequence())
+    found[2].masked_fill_(_is_outside(offset, layer), 0)
+    return found
+
+
+def _is_outside(offset: Tensor, layer: _Layer) -> Tensor:
+    """Tell which samples lie at -1 or before along an axis, as `offset`."""
+    samples = offset.unflatten(1, (-1, *layer.kernel, 2))
+    sides = []
+    for axis in (0, 1):
+        place = torch.arange(offset.shape[2 + axis], device=offset.device)
+        tap = torch.arange(layer.kernel[axis], device=offset.device)
+        place = place * layer.stride[axis] - layer.padding[axis]
+        sides.append(tap[:, None] * layer.dilation[axis] + place)
+    y = sides[0][:, None, :, None] + samples[:, :, :, :, 0]
+    x = sides[1][:, None] + samples[:, :, :, :, 1]
+    outside = ((y <= -1) | (x <= -1)).unsqueeze(4)
+    return outside.expand_as(samples).reshape(offset.shape)
+
+
 def deform_conv_forward(
     input: Tensor,
     weight: Tensor,
@@ -317,7 +357,12 @@ def deform_conv_forward(
         ones: Not used.
         **settings: See :func:`_layer_1`.
     """
-    samples = _Samples(input, offset, None, _layer_1(**settings))
+    layer = _layer_1(**settings)
+    if kernels.uses_torchvision('deform_conv', input.device.type):
+        tensors = input, weight, offset, None, None
+        output.copy_(kernels.deform_conv(*tensors, layer.as_sequence()))
+        return
+    samples = _Samples(input, offset, None, layer)
     _forward(samples, weight, None, output)
 
 
@@ -335,7 +380,15 @@ def deform_conv_backward_input(
 
     The arguments are those of :func:`deform_conv_forward` and the gradients.
     """
-    samples = _Samples(input, offset, None, _layer_1(**settings))
+    layer = _layer_1(**settings)
+    if kernels.uses_torchvision('deform_conv', input.device.type):
+        found = _kernel_backward(
+            gradOutput, input, weight, offset, None, layer
+        )
+        gradInput += found[0]
+        gradOffset += found[2]
+        return
+    samples = _Samples(input, offset, None, layer)
     _backward_input(samples, weight, gradOutput, gradInput, gradOffset, None)
 
 
@@ -353,7 +406,14 @@ def deform_conv_backward_parameters(
 
     The arguments are those of :func:`deform_conv_forward` and the gradients.
     """
-    samples = _Samples(input, offset, None, _layer_1(**settings))
+    layer = _layer_1(**settings)
+    if kernels.uses_torchvision('deform_conv', input.device.type):
+        found = _kernel_backward(
+            gradOutput, input, gradWeight, offset, None, layer
+        )
+        gradWeight += scale * found[1]
+        return
+    samples = _Samples(input, offset, None, layer)
     grad = _backward_weight(samples, gradOutput)
     gradWeight += scale * _from_matrix(grad, gradWeight.shape)
 
@@ -385,8 +445,13 @@ def modulated_deform_conv_forward(
         with_bias: Whether `bias` is added.
         **settings: See :func:`_layer_2`.
     """
-    samples = _Samples(input, offset, mask, _layer_2(**settings))
-    _forward(samples, weight, bias if with_bias else None, output)
+    layer, used_bias = _layer_2(**settings), bias if with_bias else None
+    if kernels.uses_torchvision('modulated_deform_conv', input.device.type):
+        tensors = input, weight, offset, mask, used_bias
+        output.copy_(kernels.deform_conv(*tensors, layer.as_sequence()))
+        return
+    samples = _Samples(input, offset, mask, layer)
+    _forward(samples, weight, used_bias, output)
 
 
 def modulated_deform_conv_backward(
@@ -411,7 +476,16 @@ def modulated_deform_conv_backward(
     The arguments are those of :func:`modulated_deform_conv_forward` and the
     gradients.
     """
-    samples = _Samples(input, offset, mask, _layer_2(**settings))
+    layer = _layer_2(**settings)
+    if kernels.uses_torchvision('modulated_deform_conv', input.device.type):
+        found = _kernel_backward(
+            grad_output, input, weight, offset, mask, layer
+        )
+        grads = grad_input, grad_weight, grad_offset, grad_mask, grad_bias
+        for grad, new in zip(grads if with_bias else grads[:4], found):
+            grad += new
+        return
+    samples = _Samples(input, offset, mask, layer)
     _backward_input(
         samples, weight, grad_output, grad_input, grad_offset, grad_mask
     )

@@ -8,6 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lvt_dense.ops import kernels
+from lvt_dense.ops.device_nms import keep_on_device
+from lvt_dense.ops.kernels import uses_torchvision
 from lvt_dense.ops.suppression import (
     Floats,
     Ints,
@@ -71,9 +74,15 @@ def nms(
     if boxes.numel() == 0:
         return boxes.new_empty(0, dtype=torch.long)
     order = scores.sort(0, descending=True)[1]
-    ranked = Boxes(to_numpy(boxes.index_select(0, order)), offset)
-    keep = torch.from_numpy(keep_greedily(ranked, iou_threshold))
-    return order.index_select(0, keep.to(order.device))
+    boxes = boxes.index_select(0, order)
+    if not offset and uses_torchvision('nms', boxes.device.type):
+        keep = kernels.nms(boxes, iou_threshold)
+    elif boxes.device.type == 'cpu':
+        ranked = Boxes(to_numpy(boxes), offset)
+        keep = torch.from_numpy(keep_greedily(ranked, iou_threshold))
+    else:
+        keep = keep_on_device(boxes, iou_threshold, offset)
+    return order.index_select(0, keep)
 
 
 def _decay(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lvt_dense.ops import kernels
 from lvt_dense.ops.sampling import (
     Bags,
     as_table,
@@ -37,6 +38,8 @@ class _Axis:
         inside: (N, P, S), False for samples that count as 0.
         position: (N, P, S), the samples, in pixels.
         grid: (N,), the number of samples a bin.
+        reach: (N, P), pixels from the first sample's to the last one's.
+        width: The largest of them.
     """
 
     low: Tensor
@@ -45,6 +48,19 @@ class _Axis:
     inside: Tensor
     position: Tensor
     grid: Tensor
+    reach: Tensor
+    width: int
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether samples are so far apart that most pixels are not read."""
+        return self.width > 2 * self.low.size(2)
+
+    def entries(self) -> Tensor:
+        """Return how many pixels each bin reads, (N, P)."""
+        if self.is_sparse:
+            return torch.full_like(self.reach, 2 * self.low.size(2))
+        return self.reach
 
 
 def neighbors(
@@ -68,31 +84,52 @@ def neighbors(
     return low, (low + 1).clamp_(max=size - 1), fraction, inside
 
 
-def _sample_axis(
-    begin: Tensor, end: Tensor, bins: int, size: int, ratio: int, aligned: bool
-) -> _Axis:
-    """Place the samples of each region between `begin` and `end`, (N,)."""
-    length = end - begin
-    if not aligned:
-        length = length.clamp(min=1)
-    bin_size = length / bins
-    if ratio > 0:
-        grid = torch.full_like(length, ratio, dtype=torch.long)
-    else:
-        grid = bin_size.ceil().long()
-    most = max(int(grid.max()), 1)
-    step = torch.arange(most, device=begin.device)
-    # The order of operations of the compiled operator: a sample next to the
-    # border must fall on the same side of it.
-    origin = (
-        begin[:, None]
-        + torch.arange(bins, device=begin.device) * bin_size[:, None]
-    )
-    within = (step + 0.5) * bin_size[:, None] / grid.clamp(min=1)[:, None]
-    position = origin[:, :, None] + within[:, None]
-    low, high, fraction, inside = neighbors(position, size)
-    inside &= (step < grid[:, None])[:, None]
-    return _Axis(low, high, fraction, inside, position, grid)
+class _Line:
+    """The bins of every region along one axis, before they are sampled.
+
+    Each region lies between `begin` and `end`, (N,).
+    """
+
+    def __init__(
+        self,
+        begin: Tensor,
+        end: Tensor,
+        bins: int,
+        size: int,
+        ratio: int,
+        aligned: bool,
+    ) -> None:
+        length = end - begin
+        if not aligned:
+            length = length.clamp(min=1)
+        self.size, self.bin_size = size, length / bins
+        if ratio > 0:
+            self.grid = torch.full_like(length, ratio, dtype=torch.long)
+        else:
+            self.grid = self.bin_size.ceil().long()
+        place = torch.arange(bins, device=begin.device)
+        self.origin = begin[:, None] + place * self.bin_size[:, None]
+        steps = self.grid.clamp(min=1)[:, None] - 1
+        first = neighbors(self._place(torch.zeros_like(steps)), size)[0]
+        last = neighbors(self._place(steps), size)[1]
+        self.reach = (last - first + 1).clamp_(min=1).squeeze(2)
+
+    def _place(self, step: Tensor) -> Tensor:
+        """Place samples in every bin, by their numbers (S,) or (N, S)."""
+        # The order of operations of the compiled operator: a sample next to
+        # the border must fall on the same side of it.
+        grid = self.grid.clamp(min=1)[:, None]
+        within = (step + 0.5) * self.bin_size[:, None] / grid
+        return self.origin[:, :, None] + within[:, None]
+
+    def sample(self, most: int, width: int) -> _Axis:
+        """Place the samples; `most` of a bin, in `width` pixels at most."""
+        step = torch.arange(max(most, 1), device=self.grid.device)
+        position = self._place(step)
+        low, high, fraction, inside = neighbors(position, self.size)
+        inside &= (step < self.grid[:, None])[:, None]
+        axis = low, high, fraction, inside, position
+        return _Axis(*axis, self.grid, self.reach, width)
 
 
 def _merge(axis: _Axis) -> tuple[Tensor, Tensor, Tensor]:
@@ -100,31 +137,30 @@ def _merge(axis: _Axis) -> tuple[Tensor, Tensor, Tensor]:
 
     Returns:
         Pixels (N, P, K), their weights (N, P, K), and how many of the K a bin
-        uses, (N, P).
+        uses, (N, P); the others have no weight.
     """
     scale = axis.inside / axis.grid.clamp(min=1)[:, None, None]
     scale = scale.to(axis.fraction.dtype)
     low_weight = (1 - axis.fraction) * scale
     high_weight = axis.fraction * scale
-    first = axis.low[:, :, :1]
-    last = torch.where(axis.inside, axis.high, first).amax(2)
-    used = (last - first[:, :, 0] + 1).clamp_(min=1)
-    width = int(used.max())
-    samples = axis.low.size(2)
-    if width > 2 * samples:  # samples far apart: most pixels are not touched
+    if axis.is_sparse:
         pixels = torch.cat([axis.low, axis.high], 2)
         weights = torch.cat([low_weight, high_weight], 2)
-        return pixels, weights, torch.full_like(used, 2 * samples)
-    weights = low_weight.new_zeros(*used.shape, width)
+        return pixels, weights, axis.entries()
+    first, width = axis.low[:, :, :1], axis.width
+    weights = low_weight.new_zeros(*axis.reach.shape, width)
     for pixel, weight in ((axis.low, low_weight), (axis.high, high_weight)):
         place = (pixel - first).clamp_(0, width - 1)
         weights.scatter_add_(2, place, weight)
     pixels = first + torch.arange(width, device=first.device)
-    return pixels, weights, used
+    return pixels, weights, axis.entries()
 
 
 class _Regions:
-    """Regions on the maps, and the sampling grid in each of them."""
+    """Regions on the maps, and the sampling grid in each of them.
+
+    The host waits for the device once, for all that it has to know.
+    """
 
     def __init__(
         self,
@@ -139,39 +175,56 @@ class _Regions:
         rois = rois.to(compute_dtype(rois.dtype))
         self.image = rois[:, 0].long()
         x1, y1, x2, y2 = (rois[:, 1:] * scale - 0.5 * aligned).unbind(1)
-        if aligned and bool(((x2 < x1) | (y2 < y1)).any()):
+        y = _Line(y1, y2, bins[0], map_size[0], ratio, aligned)
+        x = _Line(x1, x2, bins[1], map_size[1], ratio, aligned)
+        is_negative = ((x2 < x1) | (y2 < y1)).any()
+        bounds = y.grid.max(), y.reach.max(), x.grid.max(), x.reach.max()
+        sums = y.reach.sum(1), x.reach.sum(1)
+        facts = torch.cat([torch.stack([is_negative, *bounds]), *sums])
+        negative, *limits = facts.tolist()
+        if aligned and negative:
             raise RuntimeError('RoIAlign: a region has a negative size.')
-        self.y = _sample_axis(y1, y2, bins[0], map_size[0], ratio, aligned)
-        self.x = _sample_axis(x1, x2, bins[1], map_size[1], ratio, aligned)
+        self.y, self.x = y.sample(*limits[:2]), x.sample(*limits[2:4])
+        n = len(rois)
+        self._reads = [
+            self._count(self.y, rows) * self._count(self.x, columns)
+            for rows, columns in zip(limits[4 : 4 + n], limits[4 + n :])
+        ]
+
+    def _count(self, axis: _Axis, reach: int) -> int:
+        """Return how many pixels a region reads along an axis."""
+        if axis.is_sparse:
+            return axis.reach.size(1) * 2 * axis.low.size(2)
+        return reach
 
     def bags(self) -> Iterator[tuple[slice, Bags]]:
         """Yield slices of the regions with the bags of their bins."""
         ys, xs = _merge(self.y), _merge(self.x)
-        lengths = (ys[2][:, :, None] * xs[2][:, None]).flatten(1)
-        ends = lengths.sum(1).cumsum(0).tolist()
-        start, done = 0, 0
-        for n, end in enumerate(ends, 1):
-            if n == len(ends) or ends[n] - done > _MAX_ENTRIES:
-                part = slice(start, n)
-                yield part, self._bags_of(part, ys, xs, lengths[part])
-                start, done = n, end
+        start, total = 0, 0
+        for n, reads in enumerate(self._reads):
+            total += reads
+            following = self._reads[n + 1 : n + 2]
+            if not following or total + following[0] > _MAX_ENTRIES:
+                part = slice(start, n + 1)
+                yield part, self._bags_of(part, ys, xs, total)
+                start, total = n + 1, 0
 
     def _bags_of(
         self,
         part: slice,
         ys: tuple[Tensor, ...],
         xs: tuple[Tensor, ...],
-        lengths: Tensor,
+        total: int,
     ) -> Bags:
-        (row, row_weight, _), (col, col_weight, cols) = (
+        (row, row_weight, rows), (col, col_weight, cols) = (
             [t[part] for t in axis] for axis in (ys, xs)
         )
-        device = lengths.device
-        lengths = lengths.flatten()
+        device = row.device
+        lengths = (rows[:, :, None] * cols[:, None]).flatten()
         starts = start_of_each(lengths)
         bag = torch.arange(len(lengths), device=device)
-        owners = bag.repeat_interleave(lengths)
-        entry = torch.arange(len(owners), device=device) - starts[owners]
+        owners = bag.repeat_interleave(lengths, output_size=total)
+        entry = torch.arange(total, device=device) - starts[owners]
 
         # the place in `row` and in `col` where each bag begins
         p, q = row.size(1), col.size(1)
@@ -188,6 +241,29 @@ class _Regions:
         pixels = rows.flatten()[r] + col.flatten()[c]
         weights = row_weight.flatten()[r] * col_weight.flatten()[c]
         return Bags(pixels, weights, starts, owners)
+
+
+def _pool_planes(maps: Tensor, regions: _Regions, output: Tensor) -> None:
+    """Write the means of maps with one channel, such as masks.
+
+    First along the columns, then along the rows: a large mask is not turned
+    into a table, of which a region reads little.
+    """
+    rows, row_weights, _ = _merge(regions.y)
+    columns, column_weights, _ = _merge(regions.x)
+    height, width = regions.map_size
+    rows, columns = rows.clamp(max=height - 1), columns.clamp(max=width - 1)
+    p, q = regions.bins
+    step = max(1, _MAX_ENTRIES * 8 // (rows[0].numel() * width))
+    for start in range(0, len(output), step):
+        part = slice(start, start + step)
+        lines = maps[regions.image[part, None, None], 0, rows[part]]
+        lines = lines.to(row_weights.dtype) * row_weights[part, ..., None]
+        lines = lines.sum(2)
+        places = columns[part].flatten(1)[:, None].expand(-1, p, -1)
+        values = lines.gather(2, places).unflatten(2, (q, -1))
+        pooled = (values * column_weights[part, None]).sum(3)
+        output[part, 0] = pooled.to(output.dtype)
 
 
 def _sample_values(
@@ -243,6 +319,10 @@ def _max_forward(
             out[n] = where.permute(2, 0, 1).to(out.dtype)
 
 
+def _uses_kernel(maps: Tensor) -> bool:
+    return kernels.uses_torchvision('roi_align', maps.device.type)
+
+
 def roi_align_forward(
     input: Tensor,
     rois: Tensor,
@@ -277,12 +357,21 @@ def roi_align_forward(
     if output.numel() == 0:
         return
     bins = (aligned_height, aligned_width)
+    if pool_mode == AVG_POOL and _uses_kernel(input):
+        pooled = kernels.roi_align(
+            input, rois, bins, spatial_scale, sampling_ratio, aligned
+        )
+        output.copy_(pooled)
+        return
     size = (input.size(2), input.size(3))
     regions = _Regions(
         rois, size, bins, spatial_scale, sampling_ratio, aligned
     )
     if pool_mode == MAX_POOL:
         _max_forward(input, regions, output, argmax_y, argmax_x)
+        return
+    if input.size(1) == 1:
+        _pool_planes(input, regions, output)
         return
     table = as_table(input)
     for part, bags in regions.bags():
@@ -349,6 +438,13 @@ def roi_align_backward(
         _max_backward(grad_output, rois, argmax_y, argmax_x, grad_input)
         return
     bins = (aligned_height, aligned_width)
+    if _uses_kernel(grad_input):
+        size = grad_input.shape
+        settings = bins, spatial_scale, sampling_ratio, aligned
+        grad_input += kernels.roi_align_backward(
+            grad_output, rois, size, *settings
+        )
+        return
     batch, channels, height, width = grad_input.shape
     regions = _Regions(
         rois, (height, width), bins, spatial_scale, sampling_ratio, aligned

@@ -127,8 +127,27 @@ def spread_bags(grad_sums: Tensor, bags: Bags, table: Tensor) -> None:
     if not len(bags.pixels):
         return
     pixels, order = bags.pixels.sort()
-    used, counts = torch.unique_consecutive(pixels, return_counts=True)
-    by_pixel = Bags(
-        bags.owners[order], bags.weights[order], start_of_each(counts), used
-    )
-    table[used] += sum_bags(grad_sums, by_pixel)
+    owners, weights = bags.owners[order], bags.weights[order]
+    if table.device.type == 'cpu':
+        used, counts = torch.unique_consecutive(pixels, return_counts=True)
+        starts = start_of_each(counts)
+        table[used] += sum_bags(grad_sums, Bags(owners, weights, starts, used))
+    else:
+        table += _sum_by_pixel(grad_sums, pixels, owners, weights, len(table))
+
+
+def _sum_by_pixel(
+    grad_sums: Tensor,
+    pixels: Tensor,
+    owners: Tensor,
+    weights: Tensor,
+    rows: int,
+) -> Tensor:
+    """Return the gradient of the whole table, (rows, C).
+
+    The used pixels are not counted, for which the host would have to wait.
+    """
+    counts = pixels.new_zeros(rows)
+    counts.scatter_add_(0, pixels, torch.ones_like(pixels))
+    starts = start_of_each(counts)
+    return sum_bags(grad_sums, Bags(owners, weights, starts, pixels))

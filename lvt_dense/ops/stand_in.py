@@ -173,8 +173,45 @@ def install() -> None:
         sys.meta_path.insert(0, _Finder())
 
 
+def operator_forms(device_type: str = 'cpu') -> dict[str, str]:
+    """Tell which form of each operator is in use.
+
+    Args:
+        device_type: Of the tensors: ``cpu``, ``cuda`` and so on.
+
+    Returns:
+        By the name of the operator ``mmcv`` for MMCV's compiled form,
+        ``torchvision`` for torchvision's kernel, or ``pytorch``.
+
+    Raises:
+        ModuleNotFoundError: mmcv is not installed.
+    """
+    names = dict.fromkeys(
+        _base_name(name)
+        for name, module in OPERATORS.items()
+        if module != 'info'
+    )
+    if using_compiled():
+        return dict.fromkeys(names, 'mmcv')
+    from lvt_dense.ops.kernels import uses_torchvision
+
+    return {
+        name: 'torchvision'
+        if uses_torchvision(name, device_type)
+        else 'pytorch'
+        for name in names
+    }
+
+
+def _base_name(name: str) -> str:
+    """Leave out which pass of an operator a function is."""
+    for ending in ('_forward', '_backward'):
+        name = name.split(ending)[0]
+    return name
+
+
 def using_compiled() -> bool:
-    """Tell whether mmcv's compiled operators are in use.
+    """Tell whether mmcv's compiled operators are in use, on all devices.
 
     Returns:
         True with the compiled operators, False with the pure PyTorch ones.

@@ -12,6 +12,7 @@ from lvt_dense.apis import doctor
 from lvt_dense.apis.doctor import FAULT, NOTE, OK, Finding, System
 from lvt_dense.commands.main import main
 from lvt_dense.config import load_config, set_data_root
+from lvt_dense.ops.kernels import matching_torchvision
 from lvt_dense.scenes import write_coco
 from lvt_dense.utils.errors import UserError
 
@@ -196,16 +197,29 @@ def test_extension_that_was_built_for_numpy_1() -> None:
 
 def test_operators(tmp_path: Path) -> None:
     mmcv = SimpleNamespace(__path__=[str(tmp_path)])
-    compiled = SimpleNamespace(using_compiled=lambda: True)
-    pure = SimpleNamespace(using_compiled=lambda: False)
+    compiled, pure, mixed = (
+        SimpleNamespace(operator_forms=lambda device, x=forms: x)
+        for forms in (
+            dict(nms='mmcv', carafe='mmcv'),
+            dict(nms='pytorch', carafe='pytorch'),
+            dict(nms='torchvision', carafe='pytorch'),
+        )
+    )
 
-    def found(ops: Any) -> Finding:
-        machine = Machine(lvt_dense_ops=ops, mmcv=mmcv)
+    def found(ops: Any, has_gpu: bool = False) -> Finding:
+        cuda = SimpleNamespace(is_available=lambda: has_gpu)
+        torch = SimpleNamespace(cuda=cuda)
+        machine = Machine(lvt_dense_ops=ops, mmcv=mmcv, torch=torch)
         return only(doctor.check_operators(machine))
 
     assert found(compiled).status == OK
     assert found(pure).status == NOTE
     assert 'make ops' in found(pure).text
+    on_gpu = found(pure, has_gpu=True)
+    assert on_gpu.status == NOTE
+    assert on_gpu.remedy == f"pip install '{matching_torchvision()}'"
+    assert found(mixed, has_gpu=True).status == OK
+    assert "nms by torchvision's kernels" in found(mixed, has_gpu=True).text
     (tmp_path / '_ext.cpython-311-x86_64-linux-gnu.so').touch()
     assert found(pure).status == FAULT
     assert '--no-build-isolation onedl-mmcv' in found(pure).remedy

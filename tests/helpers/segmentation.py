@@ -84,7 +84,7 @@ def _shrink(part: Any) -> None:
         elif kind == 'RandomChoiceResize':
             by_side = isinstance(part['scales'][0], int)
             part['scales'] = [72, 96] if by_side else [(128, 72), (128, 96)]
-        elif kind == 'RandomCrop':
+        elif kind in ('RandomCrop', 'lvt_dense.SegRandomCrop'):
             part['crop_size'] = CROP
         for value in part.values():
             _shrink(value)

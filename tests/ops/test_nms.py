@@ -3,11 +3,11 @@
 import pytest
 import torch
 from helpers import plain_ops
-from mmcv.ops import bbox_overlaps, nms_match, soft_nms
+from mmcv.ops import batched_nms, bbox_overlaps, nms_match, soft_nms
 from torch import Tensor
 
+from lvt_dense.ops import device_nms, suppression
 from lvt_dense.ops import nms as ops
-from lvt_dense.ops import suppression
 
 
 def make_boxes(n: int, size: float = 60.0, step: float = 0.0) -> Tensor:
@@ -136,3 +136,43 @@ def test_line_nms_equals_loop(top_k: int) -> None:
     assert keep[:count].tolist() == expected
     assert 1 < count < 20
     assert parent[keep[:count]].tolist() == list(range(1, count + 1))
+
+
+@pytest.mark.parametrize('offset', [0, 1])
+@pytest.mark.parametrize('threshold', [-0.1, 0.0, 0.3, 0.7])
+def test_on_a_device_as_on_the_cpu(
+    threshold: float, offset: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device_nms, '_BLOCK', 16)
+    monkeypatch.setattr(device_nms, '_ROUNDS', 2)
+    for seed in range(40):
+        torch.manual_seed(seed)
+        n = [0, 1, 40, 90][seed % 4]
+        boxes = make_boxes(n, step=[0.0, 5.0][seed % 2])
+        if seed % 3 == 0 and n:
+            boxes = boxes[torch.randint(n // 4 + 1, (n,))]
+        ranked = ops.Boxes(suppression.to_numpy(boxes), offset)
+        expected = suppression.keep_greedily(ranked, threshold)
+        found = device_nms.keep_on_device(boxes, threshold, offset)
+        assert found.tolist() == expected.tolist(), seed
+
+
+def test_a_chain_of_boxes_is_followed_to_its_end() -> None:
+    left = torch.arange(60.0) * 4
+    boxes = torch.stack([left, left * 0, left + 10, left * 0 + 10], 1)
+    found = device_nms.keep_on_device(boxes, 0.4, 0)
+    assert found.tolist() == list(range(0, 60, 2))
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_classes_stay_apart_in_half_precision(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    boxes = make_boxes(60, size=600.0, step=8.0).to(dtype)
+    scores = torch.rand(60).to(dtype)
+    labels = torch.randint(80, (60,))
+    cfg = dict(type='nms', iou_threshold=0.5)
+    dets, keep = batched_nms(boxes, scores, labels, cfg)
+    expected = batched_nms(boxes.float(), scores.float(), labels, cfg)
+    assert keep.tolist() == expected[1].tolist()
+    assert dets.dtype == dtype
+    torch.testing.assert_close(dets.float(), expected[0])

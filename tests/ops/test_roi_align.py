@@ -1,11 +1,16 @@
 """RoIAlign against a plain loop, forward and backward."""
 
+from collections import Counter
+from typing import Any
+
 import pytest
 import torch
 from helpers import plain_ops
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from lvt_dense.ops import roi_align as ops
+from lvt_dense.ops.sampling import Bags, _sum_by_pixel, spread_bags
 
 
 def make_rois(n: int, images: int, size: float) -> Tensor:
@@ -100,3 +105,91 @@ def test_channels_last() -> None:
         pool(last, rois, *settings), pool(maps, rois, *settings)
     ):
         torch.testing.assert_close(found, expected)
+
+
+def test_planes_equal_maps_of_several_channels() -> None:
+    torch.manual_seed(0)
+    masks = (torch.rand(6, 1, 50, 70) > 0.5).float()
+    rois = make_rois(30, 6, 60.0)
+    for bins, ratio in ((7, 0), (28, 0), (5, 2)):
+        found = []
+        for channels in (1, 2):
+            output = masks.new_zeros(30, channels, bins, bins)
+            empty = masks.new_zeros(0)
+            settings = bins, bins, 1.0, ratio, 1, True
+            maps = masks.expand(-1, channels, -1, -1)
+            ops.roi_align_forward(maps, rois, output, empty, empty, *settings)
+            found.append(output[:, 0])
+        assert found[0].any()
+        torch.testing.assert_close(*found)
+
+
+class _Waits(TorchDispatchMode):
+    """Count what makes the host wait for a device."""
+
+    NAMES = (
+        'aten._local_scalar_dense.default',
+        'aten.nonzero.default',
+        'aten.repeat_interleave.Tensor',
+        'aten.unique_consecutive.default',
+        'aten.equal.default',
+        'aten.bincount.default',
+        'aten.index.Tensor',  # with a mask
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: Counter[str] = Counter()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple = (), kwargs: Any = None
+    ) -> Any:
+        name = str(func)
+        waits = name in self.NAMES
+        if name == 'aten.index.Tensor':
+            waits = any(
+                i is not None and i.dtype == torch.bool for i in args[1]
+            )
+        if name == 'aten.repeat_interleave.Tensor':
+            waits = (kwargs or {}).get('output_size') is None
+        self.found[name] += waits
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize('channels', [1, 3])
+def test_the_host_waits_once(
+    channels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lists = []
+    tolist = torch.Tensor.tolist
+    monkeypatch.setattr(
+        torch.Tensor, 'tolist', lambda x: lists.append(x) or tolist(x)
+    )
+    maps = torch.rand(2, channels, 40, 40)
+    rois = make_rois(20, 2, 30.0)
+    output, empty = maps.new_zeros(20, channels, 7, 7), maps.new_zeros(0)
+    settings = 7, 7, 1.0, 0, 1, True
+    with _Waits() as waits:
+        ops.roi_align_forward(maps, rois, output, empty, empty, *settings)
+    assert output.any()
+    assert len(lists) == 1
+    assert sum(waits.found.values()) == 0, waits.found
+
+
+def test_gradients_of_a_table_without_a_count_of_its_rows() -> None:
+    torch.manual_seed(0)
+    pixels = torch.randint(9, (40,))
+    weights, grads = torch.rand(40), torch.rand(10, 3)
+    bags = Bags(
+        pixels,
+        weights,
+        torch.arange(10) * 4,
+        torch.arange(10).repeat_interleave(4),
+    )
+    table = torch.zeros(12, 3)
+    spread_bags(grads, bags, table)
+    order = pixels.argsort()
+    found = _sum_by_pixel(
+        grads, pixels[order], bags.owners[order], weights[order], 12
+    )
+    torch.testing.assert_close(found, table)

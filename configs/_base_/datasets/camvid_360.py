@@ -15,7 +15,11 @@ train_pipeline = [
         ratio_range=(0.5, 1.5),
         keep_ratio=True,
     ),
-    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
+    dict(
+        type='lvt_dense.SegRandomCrop',
+        crop_size=crop_size,
+        cat_max_ratio=0.75,
+    ),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PhotoMetricDistortion'),
     dict(type='PackSegInputs'),

@@ -14,14 +14,14 @@ load = [
 ]
 distort = [
     dict(type='RandomCrop', crop_size=input_size),
-    dict(type='YOLOXHSVRandomAug'),
-    dict(type='RandomFlip', prob=0.5),
+    dict(type='lvt_dense.YOLOXHSVRandomAug'),
+    dict(type='lvt_dense.RandomFlip', prob=0.5),
     dict(type='Pad', size=input_size, pad_val=dict(img=gray)),
 ]
 train_pipeline = [
     *load,
     dict(
-        type='CachedMosaic',
+        type='lvt_dense.CachedMosaic',
         img_scale=input_size,
         pad_val=114.0,
         max_cached_images=20,
@@ -35,7 +35,7 @@ train_pipeline = [
     ),
     *distort,
     dict(
-        type='CachedMixUp',
+        type='lvt_dense.CachedMixUp',
         img_scale=input_size,
         ratio_range=(1.0, 1.0),
         max_cached_images=10,

@@ -12,13 +12,10 @@ train_pipeline = [
     dict(type='lvt_dense.LoadImageFromFile', skip_unreadable=True),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(
-        type='Expand',
-        mean=[123.675, 116.28, 103.53],
-        to_rgb=True,
-        ratio_range=(1, 4),
-    ),
-    dict(
-        type='MinIoURandomCrop',
+        type='lvt_dense.MinIoURandomCrop',
+        expand=dict(
+            mean=[123.675, 116.28, 103.53], to_rgb=True, ratio_range=(1, 4)
+        ),
         min_ious=(0.1, 0.3, 0.5, 0.7, 0.9),
         min_crop_size=0.3,
     ),

@@ -13,7 +13,7 @@ model = dict(
         seg_pad_val=255,
     ),
     decode_head=dict(
-        type='ASPPHead',
+        type='lvt_dense.ASPPHead',
         in_index=3,
         channels=256,
         dilations=(1, 12, 24, 36),
@@ -23,7 +23,7 @@ model = dict(
         loss_decode=dict(type='CrossEntropyLoss', loss_weight=1.0),
     ),
     auxiliary_head=dict(
-        type='FCNHead',
+        type='lvt_dense.FCNHead',
         in_index=2,
         channels=256,
         num_convs=1,

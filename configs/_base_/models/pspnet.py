@@ -13,7 +13,7 @@ model = dict(
         seg_pad_val=255,
     ),
     decode_head=dict(
-        type='PSPHead',
+        type='lvt_dense.PSPHead',
         in_index=3,
         channels=256,
         pool_scales=(1, 2, 3, 6),
@@ -23,7 +23,7 @@ model = dict(
         loss_decode=dict(type='CrossEntropyLoss', loss_weight=1.0),
     ),
     auxiliary_head=dict(
-        type='FCNHead',
+        type='lvt_dense.FCNHead',
         in_index=2,
         channels=256,
         num_convs=1,

@@ -3,6 +3,7 @@
 import io
 from typing import Any
 
+import cv2
 import mmengine.fileio as fileio
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -74,10 +75,11 @@ class LoadSegAnnotations(BaseTransform):
                 f'{results.get("img_path")} is {_size(expected)} '
                 '(width x height): they must be of one size'
             )
-        mask = self._mapped(raw, results)
-        counts = mask != self.ignored
-        wrong = np.unique(raw[(mask >= self.num_classes) & counts])
-        if wrong.size:
+        levels, places = _levels(raw)
+        labels = self._mapped(levels, results)
+        is_wrong = (labels >= self.num_classes) & (labels != self.ignored)
+        if _take(is_wrong.astype(np.uint8), places).any():
+            wrong = np.unique(levels[is_wrong][np.isin(levels[is_wrong], raw)])
             shown = ', '.join(map(str, wrong[:5]))
             more = ', ...' if wrong.size > 5 else ''
             first = 1 if results.get('reduce_zero_label') else 0
@@ -89,7 +91,7 @@ class LoadSegAnnotations(BaseTransform):
                 + f'{self.ignored} for pixels that do not count'
             )
         dtype = np.uint8 if self.ignored == IGNORED else np.uint16
-        results['gt_seg_map'] = mask.astype(dtype)
+        results['gt_seg_map'] = _take(labels.astype(dtype), places)
         results['seg_fields'].append('gt_seg_map')
         return results
 
@@ -142,6 +144,23 @@ def read_mask(path: str) -> np.ndarray:
             'values are labels and not colors'
         )
     return raw
+
+
+def _levels(raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return all values that a mask may have, and each pixel's index.
+
+    A value is mapped and checked once, and not for each of its pixels.
+    """
+    if raw.dtype == np.uint8:
+        return np.arange(256), raw
+    levels, places = np.unique(raw, return_inverse=True)
+    return levels, places.reshape(raw.shape)
+
+
+def _take(table: np.ndarray, places: np.ndarray) -> np.ndarray:
+    if places.dtype == table.dtype == np.uint8:
+        return cv2.LUT(places, table)
+    return table[places]
 
 
 def _size(shape: tuple) -> str:

@@ -14,6 +14,8 @@ from mmcv.transforms import BaseTransform
 
 from lvt_dense.registry import TRANSFORMS
 
+from .cut import centers_inside, cut_annotations
+
 WHOLE = 0.0
 
 
@@ -72,7 +74,11 @@ class SSDBestBoxCrop(BaseTransform):
         crop = self._draw(results['img'].shape[:2], boxes, boxes[counts])
         if crop is None:
             return results
-        return _cut(results, crop, _centers_inside(boxes, crop))
+        left, top, right, bottom = crop.tolist()
+        results['img'] = results['img'][top:bottom, left:right]
+        results['img_shape'] = results['img'].shape[:2]
+        kept = centers_inside(boxes, crop)
+        return cut_annotations(results, crop, kept)
 
     def _draw(
         self, size: tuple[int, int], boxes: np.ndarray, counted: np.ndarray
@@ -96,7 +102,7 @@ class SSDBestBoxCrop(BaseTransform):
                 )
                 if _ious(counted, crop).max() < min_iou:
                     continue
-                if _centers_inside(counted, crop).any():
+                if centers_inside(counted, crop).any():
                     return crop
 
     def __repr__(self) -> str:
@@ -114,30 +120,6 @@ def _ious(boxes: np.ndarray, crop: np.ndarray) -> np.ndarray:
     inside = sides.prod(axis=1)
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
     return inside / (areas + (crop[2:] - crop[:2]).prod() - inside)
-
-
-def _centers_inside(boxes: np.ndarray, crop: np.ndarray) -> np.ndarray:
-    centers = (boxes[:, :2] + boxes[:, 2:]) / 2
-    return ((centers > crop[:2]) & (centers < crop[2:])).all(axis=1)
-
-
-def _cut(
-    results: dict[str, Any], crop: np.ndarray, kept: np.ndarray
-) -> dict[str, Any]:
-    left, top, right, bottom = crop.tolist()
-    results['img'] = results['img'][top:bottom, left:right]
-    results['img_shape'] = results['img'].shape[:2]
-    boxes = results['gt_bboxes'][kept]
-    boxes.translate_([-left, -top])
-    boxes.clip_(results['img_shape'])
-    results['gt_bboxes'] = boxes
-    for key in ('gt_bboxes_labels', 'gt_ignore_flags'):
-        if key in results:
-            results[key] = results[key][kept]
-    if 'gt_masks' in results:
-        masks = results['gt_masks'][kept.nonzero()[0]]
-        results['gt_masks'] = masks.crop(crop)
-    return results
 
 
 @TRANSFORMS.register_module()

@@ -9,14 +9,15 @@ from typing import Any
 
 import torch
 from mmcv.cnn import ConvModule
-from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor, nn
 
 from lvt_dense.registry import MODELS
 
+from .quick_loss import QuickLoss
+
 
 @MODELS.register_module()
-class AtrousPoolingHead(BaseDecodeHead):
+class AtrousPoolingHead(QuickLoss):
     """Atrous spatial pyramid pooling, projected by a 1x1 convolution.
 
     MMSegmentation's ``ASPPHead`` projects the branches by a 3x3 convolution
