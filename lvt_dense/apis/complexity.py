@@ -57,7 +57,7 @@ def count_complexity(
     import_stack()
     init_default_scope(cfg.get('default_scope') or 'mmengine')
     model = MODELS.build(cfg.model).eval()
-    height, width = size or _test_size(cfg)
+    height, width = size or test_size(cfg)
     counter, activations = _predict_and_count(
         model, torch.zeros(1, _channels(cfg), height, width)
     )
@@ -126,7 +126,12 @@ def _channels(cfg: Config) -> int:
     return int(cfg.model.get('backbone', {}).get('in_channels', 3))
 
 
-def _test_size(cfg: Config) -> tuple[int, int]:
+def test_size(cfg: Config) -> tuple[int, int]:
+    """Return height and width that the test pipeline resizes images to.
+
+    Raises:
+        UserError: It does not resize.
+    """
     from lvt_dense.deploy.metadata import test_resize
 
     scale = test_resize(cfg)['scale']

@@ -20,6 +20,7 @@ class Command(NamedTuple):
 COMMANDS = (
     Command('train', 'train a model', 'train'),
     Command('test', 'evaluate a checkpoint', 'test'),
+    Command('report', 'report on a run, or compare runs', 'report'),
     Command('visualize', 'draw predictions on images', 'visualize'),
     Command('swap', 'swap a backbone into an existing config', 'swap'),
     Command('weights', 'list and download published weights', 'weights'),
