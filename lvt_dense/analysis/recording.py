@@ -12,7 +12,7 @@ from pycocotools import mask as coco_mask
 from lvt_dense.datasets.kitti.labels import KittiObjects
 from lvt_dense.utils.errors import UserError
 
-from .mono3d import pack_kitti
+from .kitti_record import pack_kitti
 from .records import Images, Objects, Record, empty_objects
 from .semantic import encode_map
 from .thresholds import confidence_table

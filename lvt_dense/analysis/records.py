@@ -2,6 +2,7 @@
 
 import io
 import json
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import write_atomically
 
 VERSION = 1
+_DAMAGE = (OSError, ValueError, EOFError, zipfile.BadZipFile)
 SUFFIX = '.npz'
 
 
@@ -226,7 +228,7 @@ def load_record(path: str | Path) -> Record:
             f'{path}: no such file; "lvt-dense test ... --out {path}" '
             'writes it'
         ) from None
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (*_DAMAGE, KeyError, AttributeError) as error:
         raise UserError(
             f'{path}: no predictions of "lvt-dense test --out FILE{SUFFIX}" '
             f'({error})'

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from mmengine.config import Config
@@ -12,14 +12,13 @@ from mmengine.dist import is_main_process
 
 from lvt_dense.analysis.coco_results import read_results
 from lvt_dense.analysis.detection import DetectionFigures, analyze_detection
-from lvt_dense.analysis.mono3d import Mono3DFigures, analyze_mono3d
 from lvt_dense.analysis.records import SUFFIX, Record, load_record
 from lvt_dense.analysis.semantic import SemanticFigures, analyze_semantic
+from lvt_dense.compat.stack import import_stack
 from lvt_dense.config import load_config
 from lvt_dense.engine.runner import find_work_dir
 from lvt_dense.report.detection import detection_sections, figures_table
 from lvt_dense.report.gallery import detection_gallery, semantic_gallery
-from lvt_dense.report.mono3d import mono3d_sections
 from lvt_dense.report.page import Section, write_page
 from lvt_dense.report.run import (
     Curves,
@@ -33,6 +32,9 @@ from lvt_dense.visualization.curves import read_curves
 
 from .describe_run import describe_run
 from .test import test
+
+if TYPE_CHECKING:  # imports MMDetection, whose messages are silenced first
+    from lvt_dense.analysis.mono3d import Mono3DFigures
 
 PREDICTIONS = f'predictions{SUFFIX}'
 METRICS = 'metrics.json'
@@ -54,7 +56,7 @@ class Analysis:
     record: Record
     objects: DetectionFigures | None = None
     boxes: DetectionFigures | None = None
-    mono3d: Mono3DFigures | None = None
+    mono3d: 'Mono3DFigures | None' = None
     semantic: SemanticFigures | None = None
 
     @property
@@ -79,11 +81,14 @@ def analyze(
         UserError: The precision is none, or there is no image.
     """
     check_precision(precision)
+    import_stack()
     if not len(record.images):
         raise UserError('the test set has no image, so nothing to report')
     if record.task == 'semantic':
         return Analysis(record, semantic=analyze_semantic(record, quiet))
     if record.task == 'mono3d':
+        from lvt_dense.analysis.mono3d import analyze_mono3d
+
         found = analyze_mono3d(record, precision)
         return Analysis(record, objects=found.objects, mono3d=found)
     boxes = analyze_detection(record, False, precision, quiet)
@@ -167,6 +172,8 @@ def write_report(
         sections.append(semantic_gallery(record, analysis.semantic))
     elif analysis.objects:
         if analysis.mono3d:
+            from lvt_dense.report.mono3d import mono3d_sections
+
             sections += mono3d_sections(analysis.mono3d, precision)
         else:
             sections += detection_sections(analysis.objects, precision)
