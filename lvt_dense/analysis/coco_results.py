@@ -15,7 +15,13 @@ from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import read_text
 
 from .recording import coco_truths
-from .records import Images, Objects, Record, empty_objects
+from .records import (
+    Images,
+    Objects,
+    Record,
+    empty_objects,
+    mask_areas,
+)
 
 
 def read_results(
@@ -96,7 +102,7 @@ def _detections(
         if has_masks
         else np.array([row['bbox'] for row in rows]).reshape(-1, 4),
         [row['score'] for row in rows],
-        coco_mask.area(codes) if has_masks else None,
+        mask_areas(codes) if has_masks else None,
         masks=[_as_bytes(code['counts']) for code in codes],
     )
 

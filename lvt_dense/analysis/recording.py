@@ -13,7 +13,13 @@ from lvt_dense.datasets.kitti.labels import KittiObjects
 from lvt_dense.utils.errors import UserError
 
 from .kitti_record import pack_kitti
-from .records import Images, Objects, Record, empty_objects
+from .records import (
+    Images,
+    Objects,
+    Record,
+    empty_objects,
+    mask_areas,
+)
 from .semantic import encode_map
 from .thresholds import confidence_table
 
@@ -127,7 +133,7 @@ class Recorder(BaseMetric):
             np.concatenate([s['labels'] for s in self.samples] or [[]]),
             boxes,
             np.concatenate([s['scores'] for s in self.samples] or [[]]),
-            coco_mask.area(codes) if has_masks else None,
+            mask_areas(codes) if has_masks else None,
             masks=[code['counts'] for code in codes],
         )
         record.truths = _truths(runner, record, has_masks)

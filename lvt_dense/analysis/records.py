@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pycocotools import mask as coco_mask
 
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import write_atomically
@@ -166,6 +167,14 @@ class Record:
     confidence: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
     extra: dict[str, np.ndarray] = field(default_factory=dict)
     about: dict[str, Any] = field(default_factory=dict)
+
+
+def mask_areas(codes: Sequence[dict]) -> np.ndarray:
+    """Return the areas (N,) of run-length codes in pixels.
+
+    One by one, as pycocotools fails on more than 255 with NumPy 2.
+    """
+    return np.array([coco_mask.area(code) for code in codes], np.float64)
 
 
 def empty_objects() -> Objects:

@@ -86,7 +86,7 @@ def build_model(name: str) -> nn.Module:
     )
 
 
-class TensorOutputs(nn.Module):
+class _Tensors(nn.Module):
     """A detector or segmenter up to its heads' maps."""
 
     def __init__(self, model: nn.Module) -> None:
@@ -94,7 +94,6 @@ class TensorOutputs(nn.Module):
         self.model = model
 
     def forward(self, x: Tensor) -> Any:
-        """Return the maps of the heads for images (N, 3, H, W)."""
         return self.model(x, mode='tensor')
 
 
@@ -107,7 +106,7 @@ def _config_model(name: str) -> nn.Module:
     import_stack()
     cfg = load_config(name)
     init_default_scope(cfg.get('default_scope') or 'mmengine')
-    return TensorOutputs(MODELS.build(cfg.model))
+    return _Tensors(MODELS.build(cfg.model))
 
 
 def _call_of(

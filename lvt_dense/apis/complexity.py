@@ -92,7 +92,7 @@ def _predict_and_count(
         FlopCounterMode(display=False, depth=None) as counter,
     ):
         try:
-            model(image, [_sample(model, height, width)], mode='predict')
+            model(image, [make_sample(model, height, width)], mode='predict')
         except (RuntimeError, ValueError, AssertionError) as error:
             raise UserError(
                 f'{type(model).__name__} does not predict on an image of '
@@ -143,7 +143,7 @@ def test_size(cfg: Config) -> tuple[int, int]:
     return scale[1], scale[0]
 
 
-def _sample(model: nn.Module, height: int, width: int) -> Any:
+def make_sample(model: nn.Module, height: int, width: int) -> Any:
     """Make the data sample of an image that no transform has changed."""
     from mmdet.models.detectors.base import BaseDetector
     from mmdet.structures import DetDataSample

@@ -334,6 +334,8 @@ def report(
     Raises:
         UserError: The source cannot be used.
     """
+    check_precision(precision)
+    check_page(out or PAGE)
     run = load_run(source)
     folder = run.work_dir or Path(source).parent
     target = check_page(out or str(folder / PAGE))

@@ -7,7 +7,12 @@ import numpy as np
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from lvt_dense.analysis.records import Images, Objects, Record
+from lvt_dense.analysis.records import (
+    Images,
+    Objects,
+    Record,
+    mask_areas,
+)
 
 SIZE = (150, 200)
 
@@ -70,11 +75,18 @@ def random_record(
     )
 
 
-def _objects(images, labels, boxes, scores, masks, ignored=None) -> Objects:
+def _objects(
+    images: np.ndarray,
+    labels: np.ndarray,
+    boxes: np.ndarray,
+    scores: np.ndarray | None,
+    masks: bool,
+    ignored: np.ndarray | None = None,
+) -> Objects:
     codes = [_ellipse(box) for box in boxes] if masks else []
     areas = None
     if masks:
-        areas = coco_mask.area([dict(size=SIZE, counts=c) for c in codes])
+        areas = mask_areas([dict(size=SIZE, counts=c) for c in codes])
     return Objects.build(images, labels, boxes, scores, areas, ignored, codes)
 
 
