@@ -26,7 +26,7 @@ FLOORS = (
     ('datasets', 'models.registration'),
     ('evaluation', 'scenes'),
     ('analysis', 'deploy', 'swap'),
-    ('engine', 'report'),
+    ('engine', 'explain', 'report'),
     ('apis',),
     ('commands',),
     ('__main__',),

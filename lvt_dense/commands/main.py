@@ -22,6 +22,7 @@ COMMANDS = (
     Command('test', 'evaluate a checkpoint', 'test'),
     Command('report', 'report on a run, or compare runs', 'report'),
     Command('visualize', 'draw predictions on images', 'visualize'),
+    Command('explain', 'draw what a network looks at', 'explain'),
     Command('browse', 'draw what a training is fed', 'browse'),
     Command('swap', 'swap a backbone into an existing config', 'swap'),
     Command('weights', 'list and download published weights', 'weights'),
