@@ -11,7 +11,7 @@ from lvt_dense.explain.similarity import (
 )
 from lvt_dense.models.backbones import build_backbone
 
-NAMES = ('mobilevit_xxs', 'emo_1m', 'nasvit_t0', 'plg_vit_lw_r', 't2t_vit_7')
+NAMES = ('mobilevit_xxs', 'emo_1m', 'nasvit_t1', 'plg_vit_lw_r', 't2t_vit_7')
 SIZE = (72, 104)
 
 
