@@ -77,7 +77,7 @@ def analyze_semantic(record: Record, quiet: bool = True) -> SemanticFigures:
 
     - ``mIoU``, ``mAcc`` and ``aAcc`` as in MMSegmentation;
     - ``mIoU by image``: the mean over images of the IoU of the classes that
-      occur there (Wang et al., NeurIPS 2023);
+      occur there, in truth or prediction (Wang et al., NeurIPS 2023);
     - ``boundary IoU``: the IoU of the pixels within 2 % of the diagonal from
       a mask's boundary (Cheng et al., CVPR 2021);
     - ``Acc small``, ``medium`` and ``large``: the share of right pixels in

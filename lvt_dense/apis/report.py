@@ -24,10 +24,15 @@ from lvt_dense.report.run import (
     Curves,
     curve_section,
     data_section,
+    summary_section,
 )
 from lvt_dense.report.semantic import semantic_sections
 from lvt_dense.utils.errors import UserError
-from lvt_dense.utils.files import newest_checkpoint, write_atomically
+from lvt_dense.utils.files import (
+    newest_checkpoint,
+    read_text,
+    write_atomically,
+)
 from lvt_dense.visualization.curves import read_curves
 
 from .describe_run import describe_run
@@ -39,6 +44,7 @@ if TYPE_CHECKING:  # imports MMDetection, whose messages are silenced first
 PREDICTIONS = f'predictions{SUFFIX}'
 METRICS = 'metrics.json'
 PAGE = 'report.html'
+SUMMARY = 'data/summary.txt'  # of a training with --data
 
 
 @dataclass
@@ -439,7 +445,10 @@ def report_run(
         path = run_config(run.work_dir)
         cfg = load_config(str(path)) if path else None
     more = describe_run(cfg) if cfg else []
+    summary = run.work_dir / SUMMARY if run.work_dir else None
+    if summary and summary.is_file():
+        more.insert(0, summary_section(read_text(summary)))
     write_report(analysis, out, precision, run.curves(), more)
     if run.work_dir:
-        summary = summarize(analysis, precision)
-        _add_to_metrics(run.work_dir / METRICS, summary)
+        found = summarize(analysis, precision)
+        _add_to_metrics(run.work_dir / METRICS, found)

@@ -3,6 +3,7 @@
 import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
+from html import escape
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -103,6 +104,11 @@ def data_section(record: Record, semantic: SemanticFigures | None) -> Section:
     return Section(
         'Data', cards(items) + _object_table(truths, record.classes)
     )
+
+
+def summary_section(text: str) -> Section:
+    """Show the summary of own data that a training has written."""
+    return Section('Data of the training', f'<pre>{escape(text)}</pre>')
 
 
 def _object_table(truths: Objects, classes: Sequence[str]) -> str:
