@@ -1,5 +1,6 @@
 """Find, load and adapt configs."""
 
+import ast
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -79,6 +80,47 @@ def _resolve(name: str) -> Path:
     near = suggest(inner, there)
     hint = f'; {near}' if near else ''
     raise UserError(f'config {name} does not exist ({path}){hint}')
+
+
+def find_base(cfg: Config) -> tuple[Config | None, str]:
+    """Find what a config starts from.
+
+    It is what the file inherits from; for a config that a training has
+    written, which inherits nothing, the recipe of the same name.
+
+    Returns:
+        The base and its name; None and an empty name where there is none.
+    """
+    if not cfg.filename or not Path(cfg.filename).is_file():
+        return None, ''
+    path = Path(cfg.filename)
+    names = _inherited(path)
+    if names:
+        merged: dict[str, Any] = {}
+        for name in names:
+            part = load_config(
+                name if '::' in name else str(path.parent / name)
+            )
+            merged = Config._merge_a_into_b(part.to_dict(), merged)
+        return Config(merged), ', '.join(Path(n).name for n in names)
+    spec = find_spec('lvt_dense')
+    assert spec is not None and spec.submodule_search_locations
+    folder = Path(spec.submodule_search_locations[0], '.mim', 'configs')
+    recipe = folder / path.name
+    if not recipe.is_file() or recipe.resolve() == path.resolve():
+        return None, ''
+    return load_config(str(recipe)), f'the recipe {recipe.name}'
+
+
+def _inherited(path: Path) -> list[str]:
+    """Return the entries of ``_base_`` of a config file."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Assign) and any(
+            isinstance(t, ast.Name) and t.id == '_base_' for t in node.targets
+        ):
+            found = ast.literal_eval(node.value)
+            return [found] if isinstance(found, str) else list(found)
+    return []
 
 
 def dataset_cfgs(cfg: Config, split: str) -> Iterator[ConfigDict]:

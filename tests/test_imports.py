@@ -25,8 +25,8 @@ FLOORS = (
     ),
     ('datasets', 'models.registration'),
     ('evaluation', 'scenes'),
-    ('deploy', 'swap'),
-    ('engine',),
+    ('analysis', 'deploy', 'swap'),
+    ('engine', 'explain', 'report'),
     ('apis',),
     ('commands',),
     ('__main__',),
@@ -39,6 +39,8 @@ APART = {
     'datasets': ('models.',),
     'models.': ('datasets', 'visualization', 'evaluation'),
     'ops': ('registry', 'models.', 'config'),
+    'analysis': ('models.', 'deploy', 'swap'),
+    'report': ('models.', 'engine', 'deploy', 'swap'),
 }
 FRAMEWORKS = ('mmdet', 'mmseg', 'mmcv.ops')
 

@@ -57,7 +57,7 @@ def count_complexity(
     import_stack()
     init_default_scope(cfg.get('default_scope') or 'mmengine')
     model = MODELS.build(cfg.model).eval()
-    height, width = size or _test_size(cfg)
+    height, width = size or test_size(cfg)
     counter, activations = _predict_and_count(
         model, torch.zeros(1, _channels(cfg), height, width)
     )
@@ -92,7 +92,7 @@ def _predict_and_count(
         FlopCounterMode(display=False, depth=None) as counter,
     ):
         try:
-            model(image, [_sample(model, height, width)], mode='predict')
+            model(image, [make_sample(model, height, width)], mode='predict')
         except (RuntimeError, ValueError, AssertionError) as error:
             raise UserError(
                 f'{type(model).__name__} does not predict on an image of '
@@ -126,7 +126,12 @@ def _channels(cfg: Config) -> int:
     return int(cfg.model.get('backbone', {}).get('in_channels', 3))
 
 
-def _test_size(cfg: Config) -> tuple[int, int]:
+def test_size(cfg: Config) -> tuple[int, int]:
+    """Return height and width that the test pipeline resizes images to.
+
+    Raises:
+        UserError: It does not resize.
+    """
     from lvt_dense.deploy.metadata import test_resize
 
     scale = test_resize(cfg)['scale']
@@ -138,7 +143,7 @@ def _test_size(cfg: Config) -> tuple[int, int]:
     return scale[1], scale[0]
 
 
-def _sample(model: nn.Module, height: int, width: int) -> Any:
+def make_sample(model: nn.Module, height: int, width: int) -> Any:
     """Make the data sample of an image that no transform has changed."""
     from mmdet.models.detectors.base import BaseDetector
     from mmdet.structures import DetDataSample

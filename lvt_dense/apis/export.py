@@ -56,6 +56,7 @@ def export(
     calibration: str | None = None,
     keep_float: Sequence[str] = (),
     tolerance: float | None = None,
+    score_thr: float | None = None,
 ) -> dict[str, float]:
     """Export a model.
 
@@ -80,6 +81,8 @@ def export(
             :func:`~lvt_dense.deploy.formats.to_openvino`.
         tolerance: See :func:`~lvt_dense.deploy.parity.check_differences`;
             by default that of the precision.
+        score_thr: Lowest score worth drawing, in [0, 1], which the file
+            says of itself; 0.3 by default.
 
     Returns:
         The differences from PyTorch by name; none where the format does
@@ -92,6 +95,8 @@ def export(
     _check_keep_float(keep_float, precision)
     require_format(kind, precision)
     made = _make_graph(cfg, checkpoint, kind, size, color, raw, images)
+    if score_thr is not None:
+        made.info['score_thr'] = score_thr
     check_differences(made.gaps, max(tolerance or 0.0, TOLERANCES['fp32']))
     if tolerance is None:
         tolerance = TOLERANCES[precision]

@@ -9,8 +9,11 @@ from mmengine.config import Config, ConfigDict
 from mmengine.dist import is_main_process
 from mmengine.hooks import EMAHook
 from mmengine.registry import HOOKS, METRICS, init_default_scope
+from mmengine.runner import Runner
 from torch import Tensor
 
+from lvt_dense.analysis.recording import Recorder
+from lvt_dense.analysis.records import SUFFIX, save_record
 from lvt_dense.checkpoints.model_files import read_model_file
 from lvt_dense.compat.stack import allow_own_checkpoints, import_stack
 from lvt_dense.config import dataset_cfgs, default_hooks, evaluators
@@ -33,6 +36,7 @@ def test(
     checkpoint: str,
     work_dir: str | None = None,
     out: str | None = None,
+    record: str | None = None,
     show_dir: str | None = None,
     score_thr: float = 0.3,
     opacity: float | None = None,
@@ -48,7 +52,9 @@ def test(
         work_dir: Folder of the log and of ``metrics.json``; by default
             ``work_dirs/<name of the config>``.
         out: Where the predictions go: a ``.json`` file in COCO's result
-            format, or a ``.pkl`` file with all data samples.
+            format, a ``.pkl`` file with all data samples, or an ``.npz``
+            file with predictions and truth for ``lvt-dense report``.
+        record: Another ``.npz`` file of that kind.
         show_dir: Folder of pictures, ground truth beside prediction.
         score_thr: Lowest score of an object that is drawn.
         opacity: Weight of the color in overlays, in [0, 1].
@@ -75,6 +81,12 @@ def test(
     if tta:
         _use_tta(cfg)
     _leave_out_averaging(cfg)
+    records = [path for path in (out, record) if path and _is_record(path)]
+    out = None if out in records else out
+    about = dict(
+        config=Path(cfg.filename or 'config').name,
+        checkpoint=Path(checkpoint).name,
+    )
     with tempfile.TemporaryDirectory() as folder, explain_errors(cfg):
         if out:
             _write_predictions(cfg, Path(out), Path(folder))
@@ -82,10 +94,27 @@ def test(
         if state is not None:
             check_fit(runner.model, state, checkpoint)
         del state
+        recorder = _add_recorder(runner) if records else None
         metrics = runner.test()
+        if recorder and is_main_process():
+            found = recorder.build(runner, about)
+            for path in records:
+                save_record(found, path)
         if out:
             _collect(Path(out), Path(folder))
     return _write_metrics(metrics, Path(cfg.work_dir, 'metrics.json'))
+
+
+def _is_record(path: str) -> bool:
+    return Path(path).suffix == SUFFIX
+
+
+def _add_recorder(runner: Runner) -> Recorder:
+    evaluator = runner.test_loop.evaluator
+    recorder = Recorder()
+    recorder.dataset_meta = evaluator.dataset_meta
+    evaluator.metrics.append(recorder)
+    return recorder
 
 
 def _use_checkpoint(cfg: Config, checkpoint: str) -> dict[str, Tensor] | None:
@@ -142,7 +171,7 @@ def _write_predictions(cfg: Config, out: Path, folder: Path) -> None:
     coco = [e for e in evaluators(cfg, 'test') if _writes_coco_results(e)]
     if out.suffix != '.json' or not coco:
         raise UserError(
-            f'--out {out}: give a .pkl file'
+            f'--out {out}: give a .pkl or an .npz file'
             + (', or a .json file' if coco else '')
             + '; .json is for data sets with a COCO evaluator'
         )

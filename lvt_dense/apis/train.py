@@ -48,8 +48,8 @@ def train(
             a URL; by default those that the config names.
         **options: ``epochs``, ``batch_size``, ``multi_scale``, ``workers``,
             ``seed``, ``device``, ``amp``, ``compile``, ``auto_scale_lr``,
-            ``log``, ``per_class``, ``patience``, ``on_nan`` and
-            ``exact_resume``, see
+            ``log``, ``per_class``, ``patience``, ``on_nan``,
+            ``exact_resume`` and ``augment``, see
             :func:`.train_options.apply_options`.
 
     Returns:
@@ -67,6 +67,7 @@ def train(
     changes = apply_options(cfg, **options)
     use_fast_step(cfg, _resume(cfg, resume) if resume else ())
     _watch_loss(cfg)
+    _draw_training_data(cfg)
     _save_safely(cfg)
     lines = prepare_start(cfg, pretrained, bool(resume))
     with explain_errors(cfg):
@@ -117,6 +118,11 @@ def _watch_loss(cfg: Config) -> None:
     """Stop on a loss that is not finite, also with configs of others."""
     hooks = default_hooks(cfg)
     hooks.setdefault('finite_loss', dict(type='lvt_dense.FiniteLossHook'))
+
+
+def _draw_training_data(cfg: Config) -> None:
+    hook = dict(type='lvt_dense.TrainPicturesHook')
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), hook]
 
 
 def _save_safely(cfg: Config) -> None:

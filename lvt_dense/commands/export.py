@@ -43,6 +43,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='channel order of the input',
     )
     parser.add_argument(
+        '--score-thr',
+        type=_parse_score,
+        metavar='THR',
+        help='lowest score worth drawing, for the metadata of the file; best '
+        'takes that of the best F1, as "lvt-dense test --report" found it; '
+        '0.3 by default',
+    )
+    parser.add_argument(
         '--raw',
         action='store_true',
         help='export the outputs of the heads, without decoding and NMS',
@@ -61,6 +69,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         help='largest difference from PyTorch; 1e-4 for fp32',
     )
+
+
+def _parse_score(text: str) -> float | str:
+    if text == 'best':
+        return text
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(
+            f'{text} is no threshold: give best, or a number from 0 to 1'
+        )
+    return value
 
 
 def _add_images(parser: argparse.ArgumentParser) -> None:
@@ -84,6 +106,12 @@ def run(args: argparse.Namespace) -> None:
     from lvt_dense.apis.export import export
     from lvt_dense.deploy.parity import COUNTS
 
+    score_thr = args.score_thr
+    if score_thr == 'best':
+        from lvt_dense.apis.report import best_score
+
+        score_thr = best_score(cfg, args.checkpoint)
+        print(f'score threshold of the best F1: {score_thr:.3f}')
     differences = export(
         cfg,
         args.checkpoint,
@@ -97,6 +125,7 @@ def run(args: argparse.Namespace) -> None:
         calibration=args.calibration,
         keep_float=args.keep_float,
         tolerance=args.tolerance,
+        score_thr=score_thr,
     )
     if not differences:
         print(f'{args.out}: not compared, for its format does not run here')

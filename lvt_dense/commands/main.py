@@ -20,7 +20,10 @@ class Command(NamedTuple):
 COMMANDS = (
     Command('train', 'train a model', 'train'),
     Command('test', 'evaluate a checkpoint', 'test'),
+    Command('report', 'report on a run, or compare runs', 'report'),
     Command('visualize', 'draw predictions on images', 'visualize'),
+    Command('explain', 'draw what a network looks at', 'explain'),
+    Command('browse', 'draw what a training is fed', 'browse'),
     Command('swap', 'swap a backbone into an existing config', 'swap'),
     Command('weights', 'list and download published weights', 'weights'),
     Command('convert', 'convert an official checkpoint', 'convert'),

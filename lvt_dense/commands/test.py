@@ -13,6 +13,7 @@ from lvt_dense.commands.arguments import (
     read_config,
     set_local_rank,
 )
+from lvt_dense.utils.errors import UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +24,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--work-dir', help='folder for the log and metrics.json'
     )
     parser.add_argument(
-        '--out', metavar='FILE', help='predictions as COCO .json or .pkl'
+        '--out',
+        metavar='FILE',
+        help='predictions: COCO .json, .pkl, or .npz for lvt-dense report',
+    )
+    parser.add_argument(
+        '--report',
+        nargs='?',
+        const='',
+        metavar='FILE',
+        help='write an HTML page on what is right and wrong, by default '
+        'report.html in the work dir',
+    )
+    parser.add_argument(
+        '--precision',
+        type=float,
+        help='with --report: also find the score threshold of this precision',
     )
     parser.add_argument('--show-dir', help='folder for pictures')
     parser.add_argument(
@@ -44,11 +60,7 @@ def run(args: argparse.Namespace) -> None:
     """Evaluate."""
     set_local_rank(args)
     cfg = read_config(args)
-    from lvt_dense.apis.test import test
-
-    test(
-        cfg,
-        args.checkpoint,
+    options = dict(
         work_dir=args.work_dir,
         out=args.out,
         show_dir=args.show_dir,
@@ -57,3 +69,20 @@ def run(args: argparse.Namespace) -> None:
         tta=args.tta,
         launcher=args.launcher,
     )
+    if args.report is None:
+        if args.precision is not None:
+            raise UserError('--precision needs --report')
+        from lvt_dense.apis.test import test
+
+        test(cfg, args.checkpoint, **options)
+        return
+    from lvt_dense.apis.report import test_and_report
+
+    page = test_and_report(
+        cfg,
+        args.checkpoint,
+        page=args.report or None,
+        precision=args.precision,
+        **options,
+    )
+    print(f'report: {page}')

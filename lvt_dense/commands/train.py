@@ -67,6 +67,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'that goes on with --resume repeats those of one that never stopped',
     )
     parser.add_argument(
+        '--augment',
+        metavar='PRESET',
+        help='augmentation instead of that of the recipe: none, light, '
+        'strong, aerial or industrial; recipe prints it',
+    )
+    parser.add_argument(
         '--backbone', help='backbone to swap in, such as emo_5m or timm:NAME'
     )
     parser.add_argument(
@@ -140,4 +146,5 @@ def run(args: argparse.Namespace) -> None:
         patience=args.patience,
         on_nan=args.on_nan,
         exact_resume=args.exact_resume,
+        augment=args.augment,
     )

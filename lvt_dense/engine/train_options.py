@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import METRICS
 
 from lvt_dense.config import default_hooks, evaluators
+from lvt_dense.engine.augment import use_augment
 from lvt_dense.engine.exact_resume import use_exact_resume
 from lvt_dense.engine.hooks.finite_loss_hook import parse_on_nan
 from lvt_dense.engine.multi_scale import use_multi_scale
@@ -46,6 +47,7 @@ def apply_options(
     patience: int | None = None,
     on_nan: str | None = None,
     exact_resume: bool = False,
+    augment: str | None = None,
 ) -> list[str]:
     """Change a config as the options of the command ask for.
 
@@ -66,6 +68,7 @@ def apply_options(
         per_class: Log the metrics of every class.
         patience: Stop early, see :func:`use_patience`.
         on_nan: ``stop`` or ``skip:N``, see :func:`use_on_nan`.
+        augment: Preset, see :func:`.augment.use_augment`.
         exact_resume: See :func:`.exact_resume.use_exact_resume`.
 
     Returns:
@@ -76,7 +79,8 @@ def apply_options(
     """
     if device:
         use_device(device)
-    changes = fit_recipe(cfg, epochs, batch_size, auto_scale_lr)
+    changes = use_augment(cfg, augment) if augment else []
+    changes += fit_recipe(cfg, epochs, batch_size, auto_scale_lr)
     changes += use_multi_scale(cfg) if multi_scale else []
     if amp:
         changes += use_amp(cfg, 'fp16' if amp is True else amp)

@@ -9,6 +9,7 @@ from .mono3d_check_hook import Mono3DCheckHook
 from .patience_hook import PatienceHook
 from .picture_hook import PictureHook
 from .runtime_info_hook import LazyRuntimeInfoHook
+from .train_pictures_hook import TrainPicturesHook
 
 __all__ = [
     'CompileHook',
@@ -20,4 +21,5 @@ __all__ = [
     'PatienceHook',
     'PictureHook',
     'ReplayHook',
+    'TrainPicturesHook',
 ]
