@@ -246,23 +246,23 @@ class _Regions:
 def _pool_planes(maps: Tensor, regions: _Regions, output: Tensor) -> None:
     """Write the means of maps with one channel, such as masks.
 
-    First along the columns, then along the rows: a large mask is not turned
-    into a table, of which a region reads little.
+    The rows and columns of a region are read and weighted one after the
+    other: large masks are not turned into a table, of which little is read.
     """
-    rows, row_weights, _ = _merge(regions.y)
-    columns, column_weights, _ = _merge(regions.x)
+    ys, xs = _merge(regions.y), _merge(regions.x)
     height, width = regions.map_size
-    rows, columns = rows.clamp(max=height - 1), columns.clamp(max=width - 1)
-    p, q = regions.bins
-    step = max(1, _MAX_ENTRIES * 8 // (rows[0].numel() * width))
+    rows = ys[0].flatten(1).clamp(max=height - 1)
+    columns = xs[0].flatten(1).clamp(max=width - 1)
+    row_weights, column_weights = ys[1].flatten(1), xs[1].flatten(1)
+    step = max(1, _MAX_ENTRIES * 8 // (rows.size(1) * columns.size(1)))
     for start in range(0, len(output), step):
         part = slice(start, start + step)
-        lines = maps[regions.image[part, None, None], 0, rows[part]]
-        lines = lines.to(row_weights.dtype) * row_weights[part, ..., None]
-        lines = lines.sum(2)
-        places = columns[part].flatten(1)[:, None].expand(-1, p, -1)
-        values = lines.gather(2, places).unflatten(2, (q, -1))
-        pooled = (values * column_weights[part, None]).sum(3)
+        image = regions.image[part, None, None]
+        values = maps[image, 0, rows[part, :, None], columns[part, None]]
+        values = values.to(row_weights.dtype) * row_weights[part, :, None]
+        values = values.unflatten(1, (regions.bins[0], -1)).sum(2)
+        values = values * column_weights[part, None]
+        pooled = values.unflatten(2, (regions.bins[1], -1)).sum(3)
         output[part, 0] = pooled.to(output.dtype)
 
 

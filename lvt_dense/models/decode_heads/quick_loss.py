@@ -75,7 +75,11 @@ def _register_heads() -> None:
     for name in sorted(set(decode_heads.__all__)):
         head = getattr(decode_heads, name)
         if getattr(head, 'loss_by_feat', None) is BaseDecodeHead.loss_by_feat:
-            quick = type(name, (QuickLoss, head), {'__doc__': head.__doc__})
+            quick = type(
+                name,
+                (QuickLoss, head),
+                dict(__doc__=head.__doc__, __module__=__name__),
+            )
             MODELS.register_module(module=quick)
 
 
