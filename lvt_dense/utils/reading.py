@@ -6,7 +6,6 @@ import json
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,7 @@ def no_collection() -> Iterator[None]:
     """Suspend garbage collection.
 
     It looks at all objects again and again while millions are made, and
-    takes longer than the reading itself. Without it, 440 MB of JSON take 10
-    seconds of one core, or 3 with orjson (measured on an AMD EPYC).
+    takes longer than the reading itself.
     """
     was_on = gc.isenabled()
     gc.disable()
@@ -39,7 +37,7 @@ def read_lines(path: Path) -> list[str]:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file, as fast as the installed packages can.
+    """Read a JSON file.
 
     Raises:
         UserError: It is broken; the message has line and column.
@@ -49,13 +47,6 @@ def read_json(path: Path) -> Any:
     except OSError as error:
         raise UserError(f'{path}: {error.strerror}') from None
     data = data.removeprefix(b'\xef\xbb\xbf')
-    if find_spec('orjson'):
-        import orjson
-
-        try:
-            return orjson.loads(data)
-        except ValueError:
-            pass  # the parser below knows NaN, and says where it fails
     try:
         return json.loads(data)
     except RecursionError:

@@ -77,9 +77,8 @@ def test_soft_and_lossy_edges(mode: str, suffix: str, tmp_path: Path) -> None:
         picture = picture.filter(ImageFilter.GaussianBlur(0.7)).convert(mode)
         picture.save(path, quality=85)
 
-    root = write(
-        tmp_path / 'data', save, mask=f'masks/{{split}}/{{name}}.{suffix}'
-    )
+    mask = f'masks/{{split}}/{{name}}.{suffix}'
+    root = write(tmp_path / 'data', save, mask=mask)
     found = label_maps(read(SEGMENTER, root))
     for index, labels in enumerate(found.values()):
         assert set(np.unique(labels)) == {0, 1}
@@ -245,9 +244,8 @@ def test_formats_of_masks(suffix: str, tmp_path: Path) -> None:
         labels = stripes(index, 2)
         Image.fromarray(labels * 255).save(path, **options)
 
-    root = write(
-        tmp_path / 'data', save, mask=f'masks/{{split}}/{{name}}.{suffix}'
-    )
+    mask = f'masks/{{split}}/{{name}}.{suffix}'
+    root = write(tmp_path / 'data', save, mask=mask)
     compare(root, lambda index: stripes(index, 2))
 
 
@@ -275,9 +273,8 @@ def test_modes_of_label_maps(mode: str, tmp_path: Path) -> None:
             picture.info['transparency'] = bytes([255, 255, 0])
             picture.save(path, transparency=bytes([255, 255, 0]))
 
-    root = write(
-        tmp_path / 'data', save, mask=f'masks/{{split}}/{{name}}.{suffix}'
-    )
+    mask = f'masks/{{split}}/{{name}}.{suffix}'
+    root = write(tmp_path / 'data', save, mask=mask)
     compare(root, lambda index: stripes(index, 2 if mode == '1' else 3))
     assert len(list((tmp_path / 'work' / 'data').glob('*.png'))) == 2
 

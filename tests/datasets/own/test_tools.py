@@ -383,8 +383,8 @@ def test_labels_meet_turned_images(
     contents = {}
     for split in ('train', 'val'):
         names = [f'{split}{i}.{kind}' for i in range(2)]
-        contents[split] = coco([dict(file_name=n) for n in names],
-                               json.loads(json.dumps(annotations)))  # fmt: skip
+        own = json.loads(json.dumps(annotations))
+        contents[split] = coco([dict(file_name=n) for n in names], own)
         for name in names:
             path = tmp_path / 'data' / split / name
             path.parent.mkdir(parents=True, exist_ok=True)
