@@ -6,7 +6,7 @@
 # There is no published result with this head, and we have not measured one.
 # Batch size 32 (4 x 8). 11,040,780 parameters with the auxiliary head; 5.73
 # GMACs at 512 x 512 without it. Starts from timm's ImageNet weights. Needs the
-# extra: pip install 'lvt_dense[timm]'.
+# extra timm.
 _base_ = [
     './_base_/models/deeplabv3.py',
     './_base_/datasets/ade20k_512.py',

@@ -6,7 +6,7 @@
 # There is no published mAP of this recipe, and we have not measured one;
 # CPUBone's README states 37.5 with its own. 15,436,548 parameters, 170.52
 # GMACs at 800 x 1344. Batch size 16 (8 x 2). Starts from timm's ImageNet
-# weights. Needs the extra: pip install 'lvt_dense[timm]'.
+# weights. Needs the extra timm.
 _base_ = [
     './_base_/models/retinanet.py',
     './_base_/datasets/coco_detection.py',

@@ -5,7 +5,7 @@
 #
 # There is no published mAP, and we have not measured one. 13,053,268
 # parameters, 170.03 GMACs at 800 x 1344. Batch size 16 (8 x 2). Starts from
-# timm's ImageNet weights. Needs the extra: pip install 'lvt_dense[timm]'.
+# timm's ImageNet weights. Needs the extra timm.
 _base_ = [
     './_base_/models/retinanet.py',
     './_base_/datasets/coco_detection.py',

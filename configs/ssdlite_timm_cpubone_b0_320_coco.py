@@ -5,7 +5,7 @@
 #
 # There is no published mAP, and we have not measured one. 7,122,500
 # parameters, 1.08 GMACs at 320 x 320. Batch size 192 (8 x 24). Starts from
-# timm's ImageNet weights. Needs the extra: pip install 'lvt_dense[timm]'.
+# timm's ImageNet weights. Needs the extra timm.
 _base_ = [
     './_base_/models/ssdlite.py',
     './_base_/datasets/coco_ssd_320_expand.py',

@@ -343,7 +343,7 @@ def require(*packages: str, extra: str = 'export') -> None:
         UserError: Names the first one that cannot be, why, and what to do.
     """
     for name in packages:
-        import_optional(name, 'this', f'lvt_dense[{extra}]')
+        import_optional(name, 'this', extra)
 
 
 def require_format(kind: str, precision: str) -> None:

@@ -152,8 +152,7 @@ def _title(source: object) -> str:
 
 def _load(path: Path) -> Any:
     if path.suffix == '.safetensors':
-        package = 'lvt_dense[safetensors]'
-        module = import_optional('safetensors.torch', str(path), package)
+        module = import_optional('safetensors.torch', str(path), 'safetensors')
         return module.load_file(path)
     return torch.load(
         path,

@@ -255,7 +255,7 @@ def use_log(cfg: Config, log: str) -> None:
     backend, packages = _LOGS[log]
     installed = [package for package in packages if find_spec(package)]
     package = (installed or packages)[0]
-    import_optional(package, f'--log {log}', package)
+    import_optional(package, f'--log {log}', package=package)
     cfg.visualizer = dict(cfg.get('visualizer') or dict(type='Visualizer'))
     backends = list(cfg.visualizer.get('vis_backends') or [])
     backends = backends or [dict(type='LocalVisBackend')]

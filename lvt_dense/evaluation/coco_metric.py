@@ -15,6 +15,7 @@ from mmengine.fileio import get_local_path
 from lvt_dense.registry import METRICS
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import read_text
+from lvt_dense.utils.optional import import_optional
 
 BACKENDS = ('pycocotools', 'faster-coco-eval')
 _PRECISIONS = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
@@ -170,14 +171,10 @@ def _find_evaluator(backend: str) -> type:
             f'backend={backend!r} of CocoMetric: choose from '
             f'{", ".join(BACKENDS)}'
         )
-    try:
-        from faster_coco_eval import COCOeval_faster
-    except ImportError:
-        raise UserError(
-            f'backend={backend!r} of CocoMetric needs that package: '
-            "pip install 'lvt_dense[coco]'"
-        ) from None
-    return COCOeval_faster
+    package = import_optional(
+        'faster_coco_eval', f'backend={backend!r} of CocoMetric', 'coco'
+    )
+    return package.COCOeval_faster
 
 
 def _name_metrics(proposal_nums: Sequence[int]) -> dict[str, str]:

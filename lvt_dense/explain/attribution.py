@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.optional import import_optional
 
 from .targets import Score
 
@@ -113,14 +114,9 @@ def pixel_attribution(score: Score, images: Tensor, method: str) -> Tensor:
         (H, W), 0 or more.
 
     Raises:
-        UserError: captum is not installed.
+        UserError: captum cannot be imported.
     """
-    try:
-        from captum import attr
-    except ImportError:
-        raise UserError(
-            f"--method {method} needs captum: pip install 'lvt_dense[explain]'"
-        ) from None
+    attr = import_optional('captum.attr', f'--method {method}', 'explain')
     height, width = images.shape[2:]
     if method == 'occlusion':
         window = (3, -(-height // _PATCHES), -(-width // _PATCHES))

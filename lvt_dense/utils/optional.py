@@ -2,21 +2,24 @@
 
 import traceback
 from importlib import import_module, metadata
-from shlex import quote
 from types import ModuleType
 
 from .errors import UserError
+from .install import find_source
 
 _LONGEST = 200  # characters of a reason
 
 
-def import_optional(name: str, user: str, install: str) -> ModuleType:
+def import_optional(
+    name: str, user: str, extra: str = '', package: str = ''
+) -> ModuleType:
     """Import a package that is not required.
 
     Args:
         name: Import name, such as ``'onnx'``.
         user: What needs it; the first words of the message.
-        install: What pip installs to get it, such as ``'lvt_dense[export]'``.
+        extra: Extra of this package that installs it, such as ``'export'``.
+        package: What pip installs to get it, if there is no extra.
 
     Raises:
         UserError: The package is missing, or its import fails. The message
@@ -26,6 +29,7 @@ def import_optional(name: str, user: str, install: str) -> ModuleType:
     try:
         return import_module(name)
     except Exception as error:  # compiled packages raise errors of all kinds
+        install = find_source(extra) if extra else package
         raise UserError(
             f'{user} needs {name.partition(".")[0]}, '
             f'{explain_import(name, error, install)}'
@@ -38,13 +42,13 @@ def explain_import(name: str, error: Exception, install: str) -> str:
     Args:
         name: The package.
         error: What its import raised.
-        install: What pip installs to get it.
+        install: What pip installs to get it, quoted for a shell.
     """
     package = name.partition('.')[0]
     if isinstance(error, ModuleNotFoundError) and error.name:
         missing = error.name.partition('.')[0]
         if missing == package:
-            return f'which is not installed: pip install {quote(install)}'
+            return f'which is not installed: pip install {install}'
         return (
             f'which imports {missing}, which is not installed: pip install '
             f'{missing}'

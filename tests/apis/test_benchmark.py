@@ -21,6 +21,7 @@ from lvt_dense.apis.benchmark import (
 )
 from lvt_dense.apis.benchmark_subjects import Subject
 from lvt_dense.models.layers import fold_batch_norms
+from lvt_dense.utils.install import find_source
 
 
 def test_statistics() -> None:
@@ -81,7 +82,7 @@ def test_optional_packages_say_what_failed(
     assert run_command('benchmark', 'timm:resnet18') == 2
     assert capsys.readouterr().err == (
         'error: timm:resnet18 needs timm, which is not installed: pip '
-        "install 'lvt_dense[timm]'\n"
+        f'install {find_source("timm")}\n'
     )
 
 

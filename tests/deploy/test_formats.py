@@ -19,6 +19,7 @@ from lvt_dense.deploy.formats import PACKAGES, check_format
 from lvt_dense.deploy.inputs import ImageInput
 from lvt_dense.deploy.operators import refuse_untranslated
 from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.install import find_source
 
 
 class Graph(nn.Module):
@@ -241,7 +242,7 @@ def test_a_missing_package_is_named(
         require_format(kind, 'fp32')
     assert str(caught.value) == (
         f'this needs {missing}, which is not installed: '
-        f"pip install 'lvt_dense[{extra}]'"
+        f'pip install {find_source(extra)}'
     )
 
 

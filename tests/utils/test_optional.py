@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.install import find_source
 from lvt_dense.utils.optional import import_optional
+
+SOURCE = find_source('x')
 
 FILES = {
     'opt_good': 'VALUE = 3',
@@ -25,7 +28,7 @@ def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_import(packages: None) -> None:
-    assert import_optional('opt_good', 'a test', 'opt_good').VALUE == 3
+    assert import_optional('opt_good', 'a test').VALUE == 3
 
 
 @pytest.mark.parametrize(
@@ -33,7 +36,7 @@ def test_import(packages: None) -> None:
     (
         (
             'opt_absent',
-            "opt_absent, which is not installed: pip install 'lvt_dense[x]'",
+            f'opt_absent, which is not installed: pip install {SOURCE}',
         ),
         (
             'opt_needy',
@@ -56,5 +59,5 @@ def test_import(packages: None) -> None:
 )
 def test_failures(packages: None, name: str, message: str) -> None:
     with pytest.raises(UserError) as caught:
-        import_optional(name, 'a test', 'lvt_dense[x]')
+        import_optional(name, 'a test', 'x')
     assert str(caught.value) == f'a test needs {message}'

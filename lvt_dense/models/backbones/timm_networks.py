@@ -20,7 +20,7 @@ from lvt_dense.utils.optional import import_optional
 from lvt_dense.utils.text import describe_error, suggest
 
 PREFIX = 'timm:'
-EXTRA = 'lvt_dense[timm]'
+EXTRA = 'timm'
 NUM_MAPS = 4  # of a network of one stride
 MIN_STRIDE = 4
 PLAIN_STRIDE = 16  # what necks for plain vision transformers want
