@@ -5,7 +5,7 @@ back to pixels by cutting a map of their numbers in the same way.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lvt_dense.models.backbones import nasvit_attention
+from lvt_dense.models.backbones import emov2_attention, nasvit_attention
+from lvt_dense.models.backbones.emov2_attention import SpanningAttention
 from lvt_dense.models.backbones.nasvit_attention import TalkingHeadAttention
 from lvt_dense.models.backbones.plg_vit import WINDOW, ParallelAttention
 from lvt_dense.models.backbones.t2t_blocks import TokenMapAttention
@@ -130,6 +131,7 @@ def _patched(watch: _Watch) -> Iterator[None]:
     sdpa, split = F.scaled_dot_product_attention, Windows.split
     talk, far = TalkingHeadAttention._attend, ParallelAttention._global
     tokens, soft = TokenMapAttention.forward, TokenTransformer.forward
+    span = SpanningAttention._attend
 
     def attend(query: Tensor, key: Tensor, *args: Any, **kw: Any) -> Tensor:
         def weights_of(window: int, token: int) -> Tensor:
@@ -165,6 +167,29 @@ def _patched(watch: _Watch) -> Iterator[None]:
         watch.add(weights_of)
         return talk(module, query, key, value, windows)
 
+    def attend_spanning(
+        module: SpanningAttention,
+        maps: Sequence[Tensor],
+        windows: Windows,
+        pixel: None,
+    ) -> Tensor:
+        query, key = (
+            windows.split(x).unflatten(0, (module.num_heads, -1))
+            for x in maps[:2]
+        )
+
+        def weights_of(window: int, token: int) -> Tensor:
+            one = query[:, window, token].float()
+            keys = key[:, window].float()
+            logits = torch.einsum('hd,hnd->hn', one, keys)
+            return (logits * one.shape[1] ** -0.5).softmax(-1).mean(0)
+
+        # of the map without its padding
+        own = Windows(module.size, windows.sides, windows.steps)
+        watch.layout = _Layout(own, module.size)
+        watch.add(weights_of)
+        return span(module, maps, windows, pixel)
+
     def attend_far(module: ParallelAttention, x: Tensor) -> Tensor:
         watch.layout = _Layout(None, (WINDOW, WINDOW))
         return far(module, x)
@@ -195,6 +220,8 @@ def _patched(watch: _Watch) -> Iterator[None]:
             (Windows, 'split', cut),
             (TalkingHeadAttention, '_attend', attend_talking),
             (ParallelAttention, '_global', attend_far),
+            (SpanningAttention, '_attend', attend_spanning),
+            (emov2_attention, 'pads_all', lambda size: True),
             (TokenMapAttention, 'forward', attend_tokens),
             (TokenTransformer, 'forward', attend_split),
         ):

@@ -11,7 +11,14 @@ from lvt_dense.explain.similarity import (
 )
 from lvt_dense.models.backbones import build_backbone
 
-NAMES = ('mobilevit_xxs', 'emo_1m', 'nasvit_t1', 'plg_vit_lw_r', 't2t_vit_7')
+NAMES = (
+    'mobilevit_xxs',
+    'emo_1m',
+    'emov2_1m',
+    'nasvit_t1',
+    'plg_vit_lw_r',
+    't2t_vit_7',
+)
 SIZE = (72, 104)
 
 
@@ -61,6 +68,20 @@ def test_plg_vit_looks_inside_its_window_and_everywhere() -> None:
     assert columns.min() == 14
     assert looks[0].elsewhere > 0  # the last windows are padded
     assert far.shape == (7, 7) and (far > 0).all()
+
+
+def test_emov2_looks_near_and_far() -> None:
+    backbone = build_backbone('emov2_1m', window_size=3).eval()
+    looks = watch_attention(backbone, torch.randn(1, 3, 80, 80), (0.1, 0.9))
+    remote, near = (look.heat for look in looks[:2])  # 5 x 5 at stride 16
+    rows, columns = near.nonzero().T
+    assert rows.min() == 3 and columns.max() == 2
+    rows, columns = remote.nonzero().T
+    assert set(rows.tolist()) == {0, 2, 4} and set(columns.tolist()) == {
+        *(0, 2, 4)
+    }
+    assert looks[0].elsewhere == pytest.approx(0, abs=1e-6)
+    assert looks[1].elsewhere > 0  # 5 x 5 is padded to 6 x 6
 
 
 def test_the_weights_are_those_of_the_layer() -> None:

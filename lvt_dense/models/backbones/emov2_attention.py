@@ -17,6 +17,16 @@ from torch.nn import functional as F
 from lvt_dense.models.layers.windows import Windows, ceil_div
 
 
+def pads_all(size: Sequence[int]) -> bool:
+    """Whether all padding is computed.
+
+    Where the size of an exported graph is free, it is not known how much of
+    a window is padding.
+    """
+    is_free = any(isinstance(n, torch.SymInt) for n in size)
+    return torch.jit.is_tracing() or is_free
+
+
 class SpanningAttention:
     """Attention in near windows, plus attention in remote ones.
 
@@ -33,10 +43,7 @@ class SpanningAttention:
     def __init__(self, size: Sequence[int], side: int, num_heads: int) -> None:
         self.size = tuple(size)
         self.num_heads = num_heads
-        is_free = any(isinstance(n, torch.SymInt) for n in self.size)
-        # Where the size of an exported graph is free, it is not known how
-        # much of a window is padding, and all of it is computed.
-        self.pads_all = torch.jit.is_tracing() or is_free
+        self.pads_all = pads_all(self.size)
         self.sides = (side, side) if side > 0 else self.size
         self.counts = tuple(
             ceil_div(n, side) if side > 0 else 1 for n in self.size
