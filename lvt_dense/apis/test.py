@@ -111,15 +111,12 @@ def _recording(
     if not paths:
         yield
         return
-    evaluator = runner.test_loop.evaluator
-    recorder = Recorder()
-    recorder.dataset_meta = evaluator.dataset_meta
-    evaluator.metrics.append(recorder)
+    recorder = Recorder(runner)
     yield
     if is_main_process():
         config = Path(cfg.filename or 'config').name
         about = dict(config=config, checkpoint=Path(checkpoint).name)
-        record = recorder.build(runner, about)
+        record = recorder.build(about)
         for path in paths:
             save_record(record, path)
 
