@@ -160,23 +160,11 @@ def analyze_objects(
 ) -> DetectionFigures:
     """Compute all figures of objects whose overlaps are known.
 
-    Args:
-        classes: Names of the C classes.
-        num_images: Number I of images.
-        truths: Labeled objects.
-        detections: Detections.
-        pairs: All pairs that overlap.
-        setup: What counts as a match.
-        precision: Find the threshold of this precision as well.
+    See :func:`analyze_detection`; ``setup`` says what counts as a match.
     """
-    matches = match(
-        truths,
-        detections,
-        pairs,
-        setup.thresholds,
-        list(setup.ranges.values()),
-        setup.sizes,
-    )
+    ranges = list(setup.ranges.values())
+    bars, sizes = setup.thresholds, setup.sizes
+    matches = match(truths, detections, pairs, bars, ranges, sizes)
     count = len(classes)
     curves = build_curves(truths, detections, matches, count, num_images)
     matched, left_out = matches.truth[0, 0], matches.left_out[0, 0]
@@ -186,21 +174,11 @@ def analyze_objects(
         detections, is_right, left_out, num_truths
     )
     best = together.best()
-    reached = None if precision is None else together.reach(precision)
     score_thr = best.score_thr if best else DEFAULT_SCORE
-    bars = setup.thresholds[0]
+    is_wrong = ~is_right & ~left_out
     shown = detections.scores >= score_thr
     is_missed = ~truths.ignored
     is_missed[matched[is_right & shown]] = False
-    is_wrong = ~is_right & ~left_out
-    rows = [
-        np.bincount(images, minlength=num_images)
-        for images in (
-            detections.images[is_right & shown],
-            detections.images[is_wrong & shown],
-            truths.images[is_missed],
-        )
-    ]
     common = (truths, detections, pairs, matched, left_out, count)
     overall, per_class = _tabulate(curves, setup)
     return DetectionFigures(
@@ -213,14 +191,19 @@ def analyze_objects(
         curve=together,
         class_curves=by_class,
         best=best,
-        reached=reached,
+        reached=None if precision is None else together.reach(precision),
         score_thr=score_thr,
-        confusion=confuse(*common, score_thr, bars),
-        errors=find_error_kinds(*common, bars),
+        confusion=confuse(*common, score_thr, bars[0]),
+        errors=find_error_kinds(*common, bars[0]),
         calibration=calibrate(
             detections.scores[~left_out], is_right[~left_out]
         ),
-        images=np.stack(rows, 1),
+        images=_count_by_image(
+            num_images,
+            detections.images[is_right & shown],
+            detections.images[is_wrong & shown],
+            truths.images[is_missed],
+        ),
         truths=truths,
         detections=detections,
         is_right=is_right,
@@ -228,6 +211,11 @@ def analyze_objects(
         is_missed=is_missed,
         ap_curves=curves,
     )
+
+
+def _count_by_image(num_images: int, *parts: np.ndarray) -> np.ndarray:
+    """Count how often each image is named in each part, (I, parts)."""
+    return np.stack([np.bincount(p, minlength=num_images) for p in parts], 1)
 
 
 def _threshold_curves(

@@ -30,12 +30,25 @@ _STRIDE = 4
 class Recorder(BaseMetric):
     """Keep the predictions of a test run, and score nothing.
 
-    :meth:`build` makes a record of them once the run is over.
+    It joins the metrics of the run; :meth:`build` makes a record once the
+    run is over.
+
+    Args:
+        runner: The runner that will test; its data set and its metrics have
+            the truth.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, runner: Runner) -> None:
         super().__init__(collect_device='cpu')
+        evaluator = runner.test_loop.evaluator
+        self.dataset_meta = evaluator.dataset_meta
+        self.dataset = runner.test_loop.dataloader.dataset
+        # A metric without annotation file makes an index while it computes,
+        # in which images can have other numbers.
+        indices = [getattr(m, '_coco_api', None) for m in evaluator.metrics]
+        self.coco = next(filter(None, indices), None)
         self.samples: list[dict] = []
+        evaluator.metrics.append(self)
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keep what a batch of predictions says, in little memory."""
@@ -63,12 +76,10 @@ class Recorder(BaseMetric):
         self.samples = results
         return {}
 
-    def build(self, runner: Runner, about: dict[str, Any]) -> Record:
+    def build(self, about: dict[str, Any]) -> Record:
         """Make a record, once the run is over.
 
         Args:
-            runner: The runner that tested; its data set and its metrics have
-                the truth.
             about: What is known of the run.
 
         Raises:
@@ -94,7 +105,7 @@ class Recorder(BaseMetric):
         elif 'map' in first:
             self._add_maps(record)
         else:
-            self._add_detections(record, runner)
+            self._add_detections(record)
         return record
 
     def _add_kitti(self, record: Record) -> None:
@@ -120,7 +131,7 @@ class Recorder(BaseMetric):
         if all(table is not None for table in tables):
             record.confidence = np.sum(tables, axis=0)
 
-    def _add_detections(self, record: Record, runner: Runner) -> None:
+    def _add_detections(self, record: Record) -> None:
         has_masks = any(s['masks'] is not None for s in self.samples)
         record.task = 'instance' if has_masks else 'detection'
         counts = [len(s['scores']) for s in self.samples]
@@ -136,7 +147,10 @@ class Recorder(BaseMetric):
             mask_areas(codes) if has_masks else None,
             masks=[code['counts'] for code in codes],
         )
-        record.truths = _truths(runner, record, has_masks)
+        if self.coco is not None:
+            record.truths = coco_truths(self.coco, record, has_masks)
+        else:
+            record.truths = _dataset_truths(self.dataset, record, has_masks)
 
 
 _NO_TRUTH = (
@@ -213,20 +227,6 @@ def _maps(sample: dict) -> dict[str, Any]:
     return kept
 
 
-def _truths(runner: Runner, record: Record, has_masks: bool) -> Objects:
-    """Take the truth of COCO's metric, else that of the data set."""
-    loop = runner.test_loop
-    for metric in loop.evaluator.metrics:
-        api = getattr(metric, '_coco_api', None)
-        if api is not None:
-            return coco_truths(api, record, has_masks)
-    dataset = loop.dataloader.dataset
-    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
-    if not any(info.get('instances') for info in infos):
-        raise UserError(_NO_TRUTH)
-    return _dataset_truths(infos, record, has_masks)
-
-
 def coco_truths(api: Any, record: Record, has_masks: bool) -> Objects:
     """Return the annotations of COCO's index for the images of a record.
 
@@ -260,9 +260,10 @@ def coco_truths(api: Any, record: Record, has_masks: bool) -> Objects:
     return _from_rows(rows, has_masks)
 
 
-def _dataset_truths(
-    infos: Sequence[dict], record: Record, has_masks: bool
-) -> Objects:
+def _dataset_truths(dataset: Any, record: Record, has_masks: bool) -> Objects:
+    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+    if not any(info.get('instances') for info in infos):
+        raise UserError(_NO_TRUTH)
     by_path = {str(info['img_path']): info for info in infos}
     rows: list[tuple] = []
     for i, path in enumerate(record.images.paths):

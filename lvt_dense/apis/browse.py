@@ -67,34 +67,33 @@ def browse(
     meta = dataset.metainfo
     classes = list(meta.get('classes') or ())
     chosen = choose(dataset, classes, number, pick, class_name)
-    pictures, texts, paths = [], [], []
     drawer = SampleDrawer(dataset)
     with kept_random_state(seed):
-        for place, index in enumerate(tqdm(chosen, 'Images')):
-            for epoch in range(epochs):
-                found = drawer.draw(index)
-                if found is None:
-                    continue
-                picture = draw_train_sample(
-                    found.image,
-                    found.sample,
-                    classes,
-                    meta.get('palette') or (),
-                )
-                pictures.append(picture)
-                texts.append(describe_sample(found))
-                name = f'{place:03d}_{epoch}_{Path(found.path).stem}.jpg'
-                paths.append(Path(out, name))
-                content = encode(caption(picture, texts[-1]))
-                write_atomically(paths[-1], content, sync=False)
-    if not pictures:
+        drawn = [
+            (place, epoch, found)
+            for place, index in enumerate(tqdm(chosen, 'Images'))
+            for epoch in range(epochs)
+            if (found := drawer.draw(index)) is not None
+        ]
+    if not drawn:
         raise UserError(
             'the pipeline drops all of these images, as no object is left '
             'in them: look at its crops and filters'
         )
-    columns = epochs * max(1, 4 // epochs)
+    pictures, texts, paths = [], [], []
+    for place, epoch, found in drawn:
+        pictures.append(
+            draw_train_sample(
+                found.image, found.sample, classes, meta.get('palette') or ()
+            )
+        )
+        texts.append(describe_sample(found))
+        name = f'{place:03d}_{epoch}_{Path(found.path).stem}.jpg'
+        paths.append(Path(out, name))
+        content = encode(caption(pictures[-1], texts[-1]))
+        write_atomically(paths[-1], content, sync=False)
     paths.append(Path(out, SHEET))
-    sheet = make_sheet(pictures, texts, columns)
+    sheet = make_sheet(pictures, texts, epochs * max(1, 4 // epochs))
     write_atomically(paths[-1], encode(sheet))
     return paths
 

@@ -2,6 +2,8 @@
 
 import json
 import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -83,10 +85,6 @@ def test(
     _leave_out_averaging(cfg)
     records = [path for path in (out, record) if path and _is_record(path)]
     out = None if out in records else out
-    about = dict(
-        config=Path(cfg.filename or 'config').name,
-        checkpoint=Path(checkpoint).name,
-    )
     with tempfile.TemporaryDirectory() as folder, explain_errors(cfg):
         if out:
             _write_predictions(cfg, Path(out), Path(folder))
@@ -94,12 +92,8 @@ def test(
         if state is not None:
             check_fit(runner.model, state, checkpoint)
         del state
-        recorder = _add_recorder(runner) if records else None
-        metrics = runner.test()
-        if recorder and is_main_process():
-            found = recorder.build(runner, about)
-            for path in records:
-                save_record(found, path)
+        with _recording(runner, cfg, checkpoint, records):
+            metrics = runner.test()
         if out:
             _collect(Path(out), Path(folder))
     return _write_metrics(metrics, Path(cfg.work_dir, 'metrics.json'))
@@ -109,12 +103,22 @@ def _is_record(path: str) -> bool:
     return Path(path).suffix == SUFFIX
 
 
-def _add_recorder(runner: Runner) -> Recorder:
-    evaluator = runner.test_loop.evaluator
-    recorder = Recorder()
-    recorder.dataset_meta = evaluator.dataset_meta
-    evaluator.metrics.append(recorder)
-    return recorder
+@contextmanager
+def _recording(
+    runner: Runner, cfg: Config, checkpoint: str, paths: Sequence[str]
+) -> Iterator[None]:
+    """Write what is tested inside to ``.npz`` files."""
+    if not paths:
+        yield
+        return
+    recorder = Recorder(runner)
+    yield
+    if is_main_process():
+        config = Path(cfg.filename or 'config').name
+        about = dict(config=config, checkpoint=Path(checkpoint).name)
+        record = recorder.build(about)
+        for path in paths:
+            save_record(record, path)
 
 
 def _use_checkpoint(cfg: Config, checkpoint: str) -> dict[str, Tensor] | None:
