@@ -186,7 +186,8 @@ def _patched(watch: _Watch) -> Iterator[None]:
 
         # of the map without its padding
         own = Windows(module.size, windows.sides, windows.steps)
-        watch.layout = _Layout(own, module.size)
+        height, width = module.size
+        watch.layout = _Layout(own, (height, width))
         watch.add(weights_of)
         return span(module, maps, windows, pixel)
 
