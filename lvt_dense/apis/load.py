@@ -1,6 +1,7 @@
 """A model that is ready to predict, from wherever it is."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from lvt_dense.utils.text import suggest_or_list
 if TYPE_CHECKING:
     from mmengine.config import Config
 
+METRICS = 'metrics.json'
 CONFIGS = ('.py', '.yaml', '.yml', '.json')
 
 
@@ -115,7 +117,9 @@ def predictor_of(
     device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
     model = load_model(cfg, checkpoint, device)
     session = open_pytorch(model, cfg, checkpoint, task_of(model), device)
-    _use_best_threshold(session.info, Path(checkpoint))
+    best = recorded_score(checkpoint, [Path(checkpoint).parent])
+    if best is not None:
+        session.info['score_thr'] = best
     return Predictor(session)
 
 
@@ -143,12 +147,25 @@ def _load_published(
     )
 
 
-def _use_best_threshold(info: dict[str, Any], checkpoint: Path) -> None:
-    """Take the threshold of the report that lies beside a checkpoint."""
-    import json
+def recorded_score(checkpoint: str, folders: Sequence[Path]) -> float | None:
+    """Read the score threshold of the best F1 that a report has found.
 
-    path = checkpoint.parent / 'metrics.json'
-    if path.is_file():
-        found = json.loads(path.read_text('utf-8')).get('best_score_thr')
-        if found is not None:
-            info['score_thr'] = float(found)
+    Args:
+        checkpoint: File of the weights.
+        folders: Where the report's ``metrics.json`` may be.
+
+    Returns:
+        The threshold, in [0, 1]; None if no report of the checkpoint is
+        there.
+    """
+    for folder in folders:
+        path = folder / METRICS
+        if not path.is_file():
+            continue
+        found = json.loads(path.read_text('utf-8')).get('report') or {}
+        if (
+            found.get('checkpoint') == Path(checkpoint).name
+            and 'score_thr' in found
+        ):
+            return float(found['score_thr'])
+    return None

@@ -1,5 +1,6 @@
 """One object to predict with, from a config, a file or a name."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -93,7 +94,8 @@ def test_a_published_name(
 def test_the_report_s_threshold(folder: Path, tmp_path: Path) -> None:
     path = tmp_path / 'model.pth'
     path.write_bytes((folder / 'model.pth').read_bytes())
-    (tmp_path / 'metrics.json').write_text('{"best_score_thr": 0.42}')
+    report = dict(checkpoint='model.pth', score_thr=0.42)
+    (tmp_path / 'metrics.json').write_text(json.dumps(dict(report=report)))
     assert lvt_dense.load(CONFIG, path).score_threshold('best') == 0.42
 
 
