@@ -16,21 +16,23 @@ from lvt_dense.config import load_config
 from lvt_dense.scenes import write_coco
 from lvt_dense.utils.errors import UserError
 
-NAME = 'ssdlite_mobilevit_xxs_320_coco'
+PUBLISHED = 'ssdlite_mobilevit_xxs_320_coco'
+NAME = 'ssdlite_mobilevit_xxs_192_demo'
 CONFIG = f'lvt_dense::{NAME}.py'
 
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint of random weights, and rendered images."""
+    """Checkpoints of random weights, and rendered images."""
     root = tmp_path_factory.mktemp('load')
     write_coco(root / 'coco', 2, seed=0, size=(90, 70))
     import_stack()
-    cfg = load_config(CONFIG)
-    init_default_scope(cfg.default_scope)
-    torch.manual_seed(0)
-    state = MODELS.build(cfg.model).state_dict()
-    torch.save(dict(state_dict=state, meta={}), root / 'model.pth')
+    for name, file in ((NAME, 'model.pth'), (PUBLISHED, 'published.pth')):
+        cfg = load_config(f'lvt_dense::{name}.py')
+        init_default_scope(cfg.default_scope)
+        torch.manual_seed(0)
+        state = MODELS.build(cfg.model).state_dict()
+        torch.save(dict(state_dict=state, meta={}), root / file)
     return root
 
 
@@ -56,10 +58,10 @@ def test_a_config_predicts_as_its_model(
         monkeypatch.setattr(pytorch_session, 'build_graph', refuse)
     checkpoint = str(folder / 'model.pth')
     model = lvt_dense.load(CONFIG, checkpoint)
-    found = model.predict(image, score_thr=0.02)
+    found = model.predict(image, score_thr=0.2)
     (record,) = visualize(
         load_config(CONFIG), checkpoint, str(image), str(tmp_path),
-        score_thr=0.02,
+        score_thr=0.2,
     )  # fmt: skip
     expected = record['pred_instances']
     assert len(found) == len(expected['scores']) > 10
@@ -82,12 +84,12 @@ def test_a_published_name(
 
     def fetch(file: object) -> Path:
         asked.append(file.name)
-        return folder / 'model.pth'
+        return folder / 'published.pth'
 
     monkeypatch.setattr(cache, 'fetch', fetch)
-    words = (NAME, image, '--out', tmp_path, '--format', 'json')
+    words = (PUBLISHED, image, '--out', tmp_path, '--format', 'json')
     assert run_command('predict', *words) == 0
-    assert asked == [NAME]
+    assert asked == [PUBLISHED]
     assert (tmp_path / 'predictions.json').is_file()
 
 
