@@ -7,6 +7,7 @@ __version__ = '0.1.0'
 _PUBLIC = {
     'build_backbone': 'lvt_dense.models.backbones',
     'list_backbones': 'lvt_dense.models.backbones',
+    'load': 'lvt_dense.apis.load',
     'swap_backbone': 'lvt_dense.swap',
     'use_data': 'lvt_dense.datasets.own',
 }

@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / 'lvt_dense'
 # From the ground up. A room may import rooms of lower floors.
 FLOORS = (
-    ('utils',),
+    ('utils', 'runtime'),
     ('ops', 'registry', 'structures'),
     ('compat',),
     ('config', 'models.layers'),
@@ -41,6 +41,9 @@ APART = {
     'ops': ('registry', 'models.', 'config'),
     'analysis': ('models.', 'deploy', 'swap'),
     'report': ('models.', 'engine', 'deploy', 'swap'),
+    'runtime': tuple(
+        f'{room}.' for floor in FLOORS for room in floor if room != 'runtime'
+    ),
 }
 FRAMEWORKS = ('mmdet', 'mmseg', 'mmcv.ops')
 

@@ -63,6 +63,7 @@ def test_wheel_brings_configs_scripts_and_types(wheel: Path) -> None:
             inner = path.relative_to(ROOT).as_posix()
             assert f'lvt_dense/.mim/{inner}' in names
     assert {'lvt_dense.pth', 'lvt_dense/py.typed'} <= names
+    assert 'lvt_dense/runtime/page/index.html' in names
     for path in (ROOT / 'lvt_dense').rglob('*.py'):
         if '.mim' not in path.parts:
             assert path.relative_to(ROOT).as_posix() in names

@@ -272,7 +272,7 @@ def load_network(
 
 def _exported_subject(path: str, image: Tensor, threads: int) -> Subject:
     from lvt_dense.deploy.exported_model import make_feed
-    from lvt_dense.deploy.predictor import Predictor
+    from lvt_dense.runtime import Predictor
 
     try:
         model = Predictor(path, threads)

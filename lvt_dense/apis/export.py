@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import nn
 
-from lvt_dense.apis.visualize import load_model
 from lvt_dense.compat.stack import import_stack
 from lvt_dense.datasets.metainfo import find_metainfo
 from lvt_dense.deploy.formats import (
@@ -36,6 +36,8 @@ from lvt_dense.deploy.onnx_program import (
 )
 from lvt_dense.deploy.parity import check_differences, compare_outputs
 from lvt_dense.deploy.reference import compare_with_model
+from lvt_dense.deploy.web_page import find_ort_web, write_page
+from lvt_dense.engine.model_loading import load_model
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import write_atomically
 from lvt_dense.utils.optional import import_optional
@@ -57,6 +59,7 @@ def export(
     keep_float: Sequence[str] = (),
     tolerance: float | None = None,
     score_thr: float | None = None,
+    ort_web: str | None = None,
 ) -> dict[str, float]:
     """Export a model.
 
@@ -66,7 +69,8 @@ def export(
         cfg: Config of the model.
         checkpoint: Its weights.
         out: File to write; its suffix belongs to the format.
-        kind: ``'onnx'``, ``'openvino'``, ``'coreml'`` or ``'executorch'``.
+        kind: ``'onnx'``, ``'openvino'``, ``'coreml'``, ``'executorch'``, or
+            ``'web'`` for a folder with a page that runs it in the browser.
         precision: ``'fp32'``; for Core ML also ``'fp16'``, for OpenVINO
             also ``'fp16'``, ``'bf16'`` or ``'int8'``, see
             :mod:`lvt_dense.deploy.formats`.
@@ -83,6 +87,7 @@ def export(
             by default that of the precision.
         score_thr: Lowest score worth drawing, in [0, 1], which the file
             says of itself; 0.3 by default.
+        ort_web: Folder of npm's package onnxruntime-web, for ``'web'``.
 
     Returns:
         The differences from PyTorch by name; none where the format does
@@ -93,7 +98,7 @@ def export(
     """
     check_format(Path(out), kind, precision, size == 'dynamic')
     _check_keep_float(keep_float, precision)
-    require_format(kind, precision)
+    require_format(kind, precision, ort_web)
     made = _make_graph(cfg, checkpoint, kind, size, color, raw, images)
     if score_thr is not None:
         made.info['score_thr'] = score_thr
@@ -101,7 +106,9 @@ def export(
     if tolerance is None:
         tolerance = TOLERANCES[precision]
     feeds = _calibration(made, calibration, color)
-    call, write = _convert(made, kind, Path(out), precision, feeds, keep_float)
+    call, write = _convert(
+        made, kind, Path(out), precision, feeds, keep_float, ort_web
+    )
     gaps: dict[str, float] = {}
     if call is not None:
         gaps = _differences(made, call)
@@ -201,6 +208,7 @@ def _convert(
     precision: str,
     feeds: list[Feed],
     keep_float: Sequence[str],
+    ort_web: str | None = None,
 ) -> tuple[Call | None, Callable[[], None]]:
     """Convert a graph.
 
@@ -222,6 +230,10 @@ def _convert(
         )
         return coreml.load(package), lambda: coreml.write(package, out)
     content = _to_onnx(made, kind, precision)
+    if kind == 'web':
+        files = find_ort_web(ort_web)
+        page = partial(write_page, content, made.info, out, files)
+        return onnx_call(content), page
     if kind == 'onnx':
         return onnx_call(content), lambda: write_atomically(out, content)
     model = to_openvino(content, made.info, precision, feeds, keep_float)
@@ -256,7 +268,7 @@ def _name_maps(graph: nn.Module, example: tuple[torch.Tensor, ...]) -> None:
 def _calibration(made: _Made, folder: str | None, color: str) -> list[Feed]:
     if folder is None:
         return []
-    from lvt_dense.deploy.predictor import list_images
+    from lvt_dense.runtime.sources import list_images
 
     try:
         paths = [str(path) for path in list_images(folder)]
@@ -346,14 +358,18 @@ def require(*packages: str, extra: str = 'export') -> None:
         import_optional(name, 'this', extra)
 
 
-def require_format(kind: str, precision: str) -> None:
+def require_format(
+    kind: str, precision: str, ort_web: str | None = None
+) -> None:
     """Check that the packages of a format can be imported.
 
     Raises:
         UserError: Names one that cannot be, why, and what to do.
     """
     packages = [*PACKAGES[kind], *(['nncf'] if precision == 'int8' else [])]
-    require(*packages, extra='export' if kind == 'onnx' else kind)
+    require(*packages, extra='export' if kind in ('onnx', 'web') else kind)
+    if kind == 'web':
+        find_ort_web(ort_web)
 
 
 def _differences(made: _Made, call: Call) -> dict[str, float]:

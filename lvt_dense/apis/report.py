@@ -36,13 +36,14 @@ from lvt_dense.utils.files import (
 from lvt_dense.visualization.curves import read_curves
 
 from .describe_run import describe_run
+from .load import METRICS, recorded_score
 from .test import test
 
 if TYPE_CHECKING:  # imports MMDetection, whose messages are silenced first
     from lvt_dense.analysis.mono3d import Mono3DFigures
 
 PREDICTIONS = f'predictions{SUFFIX}'
-METRICS = 'metrics.json'
+
 PAGE = 'report.html'
 SUMMARY = 'data/summary.txt'  # of a training with --data
 
@@ -226,15 +227,9 @@ def best_score(cfg: Config, checkpoint: str) -> float:
         UserError: There is no report, or it is of another checkpoint.
     """
     folders = [Path(checkpoint).parent, find_work_dir(cfg, None)]
-    for folder in folders:
-        path = folder / METRICS
-        if not path.is_file():
-            continue
-        found = json.loads(path.read_text()).get('report') or {}
-        if found.get('checkpoint') != Path(checkpoint).name:
-            continue
-        if 'score_thr' in found:
-            return float(found['score_thr'])
+    found = recorded_score(checkpoint, folders)
+    if found is not None:
+        return found
     places = ' or '.join(str(folder / METRICS) for folder in folders)
     raise UserError(
         f'--score-thr best: {places} holds no threshold for '

@@ -16,10 +16,12 @@ from torch import Tensor
 
 from lvt_dense.analysis.recording import Recorder
 from lvt_dense.analysis.records import SUFFIX, save_record
+from lvt_dense.apis.load import predictor_of
 from lvt_dense.checkpoints.model_files import read_model_file
 from lvt_dense.compat.stack import allow_own_checkpoints, import_stack
 from lvt_dense.config import dataset_cfgs, default_hooks, evaluators
 from lvt_dense.deploy.exported_model import is_exported
+from lvt_dense.deploy.tiled_model import TiledModel
 from lvt_dense.engine.data_checks import check_data, read_coco_once
 from lvt_dense.engine.runner import (
     build_runner,
@@ -28,6 +30,7 @@ from lvt_dense.engine.runner import (
     make_work_dir,
     use_launcher,
 )
+from lvt_dense.runtime import Predictor, Tiling
 from lvt_dense.utils.config_class import find_class
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import write_atomically
@@ -44,6 +47,7 @@ def test(
     opacity: float | None = None,
     tta: bool = False,
     launcher: str = 'none',
+    tiling: Tiling | None = None,
 ) -> dict[str, float]:
     """Evaluate a checkpoint on the test split of a config.
 
@@ -62,6 +66,7 @@ def test(
         opacity: Weight of the color in overlays, in [0, 1].
         tta: Test-time augmentation, as the config's ``tta_pipeline`` says.
         launcher: How the processes were started, as in MMEngine.
+        tiling: Predict on tiles of the images, and merge what is found.
 
     Returns:
         The metrics by name.
@@ -77,7 +82,8 @@ def test(
     cfg.resume = False
     check_data(cfg, ['test'])
     read_coco_once(cfg)
-    state = _use_checkpoint(cfg, checkpoint)
+    predictor = _use_tiles(cfg, checkpoint, tta, launcher) if tiling else None
+    state = None if tiling else _use_checkpoint(cfg, checkpoint)
     if show_dir:
         _draw(cfg, show_dir=show_dir, score_thr=score_thr, opacity=opacity)
     if tta:
@@ -89,6 +95,8 @@ def test(
         if out:
             _write_predictions(cfg, Path(out), Path(folder))
         runner = build_runner(cfg)
+        if isinstance(runner.model, TiledModel):
+            runner.model.use(predictor, tiling)
         if state is not None:
             check_fit(runner.model, state, checkpoint)
         del state
@@ -136,6 +144,24 @@ def _use_checkpoint(cfg: Config, checkpoint: str) -> dict[str, Tensor] | None:
     model_file = read_model_file(checkpoint)
     cfg.load_from = str(model_file.plain_path(cfg.work_dir))
     return model_file.state
+
+
+def _use_tiles(
+    cfg: Config, checkpoint: str, tta: bool, launcher: str
+) -> Predictor:
+    """Put a model that predicts on tiles in the model's place."""
+    if tta or launcher != 'none':
+        other = '--tta' if tta else f'--launcher {launcher}'
+        raise UserError(f'--tiles with {other}: give one of them')
+    predictor = predictor_of(cfg, checkpoint)
+    if predictor.info['task'] == 'mono3d':
+        raise UserError(
+            '--tiles: a model of 3D boxes needs the whole view of the camera'
+        )
+    cfg.load_from = None
+    cfg.pop('data_preprocessor', None)
+    cfg.model = dict(type='lvt_dense.TiledModel')
+    return predictor
 
 
 def _draw(cfg: Config, **options: Any) -> None:

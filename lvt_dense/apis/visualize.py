@@ -13,18 +13,19 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.logging import print_log
-from mmengine.model.utils import revert_sync_batchnorm
-from mmengine.registry import MODELS, VISUALIZERS, init_default_scope
+from mmengine.registry import VISUALIZERS, init_default_scope
 from mmengine.structures import BaseDataElement
 from mmengine.visualization import Visualizer
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from lvt_dense.checkpoints.model_files import read_model_file
+from lvt_dense.apis.load import predictor_of
 from lvt_dense.compat.stack import import_stack
 from lvt_dense.datasets.metainfo import Metainfo, find_metainfo, merge_metainfo
+from lvt_dense.deploy.tiled_model import TiledModel
+from lvt_dense.engine.model_loading import load_model
 from lvt_dense.engine.prediction_inputs import Inputs, find_inputs
-from lvt_dense.engine.runner import check_fit
+from lvt_dense.runtime import Tiling
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import write_atomically
 from lvt_dense.utils.text import describe_error
@@ -45,6 +46,7 @@ def visualize(
     opacity: float | None = None,
     limit: int | None = None,
     device: str | None = None,
+    tiling: Tiling | None = None,
 ) -> list[dict]:
     """Predict, and write pictures and ``predictions.json``.
 
@@ -66,6 +68,7 @@ def visualize(
         opacity: Weight of the color in overlays, in [0, 1].
         limit: Number of images at most.
         device: As in PyTorch; by default a GPU if there is one.
+        tiling: Predict on tiles of the images, and merge what is found.
 
     Returns:
         One record an image, as they are in ``predictions.json``.
@@ -80,7 +83,7 @@ def visualize(
     inputs = find_inputs(cfg, source, out, annotations, limit)
     check_targets(out, inputs.names, '--out', inputs.paths)
     device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
-    model = load_model(cfg, checkpoint, device)
+    model = _load(cfg, checkpoint, device, tiling)
     visualizer = VISUALIZERS.build(dict(cfg.visualizer, vis_backends=None))
     visualizer.dataset_meta = merge_metainfo(
         inputs.metainfo, find_metainfo(cfg, checkpoint)
@@ -92,6 +95,14 @@ def visualize(
     results = _draw(found, inputs, visualizer, out, score_thr, failures)
     _report(failures, len(inputs), out)
     return results
+
+
+def _load(
+    cfg: Config, checkpoint: str, device: str, tiling: Tiling | None
+) -> nn.Module:
+    if tiling is None:
+        return load_model(cfg, checkpoint, device)
+    return TiledModel(predictor_of(cfg, checkpoint, device), tiling)
 
 
 def _draw(
@@ -129,19 +140,6 @@ def _draw(
         text = json.dumps(results, indent=1)
         write_atomically(Path(out, 'predictions.json'), text + '\n')
     return results
-
-
-def load_model(cfg: Config, checkpoint: str, device: str = 'cpu') -> nn.Module:
-    """Build the model of a config and fill it strictly from a checkpoint.
-
-    Raises:
-        UserError: The checkpoint does not fit.
-    """
-    state = read_model_file(checkpoint).state
-    model = MODELS.build(cfg.model)
-    check_fit(model, state, checkpoint)
-    model.load_state_dict(state, strict=False)
-    return revert_sync_batchnorm(model).to(device).eval()
 
 
 @dataclass

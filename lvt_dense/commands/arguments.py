@@ -11,6 +11,8 @@ from lvt_dense.utils.errors import UserError
 if TYPE_CHECKING:
     from mmengine.config import Config
 
+    from lvt_dense.runtime import Tiling
+
 
 def add_config(
     parser: argparse.ArgumentParser, optional: bool = False
@@ -128,6 +130,8 @@ def _use_data(
     if args.data is None:
         if args.classes:
             raise UserError('--classes needs --data DIR')
+        if getattr(args, 'trains_on_tiles', False) and args.tiles:
+            raise UserError('--tiles needs --data DIR')
         return
     if args.data_root:
         raise UserError(
@@ -151,7 +155,17 @@ def _use_data(
         to_train=checkpoint is None,
         whole=checkpoint is not None
         and not was_trained_on(checkpoint, args.data),
+        tiling=_training_tiles(args),
     )
+
+
+def _training_tiles(args: argparse.Namespace) -> 'Tiling | None':
+    # Those of other commands are tiles of whole images to predict on.
+    if not getattr(args, 'trains_on_tiles', False) or args.tiles is None:
+        return None
+    from lvt_dense.runtime import Tiling
+
+    return Tiling(args.tiles, args.overlap)
 
 
 def set_local_rank(args: argparse.Namespace) -> None:

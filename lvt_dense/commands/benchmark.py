@@ -8,6 +8,7 @@ Example:
 import argparse
 
 from lvt_dense.commands.arguments import add_data, add_size, read_config
+from lvt_dense.commands.output import Outcome
 from lvt_dense.utils.errors import UserError
 
 _OF_TRAINING = (
@@ -84,7 +85,7 @@ def _add_training(parser: argparse._ArgumentGroup) -> None:
     add_data(parser)
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> Outcome:
     """Measure, and print the table."""
     unused = _OF_PREDICTION if args.train else _OF_TRAINING
     for name in unused:
@@ -94,8 +95,7 @@ def run(args: argparse.Namespace) -> None:
                 f'--{name.replace("_", "-")} is used {word} --train only'
             )
     if args.train:
-        _train(args)
-        return
+        return _train(args)
     from lvt_dense.apis.benchmark import benchmark, format_table
 
     names = [args.against] if args.against else []
@@ -111,9 +111,10 @@ def run(args: argparse.Namespace) -> None:
         out=args.out,
     )
     print(format_table(found, batch))
+    return Outcome(found)
 
 
-def _train(args: argparse.Namespace) -> None:
+def _train(args: argparse.Namespace) -> Outcome:
     if len(args.subjects) != 1:
         raise UserError('--train measures one config: give a single one')
     (args.config,) = args.subjects
@@ -135,3 +136,4 @@ def _train(args: argparse.Namespace) -> None:
         compile=bool(args.compile),
     )
     print(format_training(found))
+    return Outcome(found)

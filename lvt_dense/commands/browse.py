@@ -8,6 +8,7 @@ Example:
 import argparse
 
 from lvt_dense.commands.arguments import add_config, read_config
+from lvt_dense.commands.output import Outcome
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> Outcome:
     """Draw."""
     cfg = read_config(args)
     if args.augment:
@@ -70,3 +71,4 @@ def run(args: argparse.Namespace) -> None:
         seed=args.seed,
     )
     print(f'{len(paths) - 1} pictures and {paths[-1]}')
+    return Outcome([str(path) for path in paths])

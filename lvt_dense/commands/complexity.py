@@ -7,6 +7,7 @@ Example:
 import argparse
 
 from lvt_dense.commands.arguments import add_size
+from lvt_dense.commands.output import Outcome
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> Outcome:
     """Print the table."""
     from lvt_dense.apis.complexity import count_complexity, format_rows
     from lvt_dense.config import load_config
@@ -31,4 +32,6 @@ def run(args: argparse.Namespace) -> None:
     if args.backbone:
         cfg = swap_backbone(cfg, args.backbone)
 
-    print(format_rows(count_complexity(cfg, args.size, args.depth)))
+    rows = count_complexity(cfg, args.size, args.depth)
+    print(format_rows(rows))
+    return Outcome([row._asdict() for row in rows])

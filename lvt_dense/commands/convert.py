@@ -10,6 +10,8 @@ Example:
 
 import argparse
 
+from lvt_dense.commands.output import Outcome
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
@@ -33,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> Outcome:
     """Convert, and print a report."""
     from lvt_dense.apis.convert import convert_checkpoint
 
@@ -45,3 +47,4 @@ def run(args: argparse.Namespace) -> None:
         args.to_timm,
     )
     print(report)
+    return Outcome(dict(file=args.target, report=report))

@@ -10,10 +10,17 @@ Example:
 """
 
 import argparse
+from collections.abc import Iterator
+from dataclasses import asdict
 from functools import partial
+from typing import TYPE_CHECKING
 
 from lvt_dense.commands.arguments import add_config, read_config
+from lvt_dense.commands.output import Outcome
 from lvt_dense.utils.errors import UserError
+
+if TYPE_CHECKING:
+    from lvt_dense.apis.doctor import Finding
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser, optional=True)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> Outcome:
     """Check, and print the findings."""
     from lvt_dense.apis.doctor import examine, hush, report
 
@@ -33,4 +40,12 @@ def run(args: argparse.Namespace) -> int:
             f'--data {args.data}'
         )
     load = partial(read_config, args) if args.config else None
-    return report(examine(load))
+    found = []
+
+    def note() -> Iterator['Finding']:
+        for finding in examine(load):
+            found.append(asdict(finding))
+            yield finding
+
+    status = report(note())
+    return Outcome(found, status)

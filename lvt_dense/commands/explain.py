@@ -11,6 +11,7 @@ Example:
 import argparse
 
 from lvt_dense.commands.arguments import add_config, read_config
+from lvt_dense.commands.output import Outcome
 from lvt_dense.utils.errors import UserError
 
 
@@ -79,7 +80,7 @@ def _parse_point(text: str) -> tuple[float, float]:
     return x, y
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> Outcome:
     """Draw."""
     cfg = read_config(args)
     from lvt_dense.config import load_config
@@ -115,3 +116,4 @@ def run(args: argparse.Namespace) -> None:
         )
     print('\n'.join(lines))
     print(args.out)
+    return Outcome(dict(file=args.out, findings=list(lines)))

@@ -6,8 +6,10 @@ Example:
 """
 
 import argparse
+from pathlib import Path
 
 from lvt_dense.commands.arguments import add_config, add_size, read_config
+from lvt_dense.commands.output import Outcome
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,11 +19,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--out',
         required=True,
-        help='file to write: .onnx, .xml, .mlpackage or .pte',
+        help='file to write: .onnx, .xml, .mlpackage or .pte; for --format '
+        'web a folder',
     )
     parser.add_argument(
         '--format',
-        choices=['onnx', 'openvino', 'coreml', 'executorch'],
+        choices=['onnx', 'openvino', 'coreml', 'executorch', 'web'],
         default='onnx',
         help='file format',
     )
@@ -55,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='export the outputs of the heads, without decoding and NMS',
     )
+    _add_companions(parser)
     _add_images(parser)
     parser.add_argument(
         '--keep-float',
@@ -85,6 +89,21 @@ def _parse_score(text: str) -> float | str:
     return value
 
 
+def _add_companions(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--with-predictor',
+        action='store_true',
+        help='also write predict.pyz beside the file, which predicts with '
+        'it where lvt_dense is not installed',
+    )
+    parser.add_argument(
+        '--ort-web',
+        metavar='DIR',
+        help="folder of npm's package onnxruntime-web, for --format web; by "
+        'default that in node_modules',
+    )
+
+
 def _add_images(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--images',
@@ -100,7 +119,7 @@ def _add_images(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> Outcome:
     """Export."""
     cfg = read_config(args)
     from lvt_dense.apis.export import export
@@ -126,10 +145,16 @@ def run(args: argparse.Namespace) -> None:
         keep_float=args.keep_float,
         tolerance=args.tolerance,
         score_thr=score_thr,
+        ort_web=args.ort_web,
     )
+    if args.with_predictor:
+        from lvt_dense.deploy.standalone import write_predictor
+
+        print(write_predictor(Path(args.out).parent))
     if not differences:
         print(f'{args.out}: not compared, for its format does not run here')
-        return
+        return Outcome(dict(file=args.out, differences=None))
+    outcome = Outcome(dict(file=args.out, differences=dict(differences)))
     counts = {k: differences.pop(k) for k in COUNTS if k in differences}
     gaps = ', '.join(f'{k} {v:.2g}' for k, v in differences.items())
     of = ', '.join(f'{v:.0f} {k}' for k, v in counts.items())
@@ -142,3 +167,4 @@ def run(args: argparse.Namespace) -> None:
             'No object was found in the images, so none was compared: give '
             '--images with objects of your classes'
         )
+    return outcome

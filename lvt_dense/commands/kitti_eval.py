@@ -8,6 +8,8 @@ Example:
 import argparse
 from pathlib import Path
 
+from lvt_dense.commands.output import Outcome
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
@@ -42,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> Outcome:
     """Score, and print the table."""
     from lvt_dense.apis.kitti_eval import score_folders
 
@@ -56,3 +58,4 @@ def run(args: argparse.Namespace) -> None:
         classes=args.classes,
     )
     print(table)
+    return Outcome(dict(table=table))

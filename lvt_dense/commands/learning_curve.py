@@ -7,6 +7,8 @@ Example:
 
 import argparse
 
+from lvt_dense.commands.output import Outcome
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
@@ -17,8 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--out', required=True, help='.png or .svg file')
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> Outcome:
     """Plot."""
     from lvt_dense.visualization.curves import draw_curves
 
     draw_curves(args.work_dir, args.metric, args.out)
+    return Outcome(dict(file=args.out))

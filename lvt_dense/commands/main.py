@@ -1,10 +1,17 @@
 """The command ``lvt-dense``: find the subcommand, parse, run."""
 
+import json
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from typing import NamedTuple
 
+from lvt_dense.commands.output import (
+    add_output,
+    describe_parser,
+    run_as_json,
+    run_plainly,
+)
 from lvt_dense.commands.parser import Parser, command
 from lvt_dense.utils.text import suggest_or_list
 
@@ -31,7 +38,8 @@ COMMANDS = (
     Command('make-demo-data', 'render a small data set', 'make_demo_data'),
     Command('learning-curve', 'plot a training log', 'learning_curve'),
     Command('export', 'export a model to ONNX or OpenVINO', 'export'),
-    Command('predict', 'predict with an exported model', 'predict'),
+    Command('predict', 'predict on images and videos', 'predict'),
+    Command('serve', 'serve a page that predicts in the browser', 'serve'),
     Command('benchmark', 'measure latency and memory', 'benchmark'),
     Command('complexity', 'count parameters and operations', 'complexity'),
     Command('zoo', 'list the backbones with size and cost', 'zoo'),
@@ -56,7 +64,13 @@ def main(name: str | None = None, args: Sequence[str] | None = None) -> None:
     module = import_module(f'lvt_dense.commands.{chosen.module}')
     parser = Parser(prog=f'lvt-dense {name}', description=module.__doc__)
     module.add_arguments(parser)
-    status = module.run(parser.parse_args(words))
+    add_output(parser)
+    if '--schema' in words:
+        print(json.dumps(describe_parser(name, parser), indent=1))
+        return
+    given = parser.parse_intermixed_args(words)
+    run = run_as_json if given.json else run_plainly
+    status = run(name, module.run, given)
     if status:
         sys.exit(status)
 

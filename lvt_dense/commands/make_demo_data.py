@@ -7,6 +7,8 @@ Example:
 import argparse
 import re
 
+from lvt_dense.commands.output import Outcome
+
 FORMATS = ('coco', 'ade20k', 'cityscapes', 'voc', 'camvid', 'kitti')
 
 
@@ -58,7 +60,7 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> Outcome:
     """Render and write the data set."""
     from lvt_dense.scenes import write_coco, write_kitti, write_semantic
 
@@ -78,3 +80,4 @@ def run(args: argparse.Namespace) -> None:
     else:
         write_semantic(args.out, args.format, **options)
     print(f'{args.images} images in {args.out}')
+    return Outcome(dict(images=args.images, folder=args.out))

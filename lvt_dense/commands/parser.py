@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from lvt_dense.runtime.errors import InputError
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.text import suggest_or_list
 
@@ -83,7 +84,7 @@ def command(main: Callable[..., None]) -> Callable[..., None]:
         warnings.filterwarnings('ignore', message='faster_coco_eval')
         try:
             main(*args, **kwargs)
-        except UserError as error:
+        except (UserError, InputError) as error:
             print(f'error: {one_line(error)}', file=sys.stderr)
             sys.exit(2)
         except ModuleNotFoundError as error:

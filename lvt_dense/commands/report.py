@@ -11,6 +11,7 @@ Example:
 import argparse
 from pathlib import Path
 
+from lvt_dense.commands.output import Outcome
 from lvt_dense.utils.errors import UserError
 
 
@@ -48,17 +49,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> Outcome:
     """Report, or compare."""
     _check(args)
     if len(args.runs) > 1:
         from lvt_dense.apis.compare import compare
 
         out = args.out or 'comparison.html'
-        for line in compare(args.runs, out):
-            print(line)
-        print(f'report: {out}')
-        return
+        lines = list(compare(args.runs, out))
+        print('\n'.join([*lines, f'report: {out}']))
+        return Outcome(dict(report=out, comparison=lines))
     from lvt_dense.apis.report import report, report_coco
 
     if args.predictions and Path(args.predictions).suffix == '.json':
@@ -73,6 +73,7 @@ def run(args: argparse.Namespace) -> None:
         source = args.predictions or args.runs[0]
         page = report(source, args.out, args.precision)
     print(f'report: {page}')
+    return Outcome(dict(report=str(page)))
 
 
 def _check(args: argparse.Namespace) -> None:

@@ -7,6 +7,8 @@ Example:
 
 import argparse
 
+from lvt_dense.commands.output import Outcome
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
@@ -28,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> Outcome:
     """Swap, then print or write."""
     from lvt_dense.swap import swap_backbone, write_config
 
@@ -38,3 +40,4 @@ def run(args: argparse.Namespace) -> None:
         write_config(cfg, args.config, args.out, comment)
     else:
         print(cfg.pretty_text)
+    return Outcome(dict(file=args.out, config=cfg.to_dict()))

@@ -13,6 +13,8 @@ from lvt_dense.commands.arguments import (
     read_config,
     set_local_rank,
 )
+from lvt_dense.commands.output import Outcome
+from lvt_dense.runtime.command import add_tiles, tiling_of
 from lvt_dense.utils.errors import UserError
 
 
@@ -54,9 +56,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='test-time augmentation: several sizes and flips',
     )
     add_launcher(parser)
+    add_tiles(parser)
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> Outcome:
     """Evaluate."""
     set_local_rank(args)
     cfg = read_config(args)
@@ -68,14 +71,14 @@ def run(args: argparse.Namespace) -> None:
         opacity=args.opacity,
         tta=args.tta,
         launcher=args.launcher,
+        tiling=tiling_of(args),
     )
     if args.report is None:
         if args.precision is not None:
             raise UserError('--precision needs --report')
         from lvt_dense.apis.test import test
 
-        test(cfg, args.checkpoint, **options)
-        return
+        return Outcome(test(cfg, args.checkpoint, **options))
     from lvt_dense.apis.report import test_and_report
 
     page = test_and_report(
@@ -86,3 +89,4 @@ def run(args: argparse.Namespace) -> None:
         **options,
     )
     print(f'report: {page}')
+    return Outcome(dict(report=str(page)))

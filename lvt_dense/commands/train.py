@@ -12,12 +12,27 @@ from lvt_dense.commands.arguments import (
     read_config,
     set_local_rank,
 )
+from lvt_dense.commands.output import Outcome
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add_config(parser)
     _add_size(parser)
+    parser.add_argument(
+        '--tiles',
+        type=int,
+        metavar='PIXELS',
+        help='cut the images of --data into overlapping tiles of this side',
+    )
+    parser.add_argument(
+        '--overlap',
+        type=float,
+        default=0.2,
+        metavar='SHARE',
+        help='least overlap of neighboring tiles; by default 0.2',
+    )
+    parser.set_defaults(trains_on_tiles=True)
     parser.add_argument('--work-dir', help='folder for logs and checkpoints')
     parser.add_argument(
         '--resume',
@@ -120,7 +135,7 @@ def _add_metrics(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> Outcome:
     """Train."""
     set_local_rank(args)
     cfg = read_config(args, report_dir='data')
@@ -148,3 +163,4 @@ def run(args: argparse.Namespace) -> None:
         exact_resume=args.exact_resume,
         augment=args.augment,
     )
+    return Outcome(dict(folder=cfg.work_dir))

@@ -8,6 +8,8 @@ Example:
 import argparse
 
 from lvt_dense.commands.arguments import add_config, read_config
+from lvt_dense.commands.output import Outcome
+from lvt_dense.runtime.command import add_tiles, tiling_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,9 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--limit', type=int, help='largest number of images')
     parser.add_argument('--device', help='cpu, cuda, cuda:1, ...')
+    add_tiles(parser)
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> Outcome:
     """Draw."""
     cfg = read_config(args)
     from lvt_dense.apis.visualize import visualize
@@ -51,5 +54,7 @@ def run(args: argparse.Namespace) -> None:
         opacity=args.opacity,
         limit=args.limit,
         device=args.device,
+        tiling=tiling_of(args, args.batch_size),
     )
     print(f'\n{len(records)} pictures and predictions.json in {args.out}')
+    return Outcome(dict(folder=args.out, images=len(records)))

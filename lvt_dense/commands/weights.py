@@ -7,6 +7,9 @@ Example:
 """
 
 import argparse
+from dataclasses import asdict
+
+from lvt_dense.commands.output import Outcome
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,12 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> Outcome:
     """List, fetch or describe."""
     from lvt_dense.apis.weights import (
         describe_file,
         fetch_files,
         find_file,
+        published_files,
         table_of_files,
     )
     from lvt_dense.utils.errors import UserError
@@ -41,7 +45,8 @@ def run(args: argparse.Namespace) -> None:
         if args.names:
             raise UserError('weights list takes no names')
         print(table_of_files())
-        return
+        entries = published_files().values()
+        return Outcome([asdict(entry.file) for entry in entries])
     if not args.names:
         raise UserError(
             f'weights {args.action}: name one or more files; "lvt-dense '
@@ -50,6 +55,9 @@ def run(args: argparse.Namespace) -> None:
     files = [find_file(name) for name in args.names]
     if args.action == 'where':
         print('\n'.join(describe_file(file) for file in files))
-        return
+        return Outcome([asdict(file) for file in files])
+    paths = []
     for path in fetch_files(files):
         print(path)
+        paths.append(str(path))
+    return Outcome(paths)

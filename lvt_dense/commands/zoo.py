@@ -9,6 +9,8 @@ Example:
 import argparse
 from pathlib import Path
 
+from lvt_dense.commands.output import Outcome
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
@@ -27,17 +29,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> Outcome:
     """Print, or write."""
     if args.metafiles:
         from lvt_dense.apis.metafiles import write_metafiles
 
-        for path in write_metafiles(args.metafiles):
-            print(path)
-        return
-    from lvt_dense.apis.zoo import full_table, write_table
+        paths = [str(path) for path in write_metafiles(args.metafiles)]
+        print('\n'.join(paths))
+        return Outcome(paths)
+    from lvt_dense.apis.zoo import full_table, row, write_table
+    from lvt_dense.models.backbones import list_backbones
 
     if args.write:
         write_table(args.write)
     else:
         print(full_table())
+    return Outcome([row(name) for name in list_backbones()])

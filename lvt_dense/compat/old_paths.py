@@ -28,6 +28,7 @@ MOVED = {
     'datasets.formats.description': 'datasets.own.formats.labeled_data',
     'datasets.formats.reading': 'utils.reading',
     'datasets.replay': 'datasets.exact_resume',
+    'deploy.predictor': 'runtime',
     'deploy.silence': 'deploy.quiet',
     'errors': 'utils.errors',
     'files': 'utils.files',

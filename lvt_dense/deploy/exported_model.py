@@ -12,9 +12,9 @@ from mmengine.structures import BaseDataElement, InstanceData, PixelData
 from torch import Tensor
 
 from lvt_dense.registry import MODELS
+from lvt_dense.runtime import Predictor
+from lvt_dense.runtime.masks import paste_mask
 from lvt_dense.utils.errors import UserError
-
-from .predictor import Predictor, paste_mask
 
 SUFFIXES = ('.onnx', '.xml')
 

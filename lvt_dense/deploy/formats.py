@@ -1,6 +1,7 @@
 """The formats of exported graphs, and their precisions.
 
-``onnx`` and ``executorch`` hold fp32, ``coreml`` fp32 or fp16. ``openvino``
+``onnx``, ``web`` (a page around ``onnx``) and ``executorch`` hold fp32,
+``coreml`` fp32 or fp16. ``openvino``
 holds fp32; fp16, which halves the file and
 is computed in fp32 on a CPU; bf16, which is fp32 in the file and computed in
 bf16 where the processor can; or int8, quantized by NNCF after training.
@@ -17,20 +18,25 @@ from typing import Any
 
 import numpy as np
 
+from lvt_dense.runtime.sessions import compile_openvino
 from lvt_dense.utils.errors import UserError
 
 from .metadata import KEY
-from .predictor import compile_openvino
 from .sensitivity import find_sensitive, layer_names
 
 FORMATS: dict[str, str] = dict(
-    onnx='.onnx', openvino='.xml', coreml='.mlpackage', executorch='.pte'
+    onnx='.onnx',
+    openvino='.xml',
+    coreml='.mlpackage',
+    executorch='.pte',
+    web='',
 )
 PRECISIONS: dict[str, tuple[str, ...]] = dict(
     onnx=('fp32',),
     openvino=('fp32', 'fp16', 'bf16', 'int8'),
     coreml=('fp32', 'fp16'),
     executorch=('fp32',),
+    web=('fp32',),
 )
 # Import names of what a format needs.
 PACKAGES: dict[str, tuple[str, ...]] = dict(
@@ -38,6 +44,7 @@ PACKAGES: dict[str, tuple[str, ...]] = dict(
     openvino=('onnx', 'onnxscript', 'openvino'),
     coreml=('coremltools',),
     executorch=('executorch',),
+    web=('onnx', 'onnxscript', 'onnxruntime'),
 )
 # Largest difference from PyTorch, by precision. That of int8 says little: its
 # metric does.
@@ -61,6 +68,8 @@ def check_format(
             f'--precision {precision} with --format {kind}: choose one of '
             f'{", ".join(PRECISIONS[kind])}'
         )
+    if kind == 'web' and out.suffix:
+        raise UserError(f'--out {out}: --format web writes a folder')
     if out.suffix != FORMATS[kind]:
         raise UserError(
             f'--out {out}: a file of --format {kind} ends in {FORMATS[kind]}'
@@ -180,7 +189,8 @@ def openvino_call(model: Any, precision: str) -> Call:
     """Compile a model of OpenVINO for the CPU."""
     import openvino
 
-    return compile_openvino(openvino.Core(), model, precision)
+    run = compile_openvino(openvino.Core(), model, precision)
+    return lambda feed: run(dict(feed))
 
 
 def onnx_call(content: bytes) -> Call:

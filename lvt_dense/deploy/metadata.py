@@ -1,7 +1,7 @@
 """What an exported file says of itself.
 
 One JSON object under the key ``lvt_dense`` of the file's metadata, which
-``predictor.py`` reads. Its keys:
+:mod:`lvt_dense.runtime` reads. Its keys:
 
 - ``task``: ``detection``, ``instance``, ``semantic`` or ``mono3d``.
 - ``classes`` and ``palette``: names, and RGB colors.

@@ -9,7 +9,7 @@ from mmengine.structures import BaseDataElement
 from torch import Tensor
 
 from lvt_dense.deploy.parity import compare_outputs
-from lvt_dense.deploy.predictor import paste_mask
+from lvt_dense.runtime.masks import paste_mask
 
 Outputs = dict[str, np.ndarray]
 
@@ -73,7 +73,8 @@ def predict_with_model(
     with torch.no_grad():
         (found,) = model.test_step(data)
     return {
-        name: value.numpy()[None] for name, value in _read(task, found).items()
+        name: value.cpu().numpy()[None]
+        for name, value in _read(task, found).items()
     }
 
 

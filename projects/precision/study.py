@@ -11,7 +11,7 @@ from lvt_dense.apis.benchmark import benchmark
 from lvt_dense.apis.export import export
 from lvt_dense.apis.test import test
 from lvt_dense.config import load_config, set_data_root
-from lvt_dense.deploy.predictor import Predictor
+from lvt_dense.runtime import Predictor
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import write_atomically
 

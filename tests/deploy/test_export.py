@@ -15,7 +15,7 @@ from lvt_dense.apis.test import test as evaluate
 from lvt_dense.compat.stack import import_stack
 from lvt_dense.config import load_config, set_data_root
 from lvt_dense.deploy.exported_model import make_feed
-from lvt_dense.deploy.predictor import Detection, Predictor
+from lvt_dense.runtime import Detection, Predictor
 from lvt_dense.scenes import write_coco, write_kitti, write_semantic
 from lvt_dense.utils.errors import UserError
 

@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from lvt_dense.datasets.own.formats import LabeledData, Tree, read_tree
+from lvt_dense.runtime import Tiling
 from lvt_dense.utils.cache import locked
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import write_atomically
@@ -35,6 +36,7 @@ from .semantic import (
 from .splits import complete_splits
 from .summary import find_warnings, make_table, settings_of
 from .task import task_of
+from .tiles import cut_into_tiles
 
 
 def use_data(
@@ -44,6 +46,7 @@ def use_data(
     report_dir: str | Path | None = None,
     to_train: bool = True,
     whole: bool = False,
+    tiling: Tiling | None = None,
 ) -> Config:
     """Make a recipe train and test on a data set of one's own.
 
@@ -66,6 +69,7 @@ def use_data(
             or ``test`` is enough.
         whole: Test on all images of data without splits. False keeps to
             those that a training holds out.
+        tiling: Cut the images into tiles; None takes them whole.
 
     Returns:
         ``cfg``.
@@ -74,6 +78,8 @@ def use_data(
         UserError: The data cannot be used; the message names the file.
     """
     task = task_of(cfg)
+    if tiling is not None and task == 'mono3d':
+        raise UserError('--tiles: 3D boxes need the whole view of the camera')
     tree = Tree(data, masks=task != 'detection')
     place = place_of(
         str(tree.root.resolve()),
@@ -83,12 +89,15 @@ def use_data(
         to_train,
         whole,
         settings_of(cfg),
+        tiling,
     )
     with locked(place, f'reads --data {tree.root}'):
         prepared = Prepared.load(place)
         if prepared is None:
             with no_collection():
                 labels = _load(cfg, tree, task, classes, to_train, whole)
+                if tiling is not None:
+                    cut_into_tiles(labels, tiling)
                 prepared = _prepare(cfg, labels, task)
             prepared.save(place)
     adapt = dict(semantic=adapt_semantic, mono3d=adapt_mono3d).get(task)
