@@ -14,11 +14,14 @@ from torch import Tensor, nn
 
 from lvt_dense.checkpoints.model_files import read_model_file
 from lvt_dense.checkpoints.read import read_checkpoint, read_content
+from lvt_dense.datasets.metainfo import metainfo_of_checkpoint
 from lvt_dense.models.backbones import PyramidBackbone
 from lvt_dense.models.backbones.pretrained import LoadReport, adapt_backbones
 from lvt_dense.utils.dist import is_first_process
 from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.text import shorten
 
+from .hooks.resume_hook import ResumeHook
 from .official_weights import (
     Part,
     forget_weights,
@@ -82,6 +85,7 @@ def check_start(
     source = runner.cfg.get('load_from')
     if is_resumed:
         check_resume(runner, source)
+        runner.register_hook(ResumeHook())
     elif source:
         lines += check_load_from(runner, source)
     for line in lines:
@@ -211,6 +215,7 @@ def check_resume(runner: Runner, path: str) -> None:
     content = read_content(Path(path))
     check_fit(runner.model, _weights_in(content, path), path)
     _check_progress(content, path)
+    _check_classes(runner, content, path)
     runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
     expected = runner.optim_wrapper.state_dict()
     given = content['optimizer']
@@ -249,6 +254,20 @@ def _check_progress(content: Mapping[str, Any], path: str) -> None:
         raise UserError(
             f'--resume: {path} lacks {", ".join(lacking)}, so a training '
             'cannot go on from it; to start a new one from its weights give '
+            f'--cfg-options load_from={path}'
+        )
+
+
+def _check_classes(runner: Runner, content: Any, path: str) -> None:
+    trained = metainfo_of_checkpoint(content).get('classes')
+    dataset = runner.train_loop.dataloader.dataset
+    classes = (getattr(dataset, 'metainfo', None) or {}).get('classes')
+    if trained and classes and tuple(trained) != tuple(classes):
+        raise UserError(
+            f'--resume: {path} was trained for the classes '
+            f'{shorten(trained, 20)}, and the data have '
+            f'{shorten(classes, 20)}, in this order: resume with the data of '
+            'that training, or start anew from its weights with '
             f'--cfg-options load_from={path}'
         )
 

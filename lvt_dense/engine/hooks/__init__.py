@@ -8,6 +8,7 @@ from .finite_loss_hook import FiniteLossHook
 from .mono3d_check_hook import Mono3DCheckHook
 from .patience_hook import PatienceHook
 from .picture_hook import PictureHook
+from .resume_hook import ResumeHook
 from .runtime_info_hook import LazyRuntimeInfoHook
 from .train_pictures_hook import TrainPicturesHook
 
@@ -21,5 +22,6 @@ __all__ = [
     'PatienceHook',
     'PictureHook',
     'ReplayHook',
+    'ResumeHook',
     'TrainPicturesHook',
 ]
