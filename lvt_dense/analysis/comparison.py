@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from tqdm import tqdm
+
+from lvt_dense.utils.progress import tqdm
 
 from .average_precision import Curves, average_precision
 from .semantic import SemanticFigures

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from pycocotools import mask as coco_mask
-from tqdm import tqdm
+
+from lvt_dense.utils.progress import tqdm
 
 from .records import Images, Objects
 

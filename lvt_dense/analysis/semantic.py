@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.progress import tqdm
 
 from .records import Record
 from .thresholds import Calibration, calibrate_table

@@ -18,7 +18,6 @@ from mmengine.registry import MODELS, VISUALIZERS, init_default_scope
 from mmengine.structures import BaseDataElement
 from mmengine.visualization import Visualizer
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from lvt_dense.checkpoints.model_files import read_model_file
 from lvt_dense.compat.stack import import_stack
@@ -27,6 +26,7 @@ from lvt_dense.engine.prediction_inputs import Inputs, find_inputs
 from lvt_dense.engine.runner import check_fit
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import write_atomically
+from lvt_dense.utils.progress import tqdm
 from lvt_dense.utils.text import describe_error
 from lvt_dense.visualization.draw import save_picture
 from lvt_dense.visualization.pictures import check_targets
