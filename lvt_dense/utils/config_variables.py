@@ -167,8 +167,10 @@ def _items(node: ast.expr) -> Iterator[tuple[Keys, ast.expr]]:
             yield (str(index),), item
     elif isinstance(node, ast.Dict):
         for name, item in zip(node.keys, node.values):
-            is_plain = isinstance(name, ast.Constant)
-            yield ((str(name.value),) if is_plain else ()), item
+            key: Keys = ()
+            if isinstance(name, ast.Constant):
+                key = (str(name.value),)
+            yield key, item
     elif _is_container(node):
         assert isinstance(node, ast.Call)
         for keyword in node.keywords:

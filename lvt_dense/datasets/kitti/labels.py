@@ -43,7 +43,8 @@ _BOX_3D = [
     for name in ('x', 'y', 'z', 'length', 'height', 'width', 'rotation_y')
 ]
 _NUM_LABEL_FIELDS = 1 + len(_COLUMNS)
-_ROUNDING = 0.01  # of the decimals in a file
+# What stands for no angle and no place, with the rounding of a file.
+_NO_ANGLE, _NO_PLACE = -9.99, -999.99
 DONT_CARE = 'DontCare'
 
 
@@ -85,7 +86,7 @@ class KittiObjects:
 
     def lacks_alpha(self) -> np.ndarray:
         """Tell which objects (N,) have no observation angle."""
-        return self.alphas <= _UNKNOWN['alpha'] + _ROUNDING
+        return self.alphas <= _NO_ANGLE
 
     def complete_alphas(self) -> 'KittiObjects':
         """Compute missing observation angles from yaw and position.
@@ -97,9 +98,7 @@ class KittiObjects:
             where there was none.
         """
         x, z, yaw = self.boxes_3d[:, [0, 2, 6]].T
-        is_placed = (z > _UNKNOWN['z'] + _ROUNDING) & (
-            yaw > _UNKNOWN['rotation_y'] + _ROUNDING
-        )
+        is_placed = (z > _NO_PLACE) & (yaw > _NO_ANGLE)
         angles = wrap_angle(yaw - np.arctan2(x, z))
         missing = self.lacks_alpha() & is_placed
         return replace(self, alphas=np.where(missing, angles, self.alphas))
