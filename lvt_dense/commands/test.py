@@ -53,6 +53,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='test-time augmentation: several sizes and flips',
     )
+    parser.add_argument(
+        '--per-class',
+        action='store_true',
+        help='metrics of every class as well',
+    )
     add_launcher(parser)
 
 
@@ -67,6 +72,7 @@ def run(args: argparse.Namespace) -> None:
         score_thr=args.score_thr,
         opacity=args.opacity,
         tta=args.tta,
+        per_class=args.per_class,
         launcher=args.launcher,
     )
     if args.report is None:

@@ -1,7 +1,6 @@
 """What a training starts from: official weights, ``load_from``, a resume."""
 
 import ast
-import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,11 @@ from lvt_dense.checkpoints.read import read_checkpoint, read_content
 from lvt_dense.datasets.metainfo import metainfo_of_checkpoint
 from lvt_dense.models.backbones import PyramidBackbone
 from lvt_dense.models.backbones.pretrained import LoadReport, adapt_backbones
-from lvt_dense.utils.dist import is_first_process
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.text import shorten
 
 from .hooks.resume_hook import ResumeHook
+from .hooks.start_hook import StartHook
 from .official_weights import (
     Part,
     forget_weights,
@@ -30,7 +29,6 @@ from .official_weights import (
 )
 from .runner import check_fit
 
-# Where the launchers tell a process its number.
 SHOWN = 5  # names that a message lists
 # Settings that only some optimizers have, by which they can be told apart.
 _TELLING = ('betas', 'momentum', 'alpha', 'rho', 'lambd', 'etas', 'lr_decay')
@@ -40,9 +38,6 @@ def prepare_start(
     cfg: Config, pretrained: str | None = None, is_resumed: bool = False
 ) -> list[str]:
     """Make sure of the weights of a training before anything slow begins.
-
-    What it starts from is printed at once: MMEngine's log opens with hundreds
-    of lines on the environment and the config.
 
     Args:
         cfg: Config; changed in place.
@@ -63,15 +58,15 @@ def prepare_start(
     else:
         lines = _prepare_load_from(cfg) if cfg.get('load_from') else []
         lines += prepare_weights(cfg)
-    if is_first_process():
-        print('\n'.join(lines), flush=True)
     return lines
 
 
 def check_start(
     runner: Runner, lines: Iterable[str], is_resumed: bool = False
 ) -> None:
-    """Compare what a training starts from with its model, and log it.
+    """Compare what a training starts from with its model.
+
+    It is logged right before the first step, where it is seen.
 
     Args:
         runner: The runner, before training.
@@ -88,9 +83,7 @@ def check_start(
         runner.register_hook(ResumeHook())
     elif source:
         lines += check_load_from(runner, source)
-    for line in lines:
-        level = logging.WARNING if line.startswith('WARNING') else logging.INFO
-        runner.logger.log(level, line.removeprefix('WARNING: '))
+    runner.register_hook(StartHook(lines))
 
 
 # ------------------------------------------------------------------- load_from
@@ -158,6 +151,7 @@ def check_load_from(runner: Runner, source: str) -> list[str]:
     lines = [
         f'load_from: {source} fills {len(filled)} of {len(state)} tensors'
     ]
+    lines += _describe_classes(runner, source)
     if report.is_complete:
         return lines
     rest = [*report.missing, *report.mismatched]
@@ -179,6 +173,25 @@ def check_load_from(runner: Runner, source: str) -> list[str]:
             f'strict_load=True does not take: {report}'
         )
     return lines
+
+
+def _describe_classes(runner: Runner, source: str) -> list[str]:
+    """Say where a head as large as before stands for other classes."""
+    trained = metainfo_of_checkpoint(read_content(Path(source)))
+    old, new = trained.get('classes') or (), _classes_of(runner)
+    if len(old) != len(new) or tuple(old) == tuple(new):
+        return []
+    return [
+        f'WARNING: load_from was trained for the classes {shorten(old)}, and '
+        f'the data have {shorten(new)}: the outputs of the head stand for '
+        'other classes from here on'
+    ]
+
+
+def _classes_of(runner: Runner) -> tuple[str, ...]:
+    dataset = runner.train_loop.dataloader.dataset
+    metainfo = getattr(dataset, 'metainfo', None) or {}
+    return tuple(metainfo.get('classes') or ())
 
 
 def _is_of_backbone(key: str) -> bool:
@@ -260,9 +273,8 @@ def _check_progress(content: Mapping[str, Any], path: str) -> None:
 
 def _check_classes(runner: Runner, content: Any, path: str) -> None:
     trained = metainfo_of_checkpoint(content).get('classes')
-    dataset = runner.train_loop.dataloader.dataset
-    classes = (getattr(dataset, 'metainfo', None) or {}).get('classes')
-    if trained and classes and tuple(trained) != tuple(classes):
+    classes = _classes_of(runner)
+    if trained and classes and tuple(trained) != classes:
         raise UserError(
             f'--resume: {path} was trained for the classes '
             f'{shorten(trained, 20)}, and the data have '

@@ -1,5 +1,6 @@
 """Hooks of the runner."""
 
+from .best_checkpoint_hook import BestCheckpointHook
 from .compile_hook import CompileHook
 from .cudnn_benchmark_hook import CudnnBenchmarkHook
 from .ema_hook import EMAHook
@@ -10,9 +11,11 @@ from .patience_hook import PatienceHook
 from .picture_hook import PictureHook
 from .resume_hook import ResumeHook
 from .runtime_info_hook import LazyRuntimeInfoHook
+from .start_hook import StartHook
 from .train_pictures_hook import TrainPicturesHook
 
 __all__ = [
+    'BestCheckpointHook',
     'CompileHook',
     'CudnnBenchmarkHook',
     'EMAHook',
@@ -23,5 +26,6 @@ __all__ = [
     'PictureHook',
     'ReplayHook',
     'ResumeHook',
+    'StartHook',
     'TrainPicturesHook',
 ]
