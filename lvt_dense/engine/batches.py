@@ -30,7 +30,8 @@ def fit_batches(runner: Runner) -> list[str]:
     batches = getattr(batches, 'inner', batches)
     if type(batches) is not BatchSampler:  # others sort images into batches
         return []
-    count, size = len(batches.sampler), batches.batch_size
+    sampler: Any = batches.sampler
+    count, size = len(sampler), batches.batch_size
     if batches.drop_last and count < size:
         raise UserError(
             f'the training set has {count} images, which make no batch of '
