@@ -8,7 +8,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.hooks import EMAHook
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import Tensor, nn
 
 from lvt_dense.checkpoints.model_files import read_model_file
@@ -79,7 +79,7 @@ def check_start(
     lines = list(lines)
     source = runner.cfg.get('load_from')
     if is_resumed:
-        check_resume(runner, source)
+        lines += check_resume(runner, source)
         runner.register_hook(ResumeHook())
     elif source:
         lines += check_load_from(runner, source)
@@ -214,12 +214,15 @@ def _some(names: Iterable[str]) -> str:
 
 
 # --------------------------------------------------------------------- resume
-def check_resume(runner: Runner, path: str) -> None:
+def check_resume(runner: Runner, path: str) -> list[str]:
     """Check that a training can go on from a checkpoint of the same config.
 
     Args:
         runner: The runner, before training; its optimizer is built.
         path: The checkpoint.
+
+    Returns:
+        A line for the log if nothing is left to train.
 
     Raises:
         UserError: It is of another model or optimizer, or no checkpoint of a
@@ -233,12 +236,23 @@ def check_resume(runner: Runner, path: str) -> None:
     expected = runner.optim_wrapper.state_dict()
     given = content['optimizer']
     if 'param_groups' not in expected or 'param_groups' not in given:
-        return  # several optimizers: MMEngine compares their names
+        return []  # several optimizers: MMEngine compares their names
     kind = type(runner.optim_wrapper.optimizer).__name__
     trained = _optimizer_in(content['meta'].get('cfg'))
     if trained not in (None, kind):
         raise UserError(_other_optimizer(path, trained, kind))
     _compare_groups(given['param_groups'], expected['param_groups'], path)
+    loop, meta = runner.train_loop, content['meta']
+    is_done = meta['iter'] >= loop.max_iters
+    if isinstance(loop, EpochBasedTrainLoop):
+        is_done = meta['epoch'] >= loop.max_epochs
+    if not is_done:
+        return []
+    return [
+        f'WARNING: nothing is left to train: {path} has done '
+        f'{meta["epoch"]} epochs, {meta["iter"]} iterations; give more '
+        '--epochs to go on'
+    ]
 
 
 def _weights_in(content: Any, path: str) -> dict[str, Tensor]:

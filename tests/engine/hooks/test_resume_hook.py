@@ -68,3 +68,11 @@ def test_other_classes_are_refused(tmp_path: Path) -> None:
             resume=True,
             **{'train_dataloader.dataset.classes': ('b', 'a')},
         )
+
+
+def test_nothing_is_left(tmp_path: Path) -> None:
+    run(tmp_path, 2)
+    rates, _ = run(tmp_path, 2, resume=True)
+    assert not rates
+    said = 'epoch_2.pth has done 2 epochs, 6 iterations; give more --epochs'
+    assert said in log_of(tmp_path)
