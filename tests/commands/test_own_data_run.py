@@ -1,6 +1,8 @@
 """A recipe trained on data of one's own, and the commands after that."""
 
 import json
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -42,14 +44,17 @@ def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     work_dir = tmp_path_factory.mktemp('work')
     with pytest.MonkeyPatch.context() as patch:
         skip_beautifier(patch)
-        status = run_command(
-            'train',
-            *(RECIPE, '--data', data, *CLASSES, '--work-dir', work_dir),
-            *('--epochs', 1, '--batch-size', 2, '--workers', 0),
-            *('--cfg-options', *OPTIONS, 'train_cfg.val_interval=1'),
-        )
-    assert status == 0
+        assert train(data, work_dir, *CLASSES, '--epochs', 1) == 0
     return work_dir
+
+
+def train(data: Path, work_dir: Path, *options: object) -> int:
+    return run_command(
+        'train',
+        *(RECIPE, '--data', data, '--work-dir', work_dir),
+        *('--batch-size', 2, '--workers', 0, *options),
+        *('--cfg-options', *OPTIONS, 'train_cfg.val_interval=1'),
+    )
 
 
 def test_learning_curve(trained: Path, tmp_path: Path) -> None:
@@ -115,3 +120,23 @@ def test_video_is_for_another_command(
     args = (RECIPE, trained / 'best.pth', tmp_path / 'a.mp4')
     assert run_command('visualize', *args, '--out', tmp_path / 'out') == 2
     assert 'is a video' in capsys.readouterr().err
+
+
+def test_going_on_for_longer(
+    trained: Path,
+    data: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """With the new schedule, and with the same classes alone."""
+    work_dir = tmp_path / 'copy'
+    shutil.copytree(trained, work_dir)
+    swapped = ('--classes', 'car,person,bicycle', '--resume', '--epochs', 2)
+    assert train(data, work_dir, *swapped) == 2
+    said = capsys.readouterr().err
+    assert 'classes person, bicycle, car, and the data have car, ' in said
+    assert train(data, work_dir, *CLASSES, '--resume', '--epochs', 2) == 0
+    log = max(work_dir.glob('*/*.log')).read_text()
+    rate = re.search(r'is followed from here: learning rate (\S+),', log)
+    assert rate and float(rate[1]) > 1e-4  # where one epoch had ended at 0
+    assert 'Epoch(train) [2]' in log
