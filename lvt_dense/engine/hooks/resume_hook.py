@@ -10,6 +10,8 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from lvt_dense.registry import HOOKS
 
+# How, and not what, an optimizer computes.
+_KERNELS = ('params', 'fused', 'foreach', 'differentiable', 'capturable')
 # Of a scheduler's state, what depends on how far the training is.
 _PROGRESS = ('last_step', '_global_step', '_last_value', 'verbose')
 
@@ -108,7 +110,9 @@ def _optimizers(runner: Runner) -> list[Any]:
 
 def _settings(group: dict[str, Any]) -> dict[str, Any]:
     return {
-        key: deepcopy(value) for key, value in group.items() if key != 'params'
+        key: deepcopy(value)
+        for key, value in group.items()
+        if key not in _KERNELS
     }
 
 
