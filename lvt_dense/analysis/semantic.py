@@ -95,7 +95,7 @@ def analyze_semantic(record: Record, quiet: bool = True) -> SemanticFigures:
         np.zeros((2, count)),
         np.zeros((len(_SIZES), 2, count)),
     )
-    for i in tqdm(range(images), 'Label maps', disable=quiet):
+    for i in tqdm(range(images), 'Label maps', disable=quiet or None):
         truth = decode_map(record.true_maps[i]).astype(np.int64)
         found = decode_map(record.maps[i]).astype(np.int64)
         _add_image(sums, i, truth, found, count)
