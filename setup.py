@@ -2,7 +2,8 @@
 
 ``lvt_dense/.mim`` holds configs and tools, where mim and MMEngine look for
 them. ``lvt_dense.pth`` imports the package when Python starts, which makes
-``lvt_dense::name.py`` a config for the scripts of others.
+``lvt_dense::name.py`` a config for the scripts of others, unless
+``LVT_DENSE_NO_STARTUP=1`` is set.
 """
 
 import os
@@ -13,6 +14,11 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
+# Silent where the package is gone while this line is still there.
+START = (
+    'import os; exec("try:\\n import lvt_dense\\nexcept ImportError: pass") '
+    'if os.environ.get("LVT_DENSE_NO_STARTUP", "0") in ("", "0") else None\n'
+)
 SHIPPED = ('configs', 'tools', 'model-index.yml')
 
 
@@ -29,7 +35,7 @@ class BuildWithMim(build_py):
             install = self.get_finalized_command('install')
             site = Path(install.install_purelib)
         site.mkdir(parents=True, exist_ok=True)
-        (site / 'lvt_dense.pth').write_text('import lvt_dense\n')
+        (site / 'lvt_dense.pth').write_text(START)
 
     def _add_mim(self, target: Path) -> None:
         shutil.rmtree(target, ignore_errors=True)

@@ -1,17 +1,22 @@
 """Find, load and adapt configs."""
 
 import ast
+import logging
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
+from mmengine.logging import print_log
 
 from lvt_dense.utils.config_options import check_options
+from lvt_dense.utils.config_variables import Source
 from lvt_dense.utils.errors import UserError
-from lvt_dense.utils.text import suggest
+from lvt_dense.utils.text import describe_error, shorten, suggest
 
+OURS = 'lvt_dense'
+RECIPES = Path(__file__).parent / '.mim' / 'configs'
 # The parts of a config that name files of a data set.
 DATA_PARTS = tuple(
     f'{split}_{part}'
@@ -49,10 +54,14 @@ def load_config(
             cfg = Config.fromfile(
                 path, import_custom_modules=import_custom_modules
             )
-        except (SyntaxError, KeyError, OSError, ValueError) as error:
-            raise UserError(f'config {name} does not load: {error}') from error
+        except Exception as error:  # a config is a program
+            raise UserError(
+                f'config {name} does not load: {describe_error(error, 500)}'
+            ) from error
+        _warn_of_variables(cfg, path)
     if options:
         check_options(cfg, options)
+        _check_variables(cfg, options)
         try:
             cfg.merge_from_dict(options)
         except (KeyError, TypeError, IndexError) as error:
@@ -60,6 +69,54 @@ def load_config(
                 f'--cfg-options {options} does not fit the config: {error}'
             ) from error
     return cfg
+
+
+def _check_variables(cfg: Config, options: dict[str, Any]) -> None:
+    """Refuse options for variables of the file, which has been read."""
+    if not cfg.filename or not Path(cfg.filename).is_file():
+        return
+    source = Source(cfg.filename)
+    for key in options:
+        name, _, rest = key.partition('.')
+        settings = [
+            f'{setting}.{rest}' if rest else setting
+            for setting in source.settings_of(name)
+            if _value_at(cfg, setting) is not None
+        ]
+        if settings:
+            raise UserError(
+                f'--cfg-options {key}: {name} is a variable of the config '
+                'file, from which other values have been made already; set '
+                f'{shorten(settings, 8)}'
+            )
+
+
+def _warn_of_variables(cfg: Config, path: Path) -> None:
+    """Name variables of a base that a config sets without an effect."""
+    for name, settings in Source(path).without_effect().items():
+        values = {setting: _value_at(cfg, setting) for setting in settings}
+        settings = [k for k, v in values.items() if v not in (None, cfg[name])]
+        if not settings:
+            continue
+        print_log(
+            f'config {path}: {name} has no effect there: it is a variable '
+            'of its _base_, from which other values have been made already; '
+            f'set {shorten(settings, 8)}',
+            logger='current',
+            level=logging.WARNING,
+        )
+
+
+def _value_at(cfg: Config, path: str) -> Any:
+    """Return the value under a dotted key, or None."""
+    node: Any = cfg
+    for key in path.split('.'):
+        try:
+            is_list = isinstance(node, (list, tuple))
+            node = node[int(key)] if is_list else node[key]
+        except (KeyError, IndexError, TypeError, ValueError):
+            return None
+    return node
 
 
 def _resolve(name: str) -> Path:
@@ -76,10 +133,26 @@ def _resolve(name: str) -> Path:
     path = folder / (inner if inner.endswith('.py') else f'{inner}.py')
     if path.is_file():
         return path
-    there = [str(p.relative_to(folder)) for p in folder.rglob('*.py')]
-    near = suggest(inner, there)
-    hint = f'; {near}' if near else ''
-    raise UserError(f'config {name} does not exist ({path}){hint}')
+    raise UserError(
+        f'config {name} does not exist ({path}); {_hint(path, folder)}'
+    )
+
+
+def _hint(path: Path, folder: Path) -> str:
+    """Say which config may have been meant."""
+    ours = [f'{OURS}::{p.name}' for p in RECIPES.glob('*.py')]
+    packaged = f'{OURS}::{path.name}'
+    if packaged in ours:
+        return f'the package has it: {packaged}'
+    pattern = '**/*.py' if '.mim' in folder.parts else '*.py'
+    there = [str(p.relative_to(folder)) for p in folder.glob(pattern)]
+    inner = str(path.relative_to(folder))
+    return (
+        suggest(inner, there)
+        or suggest(packaged, ours, 0.8)
+        or '"lvt-dense recipes" lists those of the package, which are given '
+        f'as {OURS}::NAME.py'
+    )
 
 
 def find_base(cfg: Config) -> tuple[Config | None, str]:

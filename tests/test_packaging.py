@@ -1,6 +1,8 @@
 """The metadata of the package, and what its wheel brings along."""
 
+import os
 import re
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -78,6 +80,37 @@ def test_version_is_that_of_the_package(wheel: Path) -> None:
     assert wheel.name.startswith(f'lvt_dense-{lvt_dense.__version__}-py3')
 
 
-def test_pth_is_one_line_that_imports_the_package(wheel: Path) -> None:
+def start(wheel: Path, folder: Path, has_package: bool, **env: str) -> str:
+    """Start Python with the wheel's .pth; return what it printed."""
     with zipfile.ZipFile(wheel) as archive:
-        assert archive.read('lvt_dense.pth') == b'import lvt_dense\n'
+        archive.extract('lvt_dense.pth', folder)
+    if has_package:
+        package = folder / 'lvt_dense'
+        package.mkdir()
+        (package / '__init__.py').write_text('print("started")')
+    done = subprocess.run(
+        [
+            *(sys.executable, '-E', '-S', '-c'),
+            f'import site; site.addsitedir({str(folder)!r})',
+        ],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **env},
+    )
+    assert done.returncode == 0
+    return done.stdout + done.stderr
+
+
+def test_pth_imports_the_package(wheel: Path, tmp_path: Path) -> None:
+    assert start(wheel, tmp_path, True) == 'started\n'
+
+
+@pytest.mark.parametrize(
+    ('has_package', 'switch'), [(False, '0'), (True, '1')]
+)
+def test_pth_is_silent(
+    has_package: bool, switch: str, wheel: Path, tmp_path: Path
+) -> None:
+    """Where the package is gone, and where it is switched off."""
+    found = start(wheel, tmp_path, has_package, LVT_DENSE_NO_STARTUP=switch)
+    assert found == ''

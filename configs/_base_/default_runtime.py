@@ -18,7 +18,9 @@ env_cfg = dict(
 sync_bn = 'torch'  # in distributed training only
 vis_backends = [dict(type='LocalVisBackend')]
 visualizer = dict(
-    type='DetLocalVisualizer', vis_backends=vis_backends, name='visualizer'
+    type='lvt_dense.DetVisualizer',
+    vis_backends=vis_backends,
+    name='visualizer',
 )
 log_processor = dict(type='LogProcessor', window_size=50, by_epoch=True)
 log_level = 'INFO'

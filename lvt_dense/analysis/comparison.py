@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from tqdm import tqdm
+
+from lvt_dense.utils.progress import tqdm
 
 from .average_precision import Curves, average_precision
 from .semantic import SemanticFigures
@@ -68,7 +69,7 @@ def compare_runs(
     """
     generator = np.random.default_rng(seed)
     draws = np.empty((rounds, len(metrics)))
-    for r in tqdm(range(rounds), 'Bootstrap', disable=quiet):
+    for r in tqdm(range(rounds), 'Bootstrap', disable=quiet or None):
         chosen = generator.integers(num_images, size=num_images)
         weights = np.bincount(chosen, minlength=num_images)
         draws[r] = [metric(weights) for metric in metrics]

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from pycocotools import mask as coco_mask
-from tqdm import tqdm
+
+from lvt_dense.utils.progress import tqdm
 
 from .records import Images, Objects
 
@@ -100,7 +101,7 @@ def find_pairs(
     first_d = np.searchsorted(detections.images, starts)
     busy = np.flatnonzero((np.diff(first_t) > 0) & (np.diff(first_d) > 0))
     parts = []
-    for i in tqdm(busy, 'Overlaps', disable=quiet):
+    for i in tqdm(busy, 'Overlaps', disable=quiet or None):
         t, d = slice(*first_t[i : i + 2]), slice(*first_d[i : i + 2])
         size = images.sizes[i].tolist()
         overlap = np.asarray(

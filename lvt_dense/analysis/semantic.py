@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.progress import tqdm
 
 from .records import Record
 from .thresholds import Calibration, calibrate_table
@@ -95,7 +95,7 @@ def analyze_semantic(record: Record, quiet: bool = True) -> SemanticFigures:
         np.zeros((2, count)),
         np.zeros((len(_SIZES), 2, count)),
     )
-    for i in tqdm(range(images), 'Label maps', disable=quiet):
+    for i in tqdm(range(images), 'Label maps', disable=quiet or None):
         truth = decode_map(record.true_maps[i]).astype(np.int64)
         found = decode_map(record.maps[i]).astype(np.int64)
         _add_image(sums, i, truth, found, count)

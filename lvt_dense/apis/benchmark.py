@@ -13,10 +13,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import write_atomically
+from lvt_dense.utils.progress import tqdm
 
 from .benchmark_subjects import MODES, Subject, make_subjects
 

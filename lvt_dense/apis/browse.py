@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
-from tqdm import tqdm
 
 from lvt_dense.compat.stack import import_stack
 from lvt_dense.engine.data_checks import check_data
@@ -19,6 +18,7 @@ from lvt_dense.engine.train_samples import (
 )
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import write_atomically
+from lvt_dense.utils.progress import tqdm
 from lvt_dense.utils.text import suggest
 from lvt_dense.visualization.train_samples import (
     caption,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 from torch import nn
 
@@ -99,6 +100,7 @@ def export(
     check_format(Path(out), kind, precision, size == 'dynamic')
     _check_keep_float(keep_float, precision)
     require_format(kind, precision, ort_web)
+    _tell('building the graph, and comparing it with the model')
     made = _make_graph(cfg, checkpoint, kind, size, color, raw, images)
     if score_thr is not None:
         made.info['score_thr'] = score_thr
@@ -106,15 +108,22 @@ def export(
     if tolerance is None:
         tolerance = TOLERANCES[precision]
     feeds = _calibration(made, calibration, color)
+    _tell(f'converting it to {kind} in {precision}, which takes a while')
     call, write = _convert(
         made, kind, Path(out), precision, feeds, keep_float, ort_web
     )
     gaps: dict[str, float] = {}
     if call is not None:
+        _tell(f'comparing the result with PyTorch ({len(made.inputs)} images)')
         gaps = _differences(made, call)
         check_differences(gaps, tolerance)
+    _tell(f'writing {out}')
     write()
     return gaps
+
+
+def _tell(step: str) -> None:
+    print_log(f'export: {step}', logger='current')
 
 
 def _check_keep_float(keep_float: Sequence[str], precision: str) -> None:
@@ -274,12 +283,19 @@ def _calibration(made: _Made, folder: str | None, color: str) -> list[Feed]:
         paths = [str(path) for path in list_images(folder)]
     except ValueError as error:
         raise UserError(f'--calibration: {error}') from error
-    paths = paths[:MAX_CALIBRATION]
-    inputs = example_inputs(made.graph, made.shape, paths, color)
-    return [
-        {k: v.numpy() for k, v in zip(made.graph.inputs, values)}
-        for values in inputs
-    ]
+    feeds: list[Feed] = []
+    for path in paths:
+        if len(feeds) == MAX_CALIBRATION:
+            break
+        try:
+            (values,) = example_inputs(made.graph, made.shape, [path], color)
+        except UserError as error:
+            _tell(f'left out: {error}')
+            continue
+        feeds.append({k: v.numpy() for k, v in zip(made.graph.inputs, values)})
+    if not feeds:
+        raise UserError(f'--calibration {folder}: no image can be read')
+    return feeds
 
 
 def task_of(model: nn.Module) -> str:
@@ -339,9 +355,15 @@ def example_inputs(
         picture = _resized(picture, size)
         if color == 'bgr':
             picture = picture[..., ::-1]
+        picture = _with_channels(picture, graph.input.channels)
         image = torch.from_numpy(np.array(picture))[None]
         inputs.append((image, *_other_inputs(graph, size)))
     return inputs
+
+
+def _with_channels(picture: np.ndarray, channels: int) -> np.ndarray:
+    """Repeat or leave out channels of a picture, (H, W, 3)."""
+    return picture[..., [i % picture.shape[2] for i in range(channels)]]
 
 
 def require(*packages: str, extra: str = 'export') -> None:
@@ -389,7 +411,7 @@ def _read(path: str) -> np.ndarray:
     try:
         with Image.open(path) as image:
             return np.asarray(ImageOps.exif_transpose(image).convert('RGB'))
-    except OSError as error:
+    except (OSError, Image.DecompressionBombError) as error:
         raise UserError(f'image {path} cannot be read: {error}') from error
 
 

@@ -41,7 +41,7 @@ def score_folders(
         evaluate_kitti,
         round_scores,
     )
-    from lvt_dense.evaluation.kitti.metric import describe_small_counts
+    from lvt_dense.evaluation.kitti.metric import describe_limits
     from lvt_dense.evaluation.kitti.table import format_table
 
     classes = classes or CLASSES
@@ -51,7 +51,7 @@ def score_folders(
         f'{len(truth)} frames, {overlaps} overlaps',
         format_table(scores, METRICS, classes),
     ]
-    if note := describe_small_counts(truth, classes):
+    if note := describe_limits(truth, classes):
         lines.append(note)
     if out:
         report = dict(

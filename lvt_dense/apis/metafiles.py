@@ -13,8 +13,10 @@ from typing import Any
 
 import yaml
 from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
 
 from lvt_dense.checkpoints.published import WHOLE_MODELS
+from lvt_dense.compat.stack import import_stack
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import write_atomically
 
@@ -133,6 +135,7 @@ class Recipe:
         source: Who published them.
         backbone: Name of the backbone, such as ``MobileViT s``.
         dataset: Class of the data set.
+        parameters: Number of parameters of the model.
     """
 
     name: str
@@ -141,6 +144,7 @@ class Recipe:
     source: str
     backbone: str
     dataset: str
+    parameters: int
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -171,7 +175,16 @@ def read_recipe(path: Path) -> Recipe:
         source=source,
         backbone=f'{backbone.type.split(".")[-1]} {backbone.get("arch", "")}',
         dataset=data['type'].split('.')[-1].removesuffix('Dataset'),
+        parameters=count_parameters(cfg),
     )
+
+
+def count_parameters(cfg: Config) -> int:
+    """Count the parameters of the model of a config."""
+    import_stack()
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        model = MODELS.build(cfg.model)
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def _read_results(text: str) -> tuple[dict[str, float], str]:
@@ -248,6 +261,7 @@ def _model(method: Method, recipe: Recipe) -> dict[str, Any]:
         'Metadata': {
             'Architecture': [recipe.backbone.strip(), method.name],
             'Training Data': recipe.dataset,
+            'Parameters': recipe.parameters,
         },
     }
     # mim lists a model by its results, so there is an entry without results

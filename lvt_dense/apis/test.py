@@ -22,18 +22,23 @@ from lvt_dense.compat.stack import allow_own_checkpoints, import_stack
 from lvt_dense.config import dataset_cfgs, default_hooks, evaluators
 from lvt_dense.deploy.exported_model import is_exported
 from lvt_dense.deploy.tiled_model import TiledModel
+from lvt_dense.engine.checkpoint_classes import check_classes
 from lvt_dense.engine.data_checks import check_data, read_coco_once
 from lvt_dense.engine.runner import (
+    avoid_mps,
     build_runner,
     check_fit,
     explain_errors,
+    fit_windows,
     make_work_dir,
     use_launcher,
 )
+from lvt_dense.engine.train_options import use_per_class
 from lvt_dense.runtime import Predictor, Tiling
 from lvt_dense.utils.config_class import find_class
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import write_atomically
+from lvt_dense.visualization.draw import use_fast_drawing
 
 
 def test(
@@ -46,6 +51,7 @@ def test(
     score_thr: float = 0.3,
     opacity: float | None = None,
     tta: bool = False,
+    per_class: bool = False,
     launcher: str = 'none',
     tiling: Tiling | None = None,
 ) -> dict[str, float]:
@@ -65,6 +71,7 @@ def test(
         score_thr: Lowest score of an object that is drawn.
         opacity: Weight of the color in overlays, in [0, 1].
         tta: Test-time augmentation, as the config's ``tta_pipeline`` says.
+        per_class: Metrics of every class as well.
         launcher: How the processes were started, as in MMEngine.
         tiling: Predict on tiles of the images, and merge what is found.
 
@@ -76,7 +83,9 @@ def test(
     """
     allow_own_checkpoints()
     import_stack()
+    avoid_mps()
     use_launcher(cfg, launcher)
+    fit_windows(cfg)
     init_default_scope(cfg.get('default_scope') or 'mmdet')
     cfg.work_dir = str(make_work_dir(cfg, work_dir))
     cfg.resume = False
@@ -88,6 +97,8 @@ def test(
         _draw(cfg, show_dir=show_dir, score_thr=score_thr, opacity=opacity)
     if tta:
         _use_tta(cfg)
+    if per_class:
+        use_per_class(cfg)
     _leave_out_averaging(cfg)
     records = [path for path in (out, record) if path and _is_record(path)]
     out = None if out in records else out
@@ -141,6 +152,7 @@ def _use_checkpoint(cfg: Config, checkpoint: str) -> dict[str, Tensor] | None:
         cfg.pop('data_preprocessor', None)
         cfg.model = dict(type='lvt_dense.ExportedModel', path=str(checkpoint))
         return None
+    check_classes(cfg, checkpoint, 'test')
     model_file = read_model_file(checkpoint)
     cfg.load_from = str(model_file.plain_path(cfg.work_dir))
     return model_file.state
@@ -165,6 +177,7 @@ def _use_tiles(
 
 
 def _draw(cfg: Config, **options: Any) -> None:
+    use_fast_drawing(cfg)
     hooks = default_hooks(cfg)
     hooks['visualization'] = dict(type='lvt_dense.PictureHook', **options)
 

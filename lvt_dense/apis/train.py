@@ -5,24 +5,31 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.hooks import LoggerHook
 from mmengine.model import is_model_wrapper
+from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from lvt_dense.checkpoints.read import read_content
 from lvt_dense.compat.stack import allow_own_checkpoints, import_stack
 from lvt_dense.config import default_hooks
+from lvt_dense.engine.batches import fit_batches
+from lvt_dense.engine.console import log_often
 from lvt_dense.engine.data_checks import check_data, read_coco_once
 from lvt_dense.engine.exact_resume import replay_from
 from lvt_dense.engine.fast_step import copy_ahead, use_fast_step
 from lvt_dense.engine.initial_weights import check_start, prepare_start
 from lvt_dense.engine.runner import (
+    avoid_mps,
     build_runner,
     explain_errors,
+    fit_windows,
     make_work_dir,
     use_launcher,
 )
 from lvt_dense.engine.slow_operators import warn_of_slow_operators
-from lvt_dense.engine.train_options import apply_options
+from lvt_dense.engine.train_options import apply_options, fit_saving
+from lvt_dense.utils.config_class import find_class
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import ATOMIC, is_complete, newest_checkpoint
 
@@ -60,20 +67,23 @@ def train(
     """
     allow_own_checkpoints()
     import_stack()
+    avoid_mps()
     use_launcher(cfg, launcher)
+    fit_windows(cfg)
     cfg.work_dir = str(make_work_dir(cfg, work_dir))
     check_data(cfg, [s for s in ('train', 'val') if f'{s}_cfg' in cfg])
     read_coco_once(cfg)
-    changes = apply_options(cfg, **options)
+    changes = [*fit_saving(cfg), *apply_options(cfg, **options)]
     use_fast_step(cfg, _resume(cfg, resume) if resume else ())
-    _watch_loss(cfg)
     _draw_training_data(cfg)
-    _save_safely(cfg)
+    _complete_hooks(cfg)
     lines = prepare_start(cfg, pretrained, bool(resume))
     with explain_errors(cfg):
         runner = build_runner(cfg)
         copy_ahead(runner.model)
-        check_start(runner, [*lines, *changes], bool(resume))
+        changes += fit_batches(runner)
+        log_often(runner)
+        check_start(runner, [*changes, *lines], bool(resume))
         _warn_of_slow_operators(runner)
         runner.train()
     return runner
@@ -114,20 +124,28 @@ def _resume(cfg: Config, resume: bool | str) -> Sequence[dict]:
     return optimizer.get('param_groups') or ()
 
 
-def _watch_loss(cfg: Config) -> None:
-    """Stop on a loss that is not finite, also with configs of others."""
+def _complete_hooks(cfg: Config) -> None:
+    """Add what every training here has, also with configs of others.
+
+    It stops on a loss that is not finite, writes checkpoints whole or not at
+    all, keeps the best one as ``best.pth``, and logs metrics by iteration, as
+    the loss.
+    """
     hooks = default_hooks(cfg)
     hooks.setdefault('finite_loss', dict(type='lvt_dense.FiniteLossHook'))
+    hooks.setdefault('checkpoint', dict(type='CheckpointHook', interval=1))
+    saving = hooks.checkpoint or {}
+    if '://' not in str(saving.get('out_dir')):
+        if not saving.get('backend_args'):
+            saving['backend_args'] = dict(backend=ATOMIC)
+        if saving.get('save_best'):
+            hooks['best'] = dict(type='lvt_dense.BestCheckpointHook')
+    hooks.setdefault('logger', dict(type='LoggerHook'))
+    logger = hooks.logger
+    if logger and find_class(HOOKS, logger) is LoggerHook:
+        logger.setdefault('log_metric_by_epoch', False)
 
 
 def _draw_training_data(cfg: Config) -> None:
     hook = dict(type='lvt_dense.TrainPicturesHook')
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), hook]
-
-
-def _save_safely(cfg: Config) -> None:
-    hooks = default_hooks(cfg)
-    hooks.setdefault('checkpoint', dict(type='CheckpointHook', interval=1))
-    hook = hooks.checkpoint
-    if not hook.get('backend_args') and '://' not in str(hook.get('out_dir')):
-        hook['backend_args'] = dict(backend=ATOMIC)

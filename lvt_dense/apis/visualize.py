@@ -13,23 +13,24 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.logging import print_log
-from mmengine.registry import VISUALIZERS, init_default_scope
+from mmengine.registry import init_default_scope
 from mmengine.structures import BaseDataElement
 from mmengine.visualization import Visualizer
-from torch import Tensor, nn
-from tqdm import tqdm
+from torch import nn
 
 from lvt_dense.apis.load import predictor_of
 from lvt_dense.compat.stack import import_stack
 from lvt_dense.datasets.metainfo import Metainfo, find_metainfo, merge_metainfo
 from lvt_dense.deploy.tiled_model import TiledModel
+from lvt_dense.engine.checkpoint_classes import check_classes
 from lvt_dense.engine.model_loading import load_model
-from lvt_dense.engine.prediction_inputs import Inputs, find_inputs
+from lvt_dense.engine.prediction_inputs import SPLITS, Inputs, find_inputs
 from lvt_dense.runtime import Tiling
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import write_atomically
+from lvt_dense.utils.progress import tqdm
 from lvt_dense.utils.text import describe_error
-from lvt_dense.visualization.draw import save_picture
+from lvt_dense.visualization.draw import build_visualizer, save_picture
 from lvt_dense.visualization.pictures import check_targets
 
 NAMED = 5  # files that an error message names; the log has all
@@ -80,11 +81,15 @@ def visualize(
     """
     import_stack()
     init_default_scope(cfg.get('default_scope', 'mmdet'))
+    if source in SPLITS and not Path(source).exists():
+        check_classes(cfg, checkpoint, source)
+    elif annotations is not None:
+        check_classes(cfg, checkpoint, 'test')
     inputs = find_inputs(cfg, source, out, annotations, limit)
     check_targets(out, inputs.names, '--out', inputs.paths)
     device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
     model = _load(cfg, checkpoint, device, tiling)
-    visualizer = VISUALIZERS.build(dict(cfg.visualizer, vis_backends=None))
+    visualizer = build_visualizer(cfg)
     visualizer.dataset_meta = merge_metainfo(
         inputs.metainfo, find_metainfo(cfg, checkpoint)
     )
@@ -226,48 +231,69 @@ def _describe(path: str, error: Exception) -> str:
 def to_record(
     sample: BaseDataElement, score_thr: float, metainfo: Metainfo
 ) -> dict[str, Any]:
-    """Convert predicted instances to plain lists.
+    """Convert predictions to what JSON holds, as ``lvt-dense predict`` does.
 
     Args:
-        sample: Predictions of any task; label maps are in the pictures.
+        sample: Predictions of any task.
         score_thr: Lowest score of an object that is kept.
         metainfo: With the ``classes`` that name the labels.
 
     Returns:
-        ``pred_instances`` or ``pred_instances_3d`` with boxes, scores,
-        labels, ``names``, and masks in COCO's run-length code.
+        ``height`` and ``width`` of the image, and ``objects`` by falling
+        score, each with ``label``, ``index``, ``score``, ``box`` (x1, y1, x2,
+        y2 in pixels), ``mask`` in COCO's run-length code and ``mask_area``,
+        or ``box_3d``; for a label map ``pixels``, their number by class.
     """
-    record: dict[str, Any] = {}
+    height, width = sample.ori_shape[:2]
+    record: dict[str, Any] = dict(height=int(height), width=int(width))
     classes = metainfo.get('classes', ())
-    for field in ('pred_instances', 'pred_instances_3d'):
-        if field not in sample:
-            continue
-        found = getattr(sample, field).cpu()
-        scores = found.get('scores', found.get('scores_3d'))
-        labels = found.get('labels', found.get('labels_3d'))
-        if scores is None:
-            continue
-        kept = scores >= score_thr
-        record[field] = {
-            key: _to_list(
-                value[kept.numpy()]
-                if isinstance(value, np.ndarray)
-                else value[kept]
-            )
-            for key, value in found.items()
-        }
-        record[field]['names'] = [
-            classes[i] if i < len(classes) else str(i)
-            for i in labels[kept].tolist()
-        ]
+    if 'pred_sem_seg' in sample:
+        labels = np.asarray(sample.pred_sem_seg.data.cpu())
+        values, counts = np.unique(labels, return_counts=True)
+        names = [_name(classes, int(value)) for value in values]
+        return record | dict(pixels=dict(zip(names, counts.tolist())))
+    is_3d = 'pred_instances_3d' in sample
+    field = 'pred_instances_3d' if is_3d else 'pred_instances'
+    if field not in sample:
+        return record
+    found = getattr(sample, field).cpu().numpy()
+    suffix = '_3d' if is_3d else ''
+    scores = found.get(f'scores{suffix}')
+    if scores is None:
+        return record
+    order = np.argsort(-scores, kind='stable')
+    kept = [i for i in order if scores[i] >= score_thr]
+    labels = found[f'labels{suffix}']
+    record['objects'] = [
+        dict(
+            label=_name(classes, int(labels[i])),
+            index=int(labels[i]),
+            score=round(float(scores[i]), 5),
+            **_shape_of(found, int(i)),
+        )
+        for i in kept
+    ]
     return record
 
 
-def _to_list(value: Any) -> Any:
-    if getattr(value, 'ndim', 0) == 3:  # masks
+def _name(classes: Sequence[str], label: int) -> str:
+    return classes[label] if label < len(classes) else str(label)
+
+
+def _shape_of(found: Any, index: int) -> dict[str, Any]:
+    """Return where an object is."""
+    shape: dict[str, Any] = {}
+    if 'bboxes' in found:
+        boxes = np.asarray(getattr(found.bboxes, 'tensor', found.bboxes))
+        shape['box'] = [round(float(v), 2) for v in boxes[index]]
+    if 'masks' in found:
         from pycocotools import mask as coco_mask
 
-        array = np.asarray(value, dtype=np.uint8)
-        codes = [coco_mask.encode(np.asfortranarray(m)) for m in array]
-        return [dict(c, counts=c['counts'].decode()) for c in codes]
-    return value.tolist() if isinstance(value, (Tensor, np.ndarray)) else value
+        pixels = np.asfortranarray(found.masks[index], np.uint8)
+        code = coco_mask.encode(pixels)
+        shape['mask_area'] = int(pixels.sum())
+        shape['mask'] = dict(code, counts=code['counts'].decode())
+    if 'bboxes_3d' in found:
+        values = found.bboxes_3d[index]
+        shape['box_3d'] = [round(float(v), 4) for v in values]
+    return shape

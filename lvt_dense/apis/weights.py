@@ -94,7 +94,7 @@ def fetch_files(files: Iterable[WeightFile]) -> Iterator[Path]:
 
 def table_of_files() -> str:
     """Format a table of the published files."""
-    rows = [('name', 'result', 'license', 'layout', 'cached')]
+    rows = [('name', 'result', 'license', 'layout', 'content', 'cached')]
     for name, (file, backbones) in published_files().items():
         shared = len(backbones) > 1
         result = (
@@ -109,6 +109,7 @@ def table_of_files() -> str:
                 result,
                 file.license or 'none stated',
                 file.layout,
+                _check_of(file),
                 'yes' if is_cached else '-',
             )
         )
@@ -118,6 +119,15 @@ def table_of_files() -> str:
         for row in rows
     ]
     return '\n'.join(line.rstrip() for line in lines)
+
+
+def _check_of(file: WeightFile) -> str:
+    """Say how a download is checked against what was published."""
+    digits = len(file.sha256 or '')
+    if digits:
+        part = 'SHA-256' if digits == 64 else f'{digits} digits of SHA-256'
+        return part + (' and size' if file.size else '')
+    return 'size alone' if file.size else 'not verified'
 
 
 def describe_file(file: WeightFile) -> str:
@@ -135,6 +145,7 @@ def describe_file(file: WeightFile) -> str:
         'images': describe_input_norm(norm) if norm else 'not known',
         'bytes': file.size,
         'sha256': file.sha256 and f'{file.sha256}...',
+        'content': _check_of(file),
     }
     lines = [f'{file.name}']
     lines += [f'  {key}: {value}' for key, value in facts.items() if value]

@@ -24,11 +24,11 @@ from urllib.parse import unquote, urlparse
 
 import torch
 from mmengine.logging import print_log
-from tqdm import tqdm
 
 import lvt_dense
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import write_atomically
+from lvt_dense.utils.progress import tqdm
 
 from .records import WeightFile, suffix_of
 

@@ -1,18 +1,15 @@
 """Read the tensors of a checkpoint file, and run nothing that is in it."""
 
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.optional import import_optional
-from lvt_dense.utils.unpickling import DataUnpickler
+from lvt_dense.utils.safe_load import safe_load
 
 from .locate import locate
 from .records import WeightFile
@@ -38,16 +35,6 @@ WRAPPERS = (
 PREFIXES = ('module.', '_orig_mod.', 'model.', 'net.')
 # Counters that averaging keeps beside the averaged model.
 _COUNTERS = ('steps', 'n_averaged')
-_PLAIN = frozenset(
-    {
-        'torch._utils._rebuild_tensor',
-        'torch._utils._rebuild_tensor_v2',
-        'torch._utils._rebuild_parameter',
-        'torch.Size',
-        'collections.OrderedDict',
-        'builtins.set',
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -154,12 +141,7 @@ def _load(path: Path) -> Any:
     if path.suffix == '.safetensors':
         module = import_optional('safetensors.torch', str(path), 'safetensors')
         return module.load_file(path)
-    return torch.load(
-        path,
-        map_location='cpu',
-        pickle_module=_inert_pickle,
-        weights_only=False,
-    )
+    return safe_load(path)
 
 
 def _unwrap(content: Any) -> tuple[dict[str, Tensor], list[str]]:
@@ -192,47 +174,3 @@ def _without_prefix(
             return state, taken
         state = {key[len(prefix) :]: state[key] for key in keys}
         taken += prefix
-
-
-class _Inert:
-    """Stands for an object of a class that the tensors do not need."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        pass
-
-    def __call__(self, *args: Any, **kwargs: Any) -> '_Inert':
-        return self
-
-    def __setstate__(self, state: Any) -> None:
-        pass
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        pass
-
-    def append(self, value: Any) -> None:
-        """Take and forget an item of a list-like object."""
-
-    def extend(self, values: Any) -> None:
-        """Take and forget items of a list-like object."""
-
-
-class _Unpickler(DataUnpickler):
-    allowed = _PLAIN
-    substitute = _Inert
-
-    def is_allowed(self, module: str, name: str) -> bool:
-        """Whether a global is needed for tensors, and harmless."""
-        if module == 'torch' and (
-            name.endswith('Storage')
-            or isinstance(getattr(torch, name, None), torch.dtype)
-        ):
-            return True
-        return super().is_allowed(module, name)
-
-
-_inert_pickle = SimpleNamespace(
-    __name__='lvt_dense.checkpoints.read',
-    Unpickler=_Unpickler,
-    UnpicklingError=pickle.UnpicklingError,
-    load=lambda file, **kwargs: _Unpickler(file, **kwargs).load(),
-)

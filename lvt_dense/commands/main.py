@@ -32,6 +32,7 @@ COMMANDS = (
     Command('explain', 'draw what a network looks at', 'explain'),
     Command('browse', 'draw what a training is fed', 'browse'),
     Command('swap', 'swap a backbone into an existing config', 'swap'),
+    Command('recipes', 'list the recipes of the package', 'recipes'),
     Command('weights', 'list and download published weights', 'weights'),
     Command('convert', 'convert an official checkpoint', 'convert'),
     Command('kitti-eval', 'score a folder of KITTI results', 'kitti_eval'),

@@ -55,6 +55,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='test-time augmentation: several sizes and flips',
     )
+    parser.add_argument(
+        '--per-class',
+        action='store_true',
+        help='metrics of every class as well',
+    )
     add_launcher(parser)
     add_tiles(parser)
 
@@ -70,6 +75,7 @@ def run(args: argparse.Namespace) -> Outcome:
         score_thr=args.score_thr,
         opacity=args.opacity,
         tta=args.tta,
+        per_class=args.per_class,
         launcher=args.launcher,
         tiling=tiling_of(args),
     )

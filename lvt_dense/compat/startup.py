@@ -98,9 +98,11 @@ def _adapt_names(module: 'ModuleType') -> None:
     adapt(module)
 
 
-def _allow_checkpoints(module: 'ModuleType') -> None:
+def _load_safely(module: 'ModuleType') -> None:
+    from lvt_dense.compat.checkpoint_loading import adapt
     from lvt_dense.compat.stack import allow_own_checkpoints
 
+    adapt(module)
     allow_own_checkpoints()
 
 
@@ -119,7 +121,7 @@ def install() -> None:
         before={'mmcv': _install_operators},
         after={
             **{f'mmengine.{name}': _adapt_names for name in engine},
-            'mmengine.runner.checkpoint': _allow_checkpoints,
+            'mmengine.runner.checkpoint': _load_safely,
             'mmcv.ops.nms': _adapt_suppression,
         },
     )

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from lvt_dense.utils.cache import locked
 from lvt_dense.utils.errors import UserError
@@ -15,6 +14,7 @@ from lvt_dense.utils.json_scan import (
     read_for_scan,
     scan_object,
 )
+from lvt_dense.utils.progress import tqdm
 from lvt_dense.utils.reading import no_collection, read_json
 from lvt_dense.utils.text import shorten
 

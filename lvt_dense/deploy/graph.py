@@ -3,7 +3,7 @@
 from mmengine.config import Config
 from torch import nn
 
-from lvt_dense.deploy.inputs import ImageInput, preprocessor_of
+from lvt_dense.deploy.inputs import ImageInput, channels_of, preprocessor_of
 from lvt_dense.utils.errors import UserError
 
 
@@ -26,7 +26,9 @@ def build_graph(
     Raises:
         UserError: The model is of a kind that has no exported graph.
     """
-    image_input = ImageInput(preprocessor_of(cfg), color, padded)
+    image_input = ImageInput(
+        preprocessor_of(cfg), color, padded, channels_of(cfg)
+    )
     for build in (_mono3d, _detector, _segmenter):
         graph = build(model, image_input, raw)
         if graph is not None:

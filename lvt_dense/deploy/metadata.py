@@ -6,6 +6,7 @@ One JSON object under the key ``lvt_dense`` of the file's metadata, which
 - ``task``: ``detection``, ``instance``, ``semantic`` or ``mono3d``.
 - ``classes`` and ``palette``: names, and RGB colors.
 - ``color``: channel order of the input, ``rgb`` or ``bgr``.
+- ``channels``: number of channels of the input.
 - ``size``: height and width of the input, or null where any will do.
 - ``resize``: ``stretch``, ``fit`` (keep the ratio, pad to the right and
   below) or ``none``; ``scale``: the longer and the shorter side that ``fit``
@@ -25,6 +26,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
+from lvt_dense.deploy.inputs import channels_of
 from lvt_dense.utils.errors import UserError
 
 KEY = 'lvt_dense'
@@ -65,6 +67,7 @@ def describe(
         classes=list(meta.get('classes') or ()),
         palette=[list(map(int, c)) for c in meta.get('palette') or ()],
         color=color,
+        channels=channels_of(cfg),
         size=None if size is None else [int(s) for s in size],
         **test_resize(cfg),
         score_thr=DRAWN_SCORE,

@@ -62,7 +62,7 @@ def predict_with_model(
         are those of the whole image, (1, D, H, W).
     """
     image = inputs['image'][0]
-    if color == 'rgb':
+    if color == 'rgb' and image.shape[-1] == 3:
         image = image.flip(-1)
     sample = _sample(task, image.shape[:2])
     if 'camera' in inputs:

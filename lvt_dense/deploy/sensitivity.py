@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from lvt_dense.deploy.parity import compare_outputs
+from lvt_dense.utils.progress import tqdm
 
 Feed = Mapping[str, np.ndarray]
 

@@ -1,7 +1,6 @@
 """What a training starts from: official weights, ``load_from``, a resume."""
 
 import ast
-import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,16 +8,19 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.hooks import EMAHook
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import Tensor, nn
 
 from lvt_dense.checkpoints.model_files import read_model_file
 from lvt_dense.checkpoints.read import read_checkpoint, read_content
+from lvt_dense.datasets.metainfo import metainfo_of_checkpoint
 from lvt_dense.models.backbones import PyramidBackbone
 from lvt_dense.models.backbones.pretrained import LoadReport, adapt_backbones
-from lvt_dense.utils.dist import is_first_process
 from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.text import shorten
 
+from .hooks.resume_hook import ResumeHook
+from .hooks.start_hook import StartHook
 from .official_weights import (
     Part,
     forget_weights,
@@ -27,7 +29,6 @@ from .official_weights import (
 )
 from .runner import check_fit
 
-# Where the launchers tell a process its number.
 SHOWN = 5  # names that a message lists
 # Settings that only some optimizers have, by which they can be told apart.
 _TELLING = ('betas', 'momentum', 'alpha', 'rho', 'lambd', 'etas', 'lr_decay')
@@ -37,9 +38,6 @@ def prepare_start(
     cfg: Config, pretrained: str | None = None, is_resumed: bool = False
 ) -> list[str]:
     """Make sure of the weights of a training before anything slow begins.
-
-    What it starts from is printed at once: MMEngine's log opens with hundreds
-    of lines on the environment and the config.
 
     Args:
         cfg: Config; changed in place.
@@ -60,15 +58,15 @@ def prepare_start(
     else:
         lines = _prepare_load_from(cfg) if cfg.get('load_from') else []
         lines += prepare_weights(cfg)
-    if is_first_process():
-        print('\n'.join(lines), flush=True)
     return lines
 
 
 def check_start(
     runner: Runner, lines: Iterable[str], is_resumed: bool = False
 ) -> None:
-    """Compare what a training starts from with its model, and log it.
+    """Compare what a training starts from with its model.
+
+    It is logged right before the first step, where it is seen.
 
     Args:
         runner: The runner, before training.
@@ -81,12 +79,11 @@ def check_start(
     lines = list(lines)
     source = runner.cfg.get('load_from')
     if is_resumed:
-        check_resume(runner, source)
+        lines += check_resume(runner, source)
+        runner.register_hook(ResumeHook())
     elif source:
         lines += check_load_from(runner, source)
-    for line in lines:
-        level = logging.WARNING if line.startswith('WARNING') else logging.INFO
-        runner.logger.log(level, line.removeprefix('WARNING: '))
+    runner.register_hook(StartHook(lines))
 
 
 # ------------------------------------------------------------------- load_from
@@ -154,6 +151,7 @@ def check_load_from(runner: Runner, source: str) -> list[str]:
     lines = [
         f'load_from: {source} fills {len(filled)} of {len(state)} tensors'
     ]
+    lines += _describe_classes(runner, source)
     if report.is_complete:
         return lines
     rest = [*report.missing, *report.mismatched]
@@ -177,6 +175,25 @@ def check_load_from(runner: Runner, source: str) -> list[str]:
     return lines
 
 
+def _describe_classes(runner: Runner, source: str) -> list[str]:
+    """Say where a head as large as before stands for other classes."""
+    trained = metainfo_of_checkpoint(read_content(Path(source)))
+    old, new = trained.get('classes') or (), _classes_of(runner)
+    if len(old) != len(new) or tuple(old) == tuple(new):
+        return []
+    return [
+        f'WARNING: load_from was trained for the classes {shorten(old)}, and '
+        f'the data have {shorten(new)}: the outputs of the head stand for '
+        'other classes from here on'
+    ]
+
+
+def _classes_of(runner: Runner) -> tuple[str, ...]:
+    dataset = runner.train_loop.dataloader.dataset
+    metainfo = getattr(dataset, 'metainfo', None) or {}
+    return tuple(metainfo.get('classes') or ())
+
+
 def _is_of_backbone(key: str) -> bool:
     return any(
         part == 'backbone' or part == 'img_backbone'
@@ -197,12 +214,15 @@ def _some(names: Iterable[str]) -> str:
 
 
 # --------------------------------------------------------------------- resume
-def check_resume(runner: Runner, path: str) -> None:
+def check_resume(runner: Runner, path: str) -> list[str]:
     """Check that a training can go on from a checkpoint of the same config.
 
     Args:
         runner: The runner, before training; its optimizer is built.
         path: The checkpoint.
+
+    Returns:
+        A line for the log if nothing is left to train.
 
     Raises:
         UserError: It is of another model or optimizer, or no checkpoint of a
@@ -211,16 +231,28 @@ def check_resume(runner: Runner, path: str) -> None:
     content = read_content(Path(path))
     check_fit(runner.model, _weights_in(content, path), path)
     _check_progress(content, path)
+    _check_classes(runner, content, path)
     runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
     expected = runner.optim_wrapper.state_dict()
     given = content['optimizer']
     if 'param_groups' not in expected or 'param_groups' not in given:
-        return  # several optimizers: MMEngine compares their names
+        return []  # several optimizers: MMEngine compares their names
     kind = type(runner.optim_wrapper.optimizer).__name__
     trained = _optimizer_in(content['meta'].get('cfg'))
     if trained not in (None, kind):
         raise UserError(_other_optimizer(path, trained, kind))
     _compare_groups(given['param_groups'], expected['param_groups'], path)
+    loop, meta = runner.train_loop, content['meta']
+    is_done = meta['iter'] >= loop.max_iters
+    if isinstance(loop, EpochBasedTrainLoop):
+        is_done = meta['epoch'] >= loop.max_epochs
+    if not is_done:
+        return []
+    return [
+        f'WARNING: nothing is left to train: {path} has done '
+        f'{meta["epoch"]} epochs, {meta["iter"]} iterations; give more '
+        '--epochs to go on'
+    ]
 
 
 def _weights_in(content: Any, path: str) -> dict[str, Tensor]:
@@ -249,6 +281,19 @@ def _check_progress(content: Mapping[str, Any], path: str) -> None:
         raise UserError(
             f'--resume: {path} lacks {", ".join(lacking)}, so a training '
             'cannot go on from it; to start a new one from its weights give '
+            f'--cfg-options load_from={path}'
+        )
+
+
+def _check_classes(runner: Runner, content: Any, path: str) -> None:
+    trained = metainfo_of_checkpoint(content).get('classes')
+    classes = _classes_of(runner)
+    if trained and classes and tuple(trained) != classes:
+        raise UserError(
+            f'--resume: {path} was trained for the classes '
+            f'{shorten(trained, 20)}, and the data have '
+            f'{shorten(classes, 20)}, in this order: resume with the data of '
+            'that training, or start anew from its weights with '
             f'--cfg-options load_from={path}'
         )
 

@@ -19,6 +19,11 @@ from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import IMAGE_SUFFIXES
 from lvt_dense.visualization.pictures import is_own_picture, name_pictures
 
+# What "lvt-dense predict" takes for a video.
+VIDEO_SUFFIXES = (
+    *('.mp4', '.avi', '.mov', '.mkv'),
+    *('.webm', '.m4v', '.mpg', '.mpeg'),
+)
 SPLITS = ('train', 'val', 'test')
 
 
@@ -127,6 +132,11 @@ def find_images(source: str, skipped: str | Path | None = None) -> list[Path]:
         found = [
             p for p in path.rglob('*') if p.suffix.lower() in IMAGE_SUFFIXES
         ]
+    elif path.suffix.lower() in VIDEO_SUFFIXES:
+        raise UserError(
+            f'{source} is a video, of which images alone are drawn here; '
+            '"lvt-dense predict MODEL VIDEO" takes videos'
+        )
     elif path.is_file():
         return [path]
     else:

@@ -12,15 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import torch.distributed
+from mmengine import device as mm_device
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lvt_dense.models.backbones import PyramidBackbone, families
+from lvt_dense.models.backbones.plg_vit import pool_regions
 from lvt_dense.models.backbones.pretrained import (
     LoadReport,
     adapt_backbones,
@@ -31,6 +33,7 @@ from lvt_dense.utils.dist import RANK
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import newest_checkpoint
 
+from .console import QuietRunner
 from .data_checks import annotation_fault
 
 FULL = (errno.ENOSPC, errno.EDQUOT)  # the disk, or one's share of it
@@ -96,9 +99,11 @@ def build_runner(cfg: Config) -> Runner:
         UserError: ``sync_bn`` took activations away.
     """
     custom = 'runner_type' in cfg
-    runner = RUNNERS.build(cfg) if custom else Runner.from_cfg(cfg)
+    runner = RUNNERS.build(cfg) if custom else QuietRunner.from_cfg(cfg)
     check_sync_norms(_unwrap(runner.model))
     _predict_by_size(_unwrap(runner.model))
+    if torch.are_deterministic_algorithms_enabled():
+        pool_deterministically(runner.model)
     return runner
 
 
@@ -117,6 +122,67 @@ def check_sync_norms(model: nn.Module) -> None:
                 'sync_bn takes away the activation inside of the batch norm '
                 f'{name}: set sync_bn=None, or use the network as '
                 'lvt_dense.Timm, which keeps it'
+            )
+
+
+class _RegionPool(nn.AdaptiveAvgPool2d):
+    """Adaptive average pooling whose gradient is the same at every run."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return pool_regions(x, int(self.output_size), 'mean')  # type: ignore
+
+
+def pool_deterministically(model: nn.Module) -> None:
+    """Replace adaptive pooling, as PSPNet's, by a form with equal gradients.
+
+    PyTorch's own raises in deterministic mode on a GPU.
+
+    Args:
+        model: Model; changed in place.
+    """
+    for module in model.modules():
+        if type(module) is nn.AdaptiveAvgPool2d and isinstance(
+            module.output_size, int
+        ):
+            module.__class__ = _RegionPool
+
+
+def avoid_mps() -> None:
+    """Run on the CPU of a Mac, unless its GPU is asked for.
+
+    MMEngine would take the GPU, which has neither ``float64`` nor all of the
+    operators here.
+    """
+    if mm_device.utils.DEVICE == 'mps':
+        mm_device.utils.DEVICE = 'cpu'
+
+
+def fit_windows(cfg: Config) -> None:
+    """Check how a segmenter slides a window over its test images.
+
+    A single number for a side stands for a square.
+
+    Args:
+        cfg: Config; changed in place.
+
+    Raises:
+        UserError: A size or a step is missing, or is none.
+    """
+    test_cfg = (cfg.get('model') or {}).get('test_cfg') or {}
+    if test_cfg.get('mode') != 'slide':
+        return
+    for key, what in (
+        ('crop_size', 'height and width of the window'),
+        ('stride', 'steps from window to window'),
+    ):
+        value = test_cfg.get(key)
+        if isinstance(value, int):
+            value = test_cfg[key] = (value, value)
+        pair = list(value) if isinstance(value, (list, tuple)) else []
+        if len(pair) != 2 or not all(type(v) is int and v > 0 for v in pair):
+            raise UserError(
+                f'model.test_cfg.{key} is {value}: with mode="slide" give '
+                f'the {what} in pixels, such as (512, 512)'
             )
 
 

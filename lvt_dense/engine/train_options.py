@@ -17,7 +17,7 @@ from lvt_dense.engine.multi_scale import use_multi_scale
 from lvt_dense.engine.schedules import base_batch_size, count_images
 from lvt_dense.engine.schedules import fit_recipe as fit
 from lvt_dense.engine.schedules import scale_lr as scale
-from lvt_dense.utils.config_class import find_class
+from lvt_dense.utils.config_class import find_class, lookup_class
 from lvt_dense.utils.dist import count_processes
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.optional import import_optional
@@ -28,6 +28,17 @@ _LOGS = dict(
     wandb=('WandbVisBackend', ('wandb',)),
 )
 LOGS = tuple(_LOGS)
+# What MMSegmentation's IoU reports for each of its ``iou_metrics``.
+_MEANS = dict(
+    mIoU=('mIoU', 'mAcc'),
+    mDice=('mDice', 'mAcc'),
+    mFscore=('mFscore', 'mPrecision', 'mRecall'),
+)
+# Parts of the names of metrics of which more is better, in lower case.
+_GREATER = (
+    *('ap', 'ar@', 'iou', 'dice', 'acc', 'fscore', 'precision', 'recall'),
+    *('auc', 'top', 'kitti', 'pq', 'f1'),
+)
 
 
 def apply_options(
@@ -234,6 +245,8 @@ def use_device(device: str) -> None:
     known = {'cpu', mm_device.utils.DEVICE}
     if torch.cuda.is_available():
         known.add('cuda')
+    if torch.backends.mps.is_available():
+        known.add('mps')
     count = torch.cuda.device_count() if kind == 'cuda' else 1
     wrong_index = index and not (index.isdigit() and int(index) < count)
     if kind not in known or wrong_index:
@@ -307,6 +320,48 @@ def use_patience(cfg: Config, patience: int) -> None:
     if saving.get('rule'):
         hook['rule'] = saving['rule']
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), hook]
+
+
+def fit_saving(cfg: Config) -> list[str]:
+    """Keep the best checkpoint by a metric that is measured.
+
+    Args:
+        cfg: Config; changed in place. MMEngine knows of a few metrics alone
+            that more is better; here it is so of all but losses.
+
+    Returns:
+        What changed, in a line for the log.
+    """
+    saving = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+    best = saving.get('save_best')
+    if not best:
+        return []
+    if not saving.get('rule') and not saving.get('less_keys'):
+        saving.setdefault('greater_keys', list(_GREATER))
+    measured = _segmentation_metrics(cfg)
+    if not isinstance(best, str) or best not in _MEANS or best in measured:
+        return []
+    if not measured:
+        return []
+    saving['save_best'] = measured[0]
+    return [
+        f'the best checkpoint is chosen by {measured[0]}, for {best} is not '
+        'measured'
+    ]
+
+
+def _segmentation_metrics(cfg: Config) -> list[str]:
+    """Name what the evaluators measure, if all are MMSegmentation's IoU."""
+    from mmseg.evaluation import IoUMetric
+
+    names: list[str] = []
+    for metric in evaluators(cfg, 'val'):
+        kind = lookup_class(METRICS, metric, cfg.get('default_scope'))
+        if not inspect.isclass(kind) or not issubclass(kind, IoUMetric):
+            return []
+        for name in metric.get('iou_metrics') or ['mIoU']:
+            names += _MEANS.get(name, (name,))
+    return [*names, 'aAcc'] if names else []
 
 
 def _accepts(cfg: Config, item: Any, name: str) -> bool:

@@ -1,6 +1,7 @@
 """COCO's twelve metrics."""
 
 import json
+import logging
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from functools import partial
@@ -11,6 +12,7 @@ from mmdet.datasets.api_wrappers import COCO, COCOeval
 from mmdet.evaluation.metrics import CocoMetric as MMDetCocoMetric
 from mmdet.evaluation.metrics import coco_metric
 from mmengine.fileio import get_local_path
+from mmengine.logging import print_log
 
 from lvt_dense.registry import METRICS
 from lvt_dense.utils.errors import UserError
@@ -23,8 +25,19 @@ _PRECISIONS = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
 # default of 100, 300 and 1000 boxes, whatever the numbers are.
 _RECALLS = ('AR@100', 'AR@300', 'AR@1000')
 _SIZED_RECALLS = ('AR_s@1000', 'AR_m@1000', 'AR_l@1000')
-# pycocotools averages precision over this many boxes an image.
+# pycocotools averages precision over this many boxes an image and class.
 _COUNTED = 100
+
+
+class _Evaluation(COCOeval):
+    """pycocotools', with mAP of the largest number of boxes, not of 100."""
+
+    def summarize(self) -> None:
+        super().summarize()
+        if self.params.useCats:
+            precision = self.eval['precision'][:, :, :, 0, -1]
+            counted = precision[precision > -1]
+            self.stats[0] = counted.mean() if counted.size else -1
 
 
 @METRICS.register_module()
@@ -44,8 +57,10 @@ class CocoMetric(MMDetCocoMetric):
     Args:
         ann_file: Annotation file in COCO's format; by default the ground
             truth is that of the data set.
-        proposal_nums: Three numbers of boxes an image. For ``bbox`` and
-            ``segm`` one of them is 100, of which mAP is.
+        proposal_nums: Three numbers of boxes an image and class, of which the
+            last one is that of all metrics but the first two recalls. Data
+            with more than 100 objects of a class in an image need a larger
+            one, and so does ``max_per_img`` of the model.
         metric_items: Some of the metrics, under the names above without
             ``bbox_`` or ``segm_``.
         backend: ``pycocotools``, or ``faster-coco-eval`` for the same
@@ -86,13 +101,11 @@ class CocoMetric(MMDetCocoMetric):
                 '--out FILE.json'
             )
         super().__init__(proposal_nums=proposal_nums, **kwargs)
-        if _COUNTED not in proposal_nums and set(self.metrics) & {
-            'bbox',
-            'segm',
-        }:
+        is_own = self._evaluator is _Evaluation and not self.use_mp_eval
+        if not is_own and _COUNTED not in proposal_nums:
             raise UserError(
-                f'proposal_nums={tuple(proposal_nums)} of CocoMetric: mAP is '
-                f'of {_COUNTED} boxes an image, so {_COUNTED} must be one of '
+                f'proposal_nums={tuple(proposal_nums)} of CocoMetric: with '
+                f'use_mp_eval or another backend {_COUNTED} must be one of '
                 'the numbers'
             )
         self._names = names
@@ -113,6 +126,7 @@ class CocoMetric(MMDetCocoMetric):
             results = _renumber_images(results)
             self._coco_api = _build_api(self.dataset_meta['classes'], results)
         self._check_classes()
+        self._warn_of_crowded_images()
         metrics = self.metrics
         values: dict[str, float] = OrderedDict()
         groups = [
@@ -153,6 +167,30 @@ class CocoMetric(MMDetCocoMetric):
             sorted(named.items(), key=lambda i: i[0] not in first)
         )
 
+    def _warn_of_crowded_images(self) -> None:
+        """Say that the metrics of perfect predictions would not be 1."""
+        classes = self.dataset_meta['classes']
+        wanted = self._coco_api.get_cat_ids(cat_names=classes)
+        counts = Counter(
+            (item['image_id'], item['category_id'])
+            for item in self._coco_api.anns.values()
+            if not item.get('iscrowd') and item['category_id'] in wanted
+        )
+        most, limit = max(counts.values(), default=0), self.proposal_nums[-1]
+        if most <= limit:
+            return
+        images = {image for (image, _), n in counts.items() if n > limit}
+        numbers = (*self.proposal_nums[:2], most)
+        print_log(
+            f'{len(images)} of {len(self._coco_api.imgs)} images have more '
+            f'than {limit} objects of a class, up to {most}, of which the '
+            f'metrics count {limit}, so that perfect predictions do not '
+            f'reach 1: set proposal_nums={numbers} of CocoMetric, and '
+            f'max_per_img in model.test_cfg to {most} or more',
+            logger='current',
+            level=logging.WARNING,
+        )
+
     def _check_classes(self) -> None:
         known = [category['name'] for category in self._coco_api.cats.values()]
         absent = [c for c in self.dataset_meta['classes'] if c not in known]
@@ -165,7 +203,7 @@ class CocoMetric(MMDetCocoMetric):
 
 def _find_evaluator(backend: str) -> type:
     if backend == BACKENDS[0]:
-        return COCOeval
+        return _Evaluation
     if backend not in BACKENDS:
         raise UserError(
             f'backend={backend!r} of CocoMetric: choose from '

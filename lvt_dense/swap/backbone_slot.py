@@ -3,9 +3,11 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 from mmengine.logging import print_log
+from mmengine.registry import MODELS
 
 from lvt_dense.models.backbones import PyramidBackbone
 from lvt_dense.models.backbones.base import OUTPUT_STRIDES
@@ -90,11 +92,13 @@ class Slot:
         part: Config of the detector or segmenter around it.
         path: Name of that part, such as ``'model.detector'``.
         scope: Registry scope of the types in it.
+        missing: What the config wants to import and cannot, and why.
     """
 
     part: dict[str, Any]
     path: str
     scope: str
+    missing: str = ''
 
     @property
     def where(self) -> str:
@@ -155,14 +159,14 @@ class Slot:
         try:
             backbone = build_part(self.part['backbone'], self.scope)
         except Exception as error:
-            # A package that is not installed, above all.
-            levels = guess_levels(self.part)
-            if levels is not None:
-                return levels, None
+            if _is_of_absent_package(kind):
+                levels = guess_levels(self.part)
+                if levels is not None:
+                    return levels, None
             raise UserError(
                 f'{self.where}: {kind} cannot be built here '
-                f'({describe_error(error)}), so the strides of its maps '
-                'are not known'
+                f'({self.missing or describe_error(error)}), so the strides '
+                'of its maps are not known'
             ) from error
         try:
             levels = backbone_levels(backbone, self.part['backbone'])
@@ -188,6 +192,12 @@ class Slot:
             raise UserError(f'{self.where}: {error}') from error
         channels, strides = backbone.out_channels, backbone.out_strides
         return cfg, [Level(c, s) for c, s in zip(channels, strides)]
+
+
+def _is_of_absent_package(kind: Any) -> bool:
+    """Whether a type names a package by its scope that is not installed."""
+    scope = MODELS.split_scope_key(kind)[0] if isinstance(kind, str) else None
+    return bool(scope) and find_spec(str(scope).partition('.')[0]) is None
 
 
 def _levels_of(cfg: dict[str, Any], scope: str) -> list[Level]:

@@ -18,6 +18,9 @@ def write_config(
 ) -> None:
     """Write a config as ``_base_`` and what was changed.
 
+    A config of the new style, with ``read_base()``, is written as a whole,
+    its classes by name.
+
     Loading the file gives an equal config, up to the ``_scope_`` that MMEngine
     marks each part of a ``'package::'`` base with.
 
@@ -34,14 +37,17 @@ def write_config(
     out = Path(path)
     if Path(before.filename).resolve() == out.resolve():
         raise UserError(f'--out {path}: that is the config it is made from')
-    changes = compare(before.to_dict(), cfg.to_dict())
+    is_program = bool(before._imported_names)  # it imports what it builds
+    old = {} if is_program else before.to_dict()
+    changes = compare(old, cfg.to_dict())
     name = base
     if '::' not in base:
         name = os.path.relpath(before.filename, out.parent)
     elif not base.endswith('.py'):
         name = f'{base}.py'
     lines = [f'# {line}' for line in (comment or '').splitlines()]
-    lines += [f'_base_ = [{name!r}]']
+    if not is_program:
+        lines += [f'_base_ = [{name!r}]']
     lines += [
         f'{key} = {format_value(value)}' for key, value in changes.items()
     ]

@@ -17,6 +17,7 @@ from .training import (
     adapt_optimizer,
     drop_imports,
     forget_weights,
+    import_custom_modules,
     set_input_norm,
 )
 
@@ -72,8 +73,10 @@ def swap_backbone(
         raise UserError(
             f'model: a {model.get("type")} has no part that is called backbone'
         )
+    missing = import_custom_modules(cfg)
     for part, path in parts:
-        slot = Slot(part, path, scope=cfg.get('default_scope') or 'mmdet')
+        scope = cfg.get('default_scope') or 'mmdet'
+        slot = Slot(part, path, scope, missing)
         adapt_optimizer(cfg, *slot.swap(Choice(backbone, arch, pretrained)))
         forget_weights(part)
     forget_weights(model)

@@ -1,10 +1,13 @@
 """Settings around the model that belong to one backbone."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 from mmengine.config import Config
 from mmengine.registry import MODELS
+
+from lvt_dense.utils.text import describe_error
 
 # Learning rates by depth know the blocks of BEiT, ConvNeXt and the like only.
 BY_DEPTH = (
@@ -108,17 +111,38 @@ def _occurs(key: str, names: Iterable[str]) -> bool:
     return any(key in name for name in names)
 
 
+def import_custom_modules(cfg: Config) -> str:
+    """Import what a config's ``custom_imports`` names, as far as it is there.
+
+    The package of a backbone that is swapped out need not be.
+
+    Returns:
+        What cannot be imported, and why; empty if all could.
+    """
+    faults = []
+    for module in _imports_of(cfg):
+        try:
+            import_module(module)
+        except Exception as error:  # of code that is not ours
+            faults.append(f'{module}: {describe_error(error)}')
+    return '; '.join(faults)
+
+
+def _imports_of(cfg: Config) -> list[str]:
+    modules = (cfg.get('custom_imports') or {}).get('imports') or []
+    return [modules] if isinstance(modules, str) else list(modules)
+
+
 def drop_imports(cfg: Config, package: str) -> None:
     """Drop the import of a package that no type in the config needs now."""
     imports = cfg.get('custom_imports')
     if not imports or _names_package(cfg.to_dict(), package):
         return
-    modules = imports['imports']
-    modules = [modules] if isinstance(modules, str) else modules
+    modules = _imports_of(cfg)
     kept = [m for m in modules if m.split('.')[0] != package]
     if not kept:
         cfg['custom_imports'] = None
-    elif kept != list(modules):
+    elif kept != modules:
         imports['imports'] = kept
 
 

@@ -2,6 +2,8 @@
 
 import os
 import re
+import secrets
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -90,8 +92,7 @@ def write_atomically(
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Another process may be writing the same file.
-    partial = path.with_name(f'{path.name}.{os.getpid()}{_PARTIAL}')
+    partial = _partial_name(path)
     data = content.encode() if isinstance(content, str) else content
     try:
         with open(partial, 'wb') as file:
@@ -103,6 +104,29 @@ def write_atomically(
     except OSError as error:
         error.filename = str(path)  # of a full disk, Python does not say
         raise
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _partial_name(path: Path) -> Path:
+    """Choose a name beside a file that no other thread or machine has."""
+    return path.with_name(f'{path.name}.{secrets.token_hex(8)}{_PARTIAL}')
+
+
+def duplicate(source: Path, target: Path) -> None:
+    """Give a file a second name, or copy it where the disk has no links.
+
+    Args:
+        source: The file; it is replaced, and not changed, from then on.
+        target: The other name; an older file there is replaced.
+    """
+    partial = _partial_name(target)
+    try:
+        try:
+            os.link(source, partial)
+        except OSError:
+            shutil.copyfile(source, partial)
+        os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)
 

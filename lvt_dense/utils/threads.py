@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from tqdm import tqdm
+from lvt_dense.utils.progress import tqdm
 
 _THREADS = 8
 _CHUNK = 128  # items; handing over single ones takes longer than the work

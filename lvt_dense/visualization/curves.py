@@ -17,9 +17,10 @@ def read_curves(work_dir: str | Path) -> tuple[Curve, dict[str, Curve]]:
         work_dir: Folder of the training, with ``*/vis_data/scalars.json``.
 
     Returns:
-        The loss by iteration, and each metric of the validations by iteration
-        or epoch. Where two runs logged the same step, the later one counts.
-        Lines that a killed run has left in part do not count.
+        The loss and each metric of the validations by iteration. Where two
+        runs logged the same step, the later one counts. Lines that a killed
+        run has left in part do not count. A validation that was logged by
+        epoch counts as one at the last iteration before it in the log.
 
     Raises:
         UserError: There is no log.
@@ -33,13 +34,16 @@ def read_curves(work_dir: str | Path) -> tuple[Curve, dict[str, Curve]]:
     loss: dict[int, float] = {}
     metrics: dict[str, dict[int, float]] = {}
     for log in logs:
+        last = 0
         for entry in _entries(log):
             if 'loss' in entry:
-                loss[entry['step']] = entry['loss']
+                last = entry['step']
+                loss[last] = entry['loss']
                 continue
+            step = max(entry['step'], last)
             for key, value in entry.items():
                 if key not in _NO_METRICS:
-                    metrics.setdefault(key, {})[entry['step']] = value
+                    metrics.setdefault(key, {})[step] = value
     by_name = {name: sorted(curve.items()) for name, curve in metrics.items()}
     return sorted(loss.items()), by_name
 

@@ -51,10 +51,9 @@ def name_pictures(
             one that holds all images.
 
     Returns:
-        Paths without suffix, one an image. Images that differ in nothing but
-        the suffix keep it, as in ``a/street_jpg``; no picture and no file
-        beside it (``SIDES``) has the name of another, with or without
-        regard to case.
+        Paths without ``.png``, one an image: those of the images, as in
+        ``a/street.jpg``. No picture and no file beside it (``SIDES``) has
+        the name of another, with or without regard to case.
     """
     paths = [Path(os.path.abspath(image)) for image in images]
     if not paths:
@@ -67,17 +66,8 @@ def name_pictures(
         Path(*[part for part in base.parts if part != os.pardir])
         for base in bases
     ]
-    plain = [base.with_suffix('').as_posix() for base in bases]
-    counts: dict[str, int] = {}
-    for name in plain:
-        counts[name.lower()] = counts.get(name.lower(), 0) + 1
     taken: set[str] = set()
-    names = []
-    for base, name in zip(bases, plain):
-        if counts[name.lower()] > 1:
-            name = f'{name}_{base.suffix[1:]}'
-        names.append(_reserve(name, taken))
-    return names
+    return [_reserve(base.as_posix(), taken) for base in bases]
 
 
 def _reserve(name: str, taken: set[str]) -> str:

@@ -1,10 +1,12 @@
 """READMEs, metafiles and model index: in step with the configs."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
+from lvt_dense.apis import metafiles
 from lvt_dense.apis.metafiles import METHODS, read_recipe, render
 from lvt_dense.utils.errors import UserError
 
@@ -12,9 +14,27 @@ ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / 'configs'
 
 
+def parameters_of(name: str) -> int:
+    """What the metafile says."""
+    (row,) = [
+        model
+        for path in CONFIGS.glob('_methods/*/metafile.yml')
+        for model in yaml.safe_load(path.read_text())['Models']
+        if model['Name'] == name
+    ]
+    return row['Metadata']['Parameters']
+
+
 @pytest.fixture(scope='module')
-def files() -> dict[Path, str]:
-    return render(CONFIGS)
+def files() -> Iterator[dict[Path, str]]:
+    """All texts, without building all models again."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            metafiles,
+            'count_parameters',
+            lambda cfg: parameters_of(Path(cfg.filename).stem),
+        )
+        yield render(CONFIGS)
 
 
 def test_files_are_in_step(files: dict[Path, str]) -> None:
@@ -54,6 +74,15 @@ def test_recipe() -> None:
     assert found.dataset == 'Coco'
     both = read_recipe(CONFIGS / 'mask_rcnn_mobilevit_1024_coco.py')
     assert both.results == {'box mAP': 42.0, 'mask mAP': 37.7}
+
+
+@pytest.mark.parametrize(
+    'name', ('ssdlite_mobilevit_xxs_320_coco', 'pspnet_emo_1m_360_camvid')
+)
+def test_parameters(name: str) -> None:
+    assert read_recipe(CONFIGS / f'{name}.py').parameters == (
+        parameters_of(name)
+    )
 
 
 def test_config_without_header_or_method(tmp_path: Path) -> None:

@@ -68,13 +68,16 @@ def test_pictures_of_a_folder_with_and_without_truth(
     visualize(cfg, weights, str(images), str(out / 'both'), annotations=truth)
     records = json.loads((out / 'alone' / 'predictions.json').read_text())
     assert len(records) == 3
+    for record in records:
+        size = record['height'] * record['width']
+        assert sum(record['pixels'].values()) == size
     for path in images.iterdir():
-        name = f'{path.stem}.png'
+        name = f'{path.name}.png'
         alone = mmcv.imread(str(out / 'alone' / name))
         both = mmcv.imread(str(out / 'both' / name))
         assert alone.shape[1] == 2 * IMAGE[0]  # image, prediction
         assert both.shape[1] == 4 * IMAGE[0]  # and truth and errors
-        stem = out / 'alone' / path.stem
+        stem = out / 'alone' / path.name
         mask = mmcv.imread(f'{stem}_mask.png')
         overlay = mmcv.imread(f'{stem}_overlay.png')
         np.testing.assert_array_equal(mask, overlay)

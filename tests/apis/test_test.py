@@ -75,21 +75,25 @@ def test_pictures_keep_folders_and_names(
     cfg: Config, weights: str, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     evaluate(cfg, weights, show_dir=str(tmp_path / 'shown'))
-    sheets = {f'{town}/{s}.png' for town in ('here', 'there') for s in SIZES}
+    sheets = {f'{t}/{s}.jpg.png' for t in ('here', 'there') for s in SIZES}
     drawn = list((tmp_path / 'shown').rglob('*.png'))
     names = {p.relative_to(tmp_path / 'shown').as_posix() for p in drawn}
     assert {name for name in names if '_' not in name} == sheets
-    labels = mmcv.imread(tmp_path / 'shown/here/a_labels.png', 'unchanged')
-    mask = mmcv.imread(tmp_path / 'shown/here/a_mask.png', channel_order='rgb')
+    labels = mmcv.imread(tmp_path / 'shown/here/a.jpg_labels.png', 'unchanged')
+    mask = mmcv.imread(
+        tmp_path / 'shown/here/a.jpg_mask.png', channel_order='rgb'
+    )
     np.testing.assert_array_equal(mask, np.array(PALETTE)[labels])
     said = ''.join(capsys.readouterr())
     assert "trained for the classes ['thing 0'" in said
 
 
 def test_pictures_replace_no_mask(
-    cfg: Config, weights: str, root: Path
+    cfg: Config, weights: str, tmp_path: Path
 ) -> None:
-    masks = root / 'labels' / 'val'
+    masks = tmp_path / 'masks'
+    (masks / 'here').mkdir(parents=True)
+    (masks / 'here' / 'a.jpg.png').write_bytes(b'mine')
     before = {path: path.read_bytes() for path in masks.rglob('*.png')}
     with pytest.raises(UserError, match='--show-dir .* is there already'):
         evaluate(cfg, weights, show_dir=str(masks))

@@ -70,9 +70,13 @@ def test_names_are_those_of_the_checkpoint(
 ) -> None:
     write_image(tmp_path / 'in' / 'a.jpg')
     (record,) = draw(detector, weights, tmp_path / 'in', tmp_path / 'out')
-    found = record['pred_instances']
-    assert found['names'] == [NAMES[i] for i in found['labels']]
-    assert len(found['names']) > 0
+    found = record['objects']
+    assert [o['label'] for o in found] == [NAMES[o['index']] for o in found]
+    assert found
+    assert {*record} == {'image', 'picture', 'height', 'width', 'objects'}
+    scores = [item['score'] for item in found]
+    assert scores == sorted(scores, reverse=True)
+    assert {*found[0]} == {'label', 'index', 'score', 'box'}
 
 
 def test_folders_and_suffixes_keep_apart(
@@ -83,7 +87,7 @@ def test_folders_and_suffixes_keep_apart(
         write_image(source / name)
     records = draw(detector, weights, source, out)
     pictures = [Path(record['picture']) for record in records]
-    expected = {'x/a.png', 'y/a.png', 'b_jpg.png', 'b_png.png'}
+    expected = {'x/a.jpg.png', 'y/a.jpg.png', 'b.jpg.png', 'b.png.png'}
     assert {p.relative_to(out).as_posix() for p in pictures} == expected
     assert all(path.is_file() for path in pictures)
     assert json.loads((out / 'predictions.json').read_text()) == records
@@ -92,11 +96,13 @@ def test_folders_and_suffixes_keep_apart(
 def test_nothing_of_the_user_is_replaced(
     detector: Config, weights: str, tmp_path: Path
 ) -> None:
-    before = write_image(tmp_path / 'a.png')
-    with pytest.raises(UserError, match='a.png is there already'):
-        draw(detector, weights, tmp_path, tmp_path)
-    assert (tmp_path / 'a.png').read_bytes() == before
-    assert [p.name for p in tmp_path.iterdir()] == ['a.png']
+    before = write_image(tmp_path / 'in' / 'a.jpg')
+    theirs = write_image(tmp_path / 'out' / 'a.jpg.png')
+    with pytest.raises(UserError, match='a.jpg.png is there already'):
+        draw(detector, weights, tmp_path / 'in', tmp_path / 'out')
+    assert (tmp_path / 'in' / 'a.jpg').read_bytes() == before
+    assert (tmp_path / 'out' / 'a.jpg.png').read_bytes() == theirs
+    assert [p.name for p in (tmp_path / 'out').iterdir()] == ['a.jpg.png']
 
 
 @pytest.mark.parametrize('out', ['.', 'out', '../beside'])
@@ -163,7 +169,7 @@ def test_interrupted_run_keeps_what_is_done(
     original = module.to_record
 
     def interrupt(*args: object) -> dict:
-        if (out / 'b.png').exists():
+        if (out / 'b.jpg.png').exists():
             raise KeyboardInterrupt
         return original(*args)
 
@@ -187,7 +193,7 @@ def test_segmenter_on_images_of_different_sizes(tmp_path: Path) -> None:
     assert len(records) == len(sizes)
     for number, (width, height) in enumerate(sizes):
         maps = [
-            cv2.imread(str(tmp_path / out / f'{number}_labels.png'), -1)
+            cv2.imread(str(tmp_path / out / f'{number}.png_labels.png'), -1)
             for out in ('out', 'one')
         ]
         assert maps[0].shape == (height, width)

@@ -10,7 +10,8 @@ import pytest
 import torch
 from mmengine.registry import MODELS, init_default_scope
 
-from lvt_dense.apis.export import export
+from lvt_dense.apis import export as module
+from lvt_dense.apis.export import _make_graph, export
 from lvt_dense.apis.test import test as evaluate
 from lvt_dense.compat.stack import import_stack
 from lvt_dense.config import load_config, set_data_root
@@ -269,3 +270,50 @@ def test_pictures_replace_nothing(
     assert run_command('predict', model, tmp_path, '--out', tmp_path) == 2
     assert 'is in the way' in capsys.readouterr().err
     assert (tmp_path / 'a.png.png').read_bytes() == b'of the user'
+
+
+def test_images_of_four_channels(tmp_path: Path) -> None:
+    """Channels keep their order, whatever --color says."""
+    name = 'deeplabv3_mobilevit_xxs_360_camvid'
+    cfg = load_config(f'lvt_dense::{name}.py')
+    cfg.model.backbone.in_channels = 4
+    cfg.model.data_preprocessor.update(mean=[0.0], std=[255.0])
+    import_stack()
+    init_default_scope('mmseg')
+    checkpoint = tmp_path / 'net.pth'
+    torch.save(MODELS.build(cfg.model).state_dict(), checkpoint)
+    for color in ('rgb', 'bgr'):
+        made = _make_graph(
+            cfg, str(checkpoint), 'onnx', (64, 64), color, False, ()
+        )
+        assert made.inputs[0][0].shape == (1, 64, 64, 4)
+        assert made.gaps == dict(labels=0.0, classes=made.gaps['classes'])
+        assert made.info['channels'] == 4
+
+
+def test_steps_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The conversion takes a minute, and is left out here."""
+    steps: list[str] = []
+    monkeypatch.setattr(module, '_tell', steps.append)
+    monkeypatch.setattr(module, '_convert', lambda *args: (None, lambda: None))
+    cfg, checkpoint = make_checkpoint(
+        'deeplabv3_mobilevit_xxs_360_camvid', tmp_path
+    )
+    out = str(tmp_path / 'a.onnx')
+    export(cfg, checkpoint, out, size=(64, 64))
+    assert [step.split()[0] for step in steps] == [
+        'building', 'converting', 'writing'
+    ]  # fmt: skip
+    (tmp_path / 'images').mkdir()
+    (tmp_path / 'images' / 'a.jpg').write_bytes(b'no image')
+    with pytest.raises(UserError, match='no image can be read'):
+        export(
+            cfg,
+            checkpoint,
+            out,
+            size=(64, 64),
+            calibration=str(tmp_path / 'images'),
+        )
+    assert 'left out: image' in steps[-1]

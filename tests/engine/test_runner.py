@@ -2,6 +2,8 @@
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,10 +12,14 @@ from mmengine.config import Config
 from torch import nn
 
 from lvt_dense.engine.runner import (
+    avoid_mps,
     check_sync_norms,
     explain_errors,
+    fit_windows,
+    pool_deterministically,
     use_launcher,
 )
+from lvt_dense.models.backbones.plg_vit import pool
 from lvt_dense.utils.errors import UserError
 
 
@@ -88,3 +94,69 @@ def test_sync_bn_that_loses_activations_is_refused() -> None:
     check_sync_norms(lossy)
     with pytest.raises(UserError, match='activation inside of .* 0: set'):
         check_sync_norms(nn.SyncBatchNorm.convert_sync_batchnorm(lossy))
+
+
+def test_pooling_has_a_deterministic_form() -> None:
+    """PyTorch's own raises on a GPU, in PSPNet's head and LW PLG-ViT."""
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, 11, 14)
+    for side in (1, 2, 3, 6):
+        model = nn.Sequential(nn.AdaptiveAvgPool2d(side))
+        expected = model(x)
+        pool_deterministically(model)
+        with no_adaptive_pooling():
+            torch.testing.assert_close(model(x), expected)
+    for mode in ('max', 'mean'):
+        expected = pool(x, mode)
+        torch.use_deterministic_algorithms(True)
+        try:
+            with no_adaptive_pooling():
+                torch.testing.assert_close(pool(x, mode), expected)
+        finally:
+            torch.use_deterministic_algorithms(False)
+
+
+@contextmanager
+def no_adaptive_pooling() -> Iterator[None]:
+    """Let PyTorch's adaptive pooling fail, as its gradients do."""
+
+    def fail(*args: object) -> None:
+        raise RuntimeError('no deterministic implementation')
+
+    with pytest.MonkeyPatch.context() as patch:
+        for kind in ('max', 'avg'):
+            patch.setattr(nn.functional, f'adaptive_{kind}_pool2d', fail)
+        yield
+
+
+@pytest.mark.parametrize(
+    ('test_cfg', 'message'),
+    [
+        (dict(mode='slide', crop_size=(64, 64)), 'stride is None: .*steps'),
+        (dict(mode='slide', stride=(9, 9)), 'crop_size is None: .*window'),
+        (dict(mode='slide', stride=(9, 9), crop_size=(0, 4)), 'crop_size is'),
+        (dict(mode='slide', stride=(9, 9, 9), crop_size=64), 'stride is'),
+    ],
+)
+def test_sliding_windows(test_cfg: dict, message: str) -> None:
+    with pytest.raises(UserError, match=f'model.test_cfg.{message}'):
+        fit_windows(Config(dict(model=dict(test_cfg=test_cfg))))
+
+
+def test_a_number_stands_for_a_square() -> None:
+    test_cfg = dict(mode='slide', crop_size=64, stride=42)
+    cfg = Config(dict(model=dict(test_cfg=test_cfg)))
+    fit_windows(cfg)
+    assert cfg.model.test_cfg.crop_size == (64, 64)
+    assert cfg.model.test_cfg.stride == (42, 42)
+
+
+@pytest.mark.parametrize(('found', 'used'), [('mps', 'cpu'), ('cuda', 'cuda')])
+def test_macs_train_on_the_cpu(
+    found: str, used: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mmengine import device
+
+    monkeypatch.setattr(device.utils, 'DEVICE', found)
+    avoid_mps()
+    assert device.get_device() == used

@@ -7,9 +7,11 @@ import pytest
 import torch
 from mmengine import device as mm_device
 from mmengine.config import Config
+from mmengine.registry import HOOKS
 
+from lvt_dense.config import load_config
 from lvt_dense.engine.hooks import PatienceHook
-from lvt_dense.engine.train_options import apply_options
+from lvt_dense.engine.train_options import apply_options, fit_saving
 from lvt_dense.utils.errors import UserError
 
 
@@ -215,3 +217,29 @@ def test_compile() -> None:
     apply_options(cfg, compile=True)
     kinds = [hook.type for hook in cfg.custom_hooks]
     assert kinds == ['A', 'lvt_dense.CompileHook']
+
+
+@pytest.mark.parametrize(
+    ('measured', 'save_best', 'chosen'),
+    [
+        (['mDice'], 'mIoU', 'mDice'),
+        (['mFscore'], 'mIoU', 'mFscore'),
+        (['mFscore'], 'mRecall', 'mRecall'),
+        (['mIoU', 'mDice'], 'mIoU', 'mIoU'),
+        (None, 'mIoU', 'mIoU'),
+    ],
+)
+def test_best_checkpoint_is_chosen_by_what_is_measured(
+    measured: list[str] | None, save_best: str, chosen: str
+) -> None:
+    cfg = load_config('lvt_dense::pspnet_emo_1m_360_camvid.py')
+    cfg.val_evaluator.iou_metrics = measured
+    cfg.default_hooks.checkpoint.save_best = save_best
+    lines = fit_saving(cfg)
+    saving = cfg.default_hooks.checkpoint
+    assert saving.save_best == chosen
+    assert [f'is chosen by {chosen}, for {save_best}' in x for x in lines] == (
+        [True] if chosen != save_best else []
+    )
+    hook = HOOKS.build(saving)  # which infers what is better
+    assert hook.rules == ['greater']

@@ -142,6 +142,41 @@ def test_recalls_are_named_after_the_numbers(
     assert fast == metrics
 
 
+@pytest.mark.parametrize(
+    ('nums', 'expected'), [((1, 10, 100), 0.832), ((1, 10, 120), 1.0)]
+)
+def test_more_objects_than_are_counted(
+    nums: tuple[int, ...],
+    expected: float,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: list[str] = []
+    log = 'lvt_dense.evaluation.coco_metric.print_log'
+    monkeypatch.setattr(log, lambda text, **_: said.append(text))
+    path = _write(tmp_path, [1, 2])
+    content = json.loads(Path(path).read_text(encoding='utf-8-sig'))
+    corners = [(10 * i, 12 * j) for i in range(12) for j in range(10)]
+    content['annotations'] = [
+        dict(id=n, image_id=0, category_id=7, bbox=[x, y, 8, 9])
+        for n, (x, y) in enumerate(corners, 1)
+    ]
+    Path(path).write_text(json.dumps(content))
+    sample = _sample(0, None)
+    sample['pred_instances'].update(
+        bboxes=torch.tensor([[x, y, x + 8.0, y + 9] for x, y in corners]),
+        scores=torch.linspace(0.9, 0.5, 120),
+        labels=torch.zeros(120, dtype=torch.long),
+    )
+    metrics = _evaluate(
+        [sample, _sample(1, None)], ann_file=path, proposal_nums=nums
+    )
+    assert metrics['coco/bbox_mAP'] == expected
+    assert metrics['coco/bbox_mAP_50'] == expected
+    warning = '1 of 2 images have more than 100 objects of a class, up to 120'
+    assert any(warning in text for text in said) == (expected < 1)
+
+
 def test_chosen_figures(tmp_path: Path) -> None:
     path = _write(tmp_path, [1, 2])
     metrics = _evaluate(
@@ -155,7 +190,10 @@ def test_chosen_figures(tmp_path: Path) -> None:
     [
         (dict(metric_items=['AR@1000']), "no 'AR@1000' with .*AR@1, AR@10"),
         (dict(proposal_nums=(1, 10)), 'give three numbers'),
-        (dict(proposal_nums=(1, 10, 50)), '100 must be one of the numbers'),
+        (
+            dict(proposal_nums=(1, 10, 50), use_mp_eval=True),
+            '100 must be one of the numbers',
+        ),
     ],
 )
 def test_figures_that_there_are_not(kwargs: dict, message: str) -> None:

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.commands import run_tool
+from helpers.commands import run_command, run_tool
+from mmdet.registry import MODELS
 from mmengine.config import Config
 
 from lvt_dense import swap_backbone
@@ -304,3 +305,117 @@ def test_tool_writes_and_refuses(
     said = capsys.readouterr().err.splitlines()
     errors = [line for line in said if 'error' in line]
     assert len(errors) == 1 and 'no model' in errors[0]
+
+
+OWN_BACKBONE = """
+from mmdet.registry import MODELS
+from torch import nn
+
+
+@MODELS.register_module(force=True)
+class StemOfFour(nn.Module):
+    def __init__(self, depth=3):
+        super().__init__()
+        self.stages = nn.ModuleList(
+            nn.Conv2d(i, o, 3, s, 1)
+            for i, o, s in ((3, 16, 4), (16, 32, 2), (32, 64, 2))
+        )
+
+    def forward(self, x):
+        return tuple(x := stage(x) for stage in self.stages)
+"""
+OWN_CONFIG = """
+custom_imports = dict(imports=['{module}'], allow_failed_imports=False)
+default_scope = 'mmdet'
+model = dict(
+    type='RetinaNet',
+    backbone=dict(type='StemOfFour'),
+    neck=dict(
+        type='FPN', in_channels=[16, 32, 64], out_channels=32, num_outs=5
+    ),
+    bbox_head=dict(
+        type='RetinaHead', num_classes=3, in_channels=32,
+        anchor_generator=dict(
+            type='AnchorGenerator', octave_base_scale=4,
+            scales_per_octave=3, ratios=[1.0], strides=[4, 8, 16, 32, 64],
+        ),
+    ),
+)
+"""
+
+
+def test_backbone_of_ones_own_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three levels, which need not be those that end at stride 32."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / 'stem_of_four.py').write_text(OWN_BACKBONE)
+    config, out = tmp_path / 'own.py', tmp_path / 'out.py'
+    config.write_text(OWN_CONFIG.format(module='stem_of_four'))
+    assert (
+        run_command('swap', config, '--backbone', 'emo_1m', '--out', out) == 0
+    )
+    model = load_config(str(out)).model
+    assert model.backbone.out_indices == [0, 1, 2]
+    assert model.neck.in_channels == [32, 48, 80]
+
+
+def test_backbone_that_cannot_be_imported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / 'own.py'
+    text = OWN_CONFIG.format(module='no_such_stem')
+    config.write_text(text.replace('StemOfFour', 'NoSuchStem'))
+    assert run_command('swap', config, '--backbone', 'emo_1m') == 2
+    said = capsys.readouterr().err
+    assert 'no_such_stem: ModuleNotFoundError: No module named' in said
+    assert 'so the strides of its maps are not known' in said
+
+
+NEW_STYLE = """
+from mmdet.models import FPN, DetDataPreprocessor, ResNet, RetinaHead
+from mmdet.models import RetinaNet
+from mmdet.models.task_modules import AnchorGenerator
+
+default_scope = 'mmdet'
+model = dict(
+    type=RetinaNet,
+    data_preprocessor=dict(type=DetDataPreprocessor),
+    backbone=dict(type=ResNet, depth=18, out_indices=(1, 2, 3)),
+    neck=dict(
+        type=FPN, in_channels=[128, 256, 512], out_channels=32, num_outs=5
+    ),
+    bbox_head=dict(
+        type=RetinaHead, num_classes=80, in_channels=32, feat_channels=32,
+        anchor_generator=dict(
+            type=AnchorGenerator, octave_base_scale=4, scales_per_octave=3,
+            ratios=[1.0], strides=[8, 16, 32, 64, 128],
+        ),
+    ),
+)
+"""
+CHILD = """
+from mmengine.config import read_base
+
+with read_base():
+    from .{module} import *
+
+model.update(bbox_head=dict(num_classes=3))
+"""
+
+
+def test_configs_of_the_new_style(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / 'base.py').write_text(NEW_STYLE)
+    config, out = tmp_path / 'child.py', tmp_path / 'out.py'
+    config.write_text(CHILD.format(module='base'))
+    options = ('--backbone', 'emo_1m', '--out', out)
+    assert run_command('swap', config, *options) == 0
+    model = MODELS.build(load_config(str(out)).model)
+    assert type(model).__name__ == 'RetinaNet'
+    assert model.bbox_head.num_classes == 3
+    assert type(model.backbone).__name__ == 'EMO'
+    config.write_text(CHILD.format(module='nowhere'))
+    assert run_command('swap', config, *options) == 2
+    assert f'config {config} does not load: ' in capsys.readouterr().err

@@ -204,9 +204,10 @@ def test_visualize_a_folder(
     assert status == 0
     records = json.loads((tmp_path / 'predictions.json').read_text())
     assert len(records) == 4
-    found = records[0]['pred_instances']
-    assert len(found['bboxes']) == len(found['scores']) == len(found['names'])
-    assert found['names'][0] not in ('0', '1')  # a class of COCO by name
+    found = records[0]['objects']
+    assert {item['label'] for item in found} <= {'person', 'bicycle', 'car'}
+    assert all(len(item['box']) == 4 for item in found)
+    assert found
     picture = cv2.imread(records[0]['picture'])
     assert picture.shape == (72, 96, 3)  # no truth, so the prediction alone
 
@@ -227,7 +228,7 @@ def test_visualize_with_annotations(
         *SMALL,
     )
     assert status == 0
-    picture = cv2.imread(str(tmp_path / f'{image.stem}.png'))
+    picture = cv2.imread(str(tmp_path / f'{image.name}.png'))
     assert picture.shape == (72, 2 * 96, 3)
 
 

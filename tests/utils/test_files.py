@@ -2,6 +2,7 @@
 
 import errno
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -10,7 +11,12 @@ import torch
 from mmengine.fileio import get_file_backend
 
 from lvt_dense.utils import files
-from lvt_dense.utils.files import ATOMIC, newest_checkpoint, write_atomically
+from lvt_dense.utils.files import (
+    ATOMIC,
+    duplicate,
+    newest_checkpoint,
+    write_atomically,
+)
 
 
 def test_interrupted_write_leaves_the_old_file(
@@ -93,3 +99,31 @@ def test_newest_complete_checkpoint(tmp_path: Path) -> None:
 def test_no_checkpoint(tmp_path: Path) -> None:
     assert newest_checkpoint(tmp_path) is None
     assert newest_checkpoint(tmp_path / 'none') is None
+
+
+def test_threads_write_the_same_file(tmp_path: Path) -> None:
+    path, texts = tmp_path / 'a.txt', [str(i) * 1000 for i in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        writes = [
+            pool.submit(write_atomically, path, text, sync=False)
+            for text in texts
+        ]
+    for write in writes:
+        write.result()
+    assert path.read_text() in texts
+    assert [p.name for p in tmp_path.iterdir()] == ['a.txt']
+
+
+@pytest.mark.parametrize('has_links', (True, False))
+def test_second_name_of_a_file(
+    has_links: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not has_links:
+        monkeypatch.setattr(os, 'link', full_disk)
+    source, target = tmp_path / 'epoch_3.pth', tmp_path / 'best.pth'
+    target.write_text('old')
+    write_atomically(source, 'new')
+    duplicate(source, target)
+    write_atomically(source, 'newer')
+    assert target.read_text() == 'new'
+    assert len(list(tmp_path.iterdir())) == 2

@@ -17,11 +17,11 @@ import numpy as np
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 from PIL import Image
-from tqdm import tqdm
 
 from lvt_dense.utils.cache import cache_dir
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import IMAGE_SUFFIXES, write_atomically
+from lvt_dense.utils.progress import tqdm
 
 from .labels import (
     DONT_CARE,

@@ -7,11 +7,12 @@ the readme of KITTI's object development kit (Geiger et al., CVPR 2012).
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
 
+from lvt_dense.structures.angles import wrap_angle
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import IMAGE_SUFFIXES, read_text
 
@@ -42,6 +43,8 @@ _BOX_3D = [
     for name in ('x', 'y', 'z', 'length', 'height', 'width', 'rotation_y')
 ]
 _NUM_LABEL_FIELDS = 1 + len(_COLUMNS)
+# What stands for no angle and no place, with the rounding of a file.
+_NO_ANGLE, _NO_PLACE = -9.99, -999.99
 DONT_CARE = 'DontCare'
 
 
@@ -80,6 +83,25 @@ class KittiObjects:
         """Tell which objects (N,) have one of these types, in any case."""
         wanted = [name.lower() for name in names]
         return np.isin(np.char.lower(self.types), wanted)
+
+    def lacks_alpha(self) -> np.ndarray:
+        """Tell which objects (N,) have no observation angle."""
+        return self.alphas <= _NO_ANGLE
+
+    def complete_alphas(self) -> 'KittiObjects':
+        """Compute missing observation angles from yaw and position.
+
+        Those of objects without either, as DontCare regions, stay unknown.
+
+        Returns:
+            Objects of the same order, with ``alpha = ry - atan2(x, z)``
+            where there was none.
+        """
+        x, z, yaw = self.boxes_3d[:, [0, 2, 6]].T
+        is_placed = (z > _NO_PLACE) & (yaw > _NO_ANGLE)
+        angles = wrap_angle(yaw - np.arctan2(x, z))
+        missing = self.lacks_alpha() & is_placed
+        return replace(self, alphas=np.where(missing, angles, self.alphas))
 
     @classmethod
     def from_rows(

@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
-from mmengine.registry import DATASETS, VISUALIZERS, init_default_scope
+from mmengine.registry import DATASETS, init_default_scope
 from mmengine.structures import InstanceData, PixelData
 
 from lvt_dense.config import dataset_cfgs
 from lvt_dense.datasets.image_files import read_image
 from lvt_dense.datasets.own.formats.labeled_data import Sample
 from lvt_dense.datasets.transforms.seg_loading import read_mask
-from lvt_dense.visualization.draw import save_picture
+from lvt_dense.visualization.draw import build_visualizer, save_picture
 
 from .prepared import Prepared
 
@@ -45,9 +45,7 @@ def draw_samples(
         The pictures; one that cannot be drawn is left out with a warning.
     """
     init_default_scope(cfg.get('default_scope') or 'mmdet')
-    visualizer = VISUALIZERS.build(
-        dict(cfg.visualizer, vis_backends=None, name='own_data')
-    )
+    visualizer = build_visualizer(cfg)
     visualizer.dataset_meta = dict(
         classes=tuple(data.classes), palette=data.colors
     )

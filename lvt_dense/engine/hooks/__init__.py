@@ -1,5 +1,6 @@
 """Hooks of the runner."""
 
+from .best_checkpoint_hook import BestCheckpointHook
 from .compile_hook import CompileHook
 from .cudnn_benchmark_hook import CudnnBenchmarkHook
 from .ema_hook import EMAHook
@@ -8,10 +9,13 @@ from .finite_loss_hook import FiniteLossHook
 from .mono3d_check_hook import Mono3DCheckHook
 from .patience_hook import PatienceHook
 from .picture_hook import PictureHook
+from .resume_hook import ResumeHook
 from .runtime_info_hook import LazyRuntimeInfoHook
+from .start_hook import StartHook
 from .train_pictures_hook import TrainPicturesHook
 
 __all__ = [
+    'BestCheckpointHook',
     'CompileHook',
     'CudnnBenchmarkHook',
     'EMAHook',
@@ -21,5 +25,7 @@ __all__ = [
     'PatienceHook',
     'PictureHook',
     'ReplayHook',
+    'ResumeHook',
+    'StartHook',
     'TrainPicturesHook',
 ]

@@ -148,7 +148,7 @@ class PictureHook(Hook):
             )
 
     def _save(self, runner: Runner, sample: Any, folder: Path) -> None:
-        name = self._names.get(sample.img_path) or Path(sample.img_path).stem
+        name = self._names.get(sample.img_path) or Path(sample.img_path).name
         save_picture(
             self._visualizer(runner),
             self._read(sample),

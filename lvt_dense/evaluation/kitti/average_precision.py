@@ -91,7 +91,8 @@ def evaluate_kitti(
         ``scores['car_3d']['moderate']['R40']``, and likewise for all
         classes, metrics (2d, bev, 3d, aos), difficulties and R11. None
         where a class has no ground truth of the difficulty, and for AOS
-        where a detection of the class has no alpha (-10).
+        where a detection of the class has no alpha (-10), or a ground truth
+        has neither alpha nor yaw and position to compute it from.
     """
     if len(labels) != len(results):
         raise ValueError(
@@ -170,7 +171,7 @@ def count_valid(
 def _prepare(
     labels: Sequence[KittiObjects], results: Sequence[KittiObjects]
 ) -> _Frames:
-    truths = KittiObjects.concatenate(labels)
+    truths = KittiObjects.concatenate(labels).complete_alphas()
     detections = KittiObjects.concatenate(results)
     truth_frames = _frame_numbers(labels)
     detection_frames = _frame_numbers(results)
@@ -257,7 +258,11 @@ def _curves(
     total = np.maximum(true_positives + false_positives, 1)
     curves = [_envelope(true_positives / total), None]
     own = frames.detections.is_type(name)
-    if metric == '2d' and not (frames.detections.alphas[own] == -10).any():
+    has_angles = not (
+        frames.detections[own].lacks_alpha().any()
+        or frames.truths[truth_flags == 0].lacks_alpha().any()
+    )
+    if metric == '2d' and has_angles:
         curves[1] = _envelope(similarity / total)
     return curves
 

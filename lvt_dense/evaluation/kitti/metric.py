@@ -138,17 +138,18 @@ class KittiMetric(BaseMetric):
             print_log(f'KITTI, {overlaps} overlaps\n{table}', 'current')
             metrics.update(_name_metrics(scores, overlaps, classes))
         metrics['3D_AP40_moderate_strict'] = _headline(metrics, classes)
-        if note := describe_small_counts(labels, classes):
+        if note := describe_limits(labels, classes):
             print_log(note, 'current')
         return metrics
 
 
-def describe_small_counts(
+def describe_limits(
     labels: Sequence[KittiObjects], classes: Sequence[str] = CLASSES
 ) -> str:
-    """Name the classes with so few ground truths that AP stays below 100.
+    """Name what the metrics are less sure of than they look.
 
-    The metric is correct even so, but means little.
+    That is classes with so few ground truths that AP stays below 100, and
+    ground truths without alpha.
 
     Returns:
         One line, empty if there are none.
@@ -174,6 +175,15 @@ def describe_small_counts(
         notes.append(
             'no ground truth is tall and visible enough to count: '
             + ', '.join(none)
+        )
+    own = objects[objects.is_type(*classes)]
+    missing = own.lacks_alpha()
+    if missing.any():
+        left = int(own.complete_alphas().lacks_alpha().sum())
+        notes.append(
+            f'{missing.sum()} of {len(own)} ground truths have no alpha '
+            '(-10): it is computed from rotation_y and position'
+            + (f', which {left} lack, too' if left else '')
         )
     return '; '.join(notes)
 

@@ -74,7 +74,12 @@ def pool(x: Tensor, mode: str) -> Tensor:
     Returns:
         (N, C, WINDOW, WINDOW).
     """
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+    if (
+        torch.compiler.is_compiling()
+        or torch.jit.is_tracing()
+        # PyTorch has no such gradients of adaptive pooling on a GPU
+        or torch.are_deterministic_algorithms_enabled()
+    ):
         return pool_regions(x, WINDOW, mode)
     if mode == 'max':
         return F.adaptive_max_pool2d(x, WINDOW)

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from lvt_dense.scenes.camera import Camera
 from lvt_dense.scenes.frame import Frame, render
 from lvt_dense.scenes.layout import Profile
 from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.progress import tqdm
 
 # Names the folders that this package wrote, and may therefore replace.
 RECEIPT = 'demo_data.json'
@@ -79,7 +79,9 @@ class Series:
         """Render the frames one after another, with their index."""
         camera = Camera.for_size(*self.size)
         indices = range(self.num_images)
-        for index in tqdm(indices, 'Render', disable=not progress):
+        for index in tqdm(
+            indices, 'Render', disable=None if progress else True
+        ):
             yield index, render(self.seed, index, camera, profile)
 
 

@@ -233,6 +233,17 @@ def test_no_orientation_without_alpha() -> None:
     assert moderate(scores, 'car_2d') == 100
 
 
+def test_missing_alphas_are_computed() -> None:
+    truth = fifty(x=3.0, yaw=0.4, alpha=-10.0)
+    found = fifty(x=3.0, yaw=0.4, alpha=0.4 - math.atan2(30.0, 20.0))
+    scores = evaluate_kitti(truth, found)
+    assert moderate(scores, 'car_aos') == pytest.approx(100)
+    for labels in truth:
+        labels.boxes_3d[:, :3] = -1000
+    scores = evaluate_kitti(truth, found)
+    assert scores['car_aos']['moderate']['R40'] is None
+
+
 def test_frames_must_be_the_same() -> None:
     with pytest.raises(ValueError, match='50 frames of labels and 49'):
         evaluate_kitti(fifty(), fifty()[1:])

@@ -27,7 +27,7 @@ from lvt_dense.datasets.kitti.results import (
     read_folders,
     write_results,
 )
-from lvt_dense.evaluation.kitti.metric import describe_small_counts
+from lvt_dense.evaluation.kitti.metric import describe_limits
 from lvt_dense.evaluation.kitti.table import format_table
 from lvt_dense.utils.errors import UserError
 
@@ -109,6 +109,18 @@ def test_frames_can_be_named(
     ids.write_text('000002\n000009\n')
     with pytest.raises(UserError, match='val.txt:2: frame 000009 has no'):
         read_folders(results, labels, ids)
+
+
+def test_labels_without_alpha_are_counted(
+    folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    results, labels = folders
+    for path in labels.glob('*.txt'):
+        words = path.read_text().split()
+        path.write_text(' '.join([*words[:3], '-10', *words[4:]]) + '\n')
+    main('kitti-eval', [str(results), str(labels)])
+    said = '3 of 3 ground truths have no alpha (-10): it is computed'
+    assert said in capsys.readouterr().out
 
 
 def test_results_without_labels(folders: tuple[Path, Path]) -> None:
@@ -411,10 +423,10 @@ def test_real_labels_as_results_give_what_the_counts_allow(
 def test_small_counts_are_named() -> None:
     rows = [ROW[:6] + [250.0] + ROW[7:]] * 21
     labels = [KittiObjects.from_rows(['Car'] * 21, rows)]
-    text = describe_small_counts(labels)
+    text = describe_limits(labels)
     # 68 px high and without any occlusion: it counts for all three.
     assert 'Car easy 21 (50.0)' in text and 'Car hard 21 (50.0)' in text
     assert 'Pedestrian' not in text
     low = [KittiObjects.from_rows(['Van'] * 2, [ROW] * 2)]
-    assert 'Van 0 of 2' in describe_small_counts(low, ['Van', 'Car'])
-    assert describe_small_counts(labels * 2) == ''
+    assert 'Van 0 of 2' in describe_limits(low, ['Van', 'Car'])
+    assert describe_limits(labels * 2) == ''

@@ -3,8 +3,6 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from tqdm import tqdm
-
 from lvt_dense.datasets.kitti.folder import (
     KittiFolder,
     is_kitti_folder,
@@ -16,6 +14,7 @@ from lvt_dense.datasets.kitti.labels import (
     read_labels,
 )
 from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.progress import tqdm
 from lvt_dense.utils.reading import read_lines
 
 from .labeled_data import ALL, LabeledData, Object, Sample

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from lvt_dense.datasets.segmentations import (
     box_of,
 )
 from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.progress import tqdm
 from lvt_dense.utils.reading import read_json
 
 from .coco_file import read_number

@@ -7,9 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
 from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.progress import tqdm
 from lvt_dense.utils.reading import read_lines, read_xml
 from lvt_dense.utils.text import shorten
 

@@ -1,0 +1,57 @@
+"""What a run prints, and what goes to its log file alone."""
+
+import logging
+from typing import Any
+
+from mmengine.hooks import LoggerHook
+from mmengine.logging import MMLogger
+from mmengine.runner import EpochBasedTrainLoop, Runner
+
+LINES = 10  # of the loss in any training, at least
+
+
+class QuietRunner(Runner):
+    """A runner that prints no dumps of environment, config and hooks.
+
+    Those are hundreds of lines, between the question and its answer. They go
+    to the log file, which is named in their place.
+    """
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        """Build the logger, whose terminal gets no dumps."""
+        logger = super().build_logger(*args, **kwargs)
+        for handler in logger.handlers:
+            if type(handler) is logging.StreamHandler:
+                handler.addFilter(_is_no_dump)
+        files = [
+            handler.baseFilename
+            for handler in logger.handlers
+            if isinstance(handler, logging.FileHandler)
+        ]
+        for file in files:
+            logger.info(f'environment, config and all that follows: {file}')
+        return logger
+
+
+def _is_no_dump(record: logging.LogRecord) -> bool:
+    is_of_runner = record.module == 'runner' and record.levelno < 30
+    return not (is_of_runner and '\n' in record.getMessage())
+
+
+def log_often(runner: Runner) -> None:
+    """Let a short training log its loss ten times, if it has ten steps.
+
+    Args:
+        runner: A runner before training; its data loader is built.
+    """
+    loop = runner.train_loop
+    for hook in runner.hooks:
+        if not isinstance(hook, LoggerHook):
+            continue
+        if isinstance(loop, EpochBasedTrainLoop):
+            # In each epoch the counter begins again.
+            length = len(loop.dataloader)
+            wanted = -(-LINES // max(loop.max_epochs, 1))
+        else:
+            length, wanted = loop.max_iters, LINES
+        hook.interval = min(hook.interval, max(length // wanted, 1))

@@ -1,0 +1,144 @@
+"""A recipe trained on data of one's own, and the commands after that."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from helpers.commands import run_command, skip_beautifier
+
+from lvt_dense.scenes import write_coco
+
+RECIPE = 'lvt_dense::ssdlite_mobilevit_xxs_320_coco.py'
+CLASSES = ('--classes', 'person,bicycle,car')
+OPTIONS = (
+    'train_dataloader.dataset.pipeline.5.scale=(64,64)',
+    *(
+        f'{split}_dataloader.dataset.pipeline.1.scale=(64,64)'
+        for split in ('val', 'test')
+    ),
+    *(
+        f'{split}_dataloader.{option}'
+        for split in ('val', 'test')
+        for option in ('num_workers=0', 'persistent_workers=False')
+    ),
+)
+
+
+@pytest.fixture(autouse=True)
+def plain_dumps(monkeypatch: pytest.MonkeyPatch) -> None:
+    skip_beautifier(monkeypatch)
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp('scenes') / 'own'
+    write_coco(folder, 8, seed=1, size=(96, 72), val_fraction=0.25)
+    return folder
+
+
+@pytest.fixture(scope='module')
+def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Work directory of a training of one epoch."""
+    work_dir = tmp_path_factory.mktemp('work')
+    with pytest.MonkeyPatch.context() as patch:
+        skip_beautifier(patch)
+        assert train(data, work_dir, *CLASSES, '--epochs', 1) == 0
+    return work_dir
+
+
+def train(data: Path, work_dir: Path, *options: object) -> int:
+    return run_command(
+        'train',
+        *(RECIPE, '--data', data, '--work-dir', work_dir),
+        *('--batch-size', 2, '--workers', 0, *options),
+        *('--cfg-options', *OPTIONS, 'train_cfg.val_interval=1'),
+    )
+
+
+def test_learning_curve(trained: Path, tmp_path: Path) -> None:
+    """The pictures of the labels leave the run its log of figures."""
+    assert list(trained.glob('data/*.png'))
+    out = tmp_path / 'curve.png'
+    metric = ('--metric', 'coco/bbox_mAP', '--out', out)
+    assert run_command('learning-curve', trained, *metric) == 0
+    assert out.is_file()
+
+
+def test_best_checkpoint(trained: Path) -> None:
+    assert (trained / 'best.pth').is_file()
+
+
+def test_pictures_with_the_packaged_recipe(
+    trained: Path, data: Path, tmp_path: Path
+) -> None:
+    """The checkpoint knows its three classes."""
+    images = data / 'val2017'
+    args = (RECIPE, trained / 'best.pth', images, '--out', tmp_path)
+    options = ('--score-thr', 0, '--cfg-options', *OPTIONS)
+    assert run_command('visualize', *args, *options) == 0
+    records = json.loads((tmp_path / 'predictions.json').read_text())
+    labels = {o['label'] for r in records for o in r['objects']}
+    assert labels and labels <= {'person', 'bicycle', 'car'}
+
+
+def test_export_with_the_packaged_recipe(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Up to a size that is refused once the checkpoint is in the model."""
+    args = (RECIPE, trained / 'best.pth', '--out', tmp_path / 'a.onnx')
+    assert run_command('export', *args, '--size', '31x31') == 2
+    assert '--size 31x31: height and width' in capsys.readouterr().err
+
+
+def test_evaluation_needs_the_data(
+    trained: Path,
+    data: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    args = ('test', RECIPE, trained / 'best.pth', '--work-dir', tmp_path)
+    other = ('--cfg-options', *OPTIONS)
+    assert run_command(*args, '--data-root', data, *other) == 2
+    said = capsys.readouterr().err
+    assert 'was trained for 3 classes (person, bicycle, car)' in said
+    assert 'and the config has 80: add --data DIR' in said
+    swapped = ('--classes', 'car,person,bicycle')
+    assert run_command(*args, '--data', data, *swapped, *other) == 2
+    assert 'in another order: add --data DIR' in capsys.readouterr().err
+    per_class = (*CLASSES, '--per-class', *other)
+    assert run_command(*args, '--data', data, *per_class) == 0
+    metrics = json.loads((tmp_path / 'metrics.json').read_text())
+    assert 'coco/car_precision' in metrics
+
+
+def test_video_is_for_another_command(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / 'a.mp4').write_bytes(b'\0' * 100)
+    args = (RECIPE, trained / 'best.pth', tmp_path / 'a.mp4')
+    assert run_command('visualize', *args, '--out', tmp_path / 'out') == 2
+    assert 'is a video' in capsys.readouterr().err
+
+
+def test_going_on_for_longer(
+    trained: Path,
+    data: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """With the new schedule, and with the same classes alone."""
+    work_dir = tmp_path / 'copy'
+    shutil.copytree(trained, work_dir)
+    swapped = ('--classes', 'car,person,bicycle', '--resume', '--epochs', 2)
+    assert train(data, work_dir, *swapped) == 2
+    said = capsys.readouterr().err
+    assert 'classes person, bicycle, car, and the data have car, ' in said
+    assert train(data, work_dir, *CLASSES, '--resume', '--epochs', 2) == 0
+    log = max(work_dir.glob('*/*.log')).read_text()
+    rates = re.search(r'learning rate (\S+), and not ([\d.e-]+)', log)
+    # half of it, in the middle of a cosine; before, near its end
+    assert rates and float(rates[1]) == pytest.approx(0.0001125 / 2, 0.01)
+    assert float(rates[2]) < float(rates[1])
+    assert 'Epoch(train) [2]' in log
