@@ -12,6 +12,7 @@ from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor, nn
 
 from lvt_dense.compat.stack import import_stack
+from lvt_dense.engine.model_loading import load_model
 from lvt_dense.engine.prediction_inputs import find_inputs
 from lvt_dense.explain.attention import by_stride, watch_attention
 from lvt_dense.explain.attribution import (
@@ -35,8 +36,6 @@ from lvt_dense.explain.similarity import (
 from lvt_dense.explain.targets import find_target
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import write_atomically
-
-from .visualize import load_model
 
 _SAMPLES = 4  # random images of a receptive field
 
