@@ -12,8 +12,8 @@ from mmdet.datasets.transforms import Expand
 from mmdet.structures.bbox import HorizontalBoxes
 from mmdet.structures.mask import BitmapMasks
 
-from lvt_dense.datasets.transforms import MinIoURandomCrop
 from lvt_dense.datasets.transforms.cut import centers_inside
+from lvt_dense.datasets.transforms.min_iou_crop import MinIoURandomCrop
 
 DRAWS = 10_000
 # `histograms` of as many samples from MMDetection's MinIoURandomCrop, seed 0.

@@ -10,7 +10,9 @@ import torch
 from mmdet.structures.bbox import HorizontalBoxes
 from mmdet.structures.mask import BitmapMasks
 
-from lvt_dense.datasets import transforms
+from lvt_dense.datasets.transforms import mixtures
+from lvt_dense.datasets.transforms.colors import YOLOXHSVRandomAug
+from lvt_dense.datasets.transforms.flip import RandomFlip
 
 
 def sample(rng: np.random.Generator, size: tuple, boxes: int) -> dict:
@@ -68,7 +70,7 @@ def test_mosaic_is_that_of_mmdetection(settings: dict[str, Any]) -> None:
     settings = dict(settings, img_scale=(80, 64))
     data = samples()
     expected = run(mmdet_transforms.CachedMosaic(**settings), data)
-    found = run(transforms.CachedMosaic(**settings), data)
+    found = run(mixtures.CachedMosaic(**settings), data)
     shapes = set()
     for one, other in zip(found, expected):
         check_same(one, other)
@@ -90,7 +92,7 @@ def test_mixup_is_that_of_mmdetection(
     settings = dict(settings, img_scale=(80, 64))
     data = samples()
     expected = run(mmdet_transforms.CachedMixUp(**settings), data)
-    found = run(transforms.CachedMixUp(**settings), data)
+    found = run(mixtures.CachedMixUp(**settings), data)
     mixed = 0
     for i, (one, other) in enumerate(zip(found, expected)):
         check_same(one, other, gray)
@@ -100,7 +102,7 @@ def test_mixup_is_that_of_mmdetection(
 
 @pytest.mark.parametrize('name', ['CachedMosaic', 'CachedMixUp'])
 def test_the_cache_does_not_see_later_changes(name: str) -> None:
-    transform = getattr(transforms, name)(img_scale=(80, 64), prob=0.0)
+    transform = getattr(mixtures, name)(img_scale=(80, 64), prob=0.0)
     data = samples()[0]
     given = copy.deepcopy(data)
     results = transform(given)
@@ -121,7 +123,7 @@ def test_samples_with_masks(name: str) -> None:
     if name == 'CachedMosaic':
         del settings['ratio_range']
     expected = run(getattr(mmdet_transforms, name)(**settings), data, 1)
-    found = run(getattr(transforms, name)(**settings), data, 1)
+    found = run(getattr(mixtures, name)(**settings), data, 1)
     for one, other in zip(found, expected):
         check_same(one, other)
         masks = one['gt_masks'].masks, other['gt_masks'].masks
@@ -133,7 +135,7 @@ def test_colors_are_those_of_mmdetection() -> None:
     settings = dict(hue_delta=20, saturation_delta=90, value_delta=90)
     for kwargs in ({}, settings):
         expected = run(mmdet_transforms.YOLOXHSVRandomAug(**kwargs), data)
-        found = run(transforms.YOLOXHSVRandomAug(**kwargs), data)
+        found = run(YOLOXHSVRandomAug(**kwargs), data)
         for one, other in zip(found, expected):
             check_same(one, other)
 
@@ -143,7 +145,7 @@ def test_flipped_images_are_contiguous(direction: str) -> None:
     data = samples()
     settings = dict(prob=0.5, direction=direction)
     expected = run(mmdet_transforms.RandomFlip(**settings), data, 1)
-    found = run(transforms.RandomFlip(**settings), data, 1)
+    found = run(RandomFlip(**settings), data, 1)
     for one, other in zip(found, expected):
         check_same(one, other)
         assert one['img'].flags.c_contiguous

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from mmseg.datasets.transforms import RandomCrop
 
-from lvt_dense.datasets.transforms import SegRandomCrop
+from lvt_dense.datasets.transforms.seg_crop import SegRandomCrop
 
 
 @pytest.mark.parametrize('dtype', [np.uint8, np.uint16, np.int64])
