@@ -63,15 +63,15 @@ def test_a_config_predicts_as_its_model(
         load_config(CONFIG), checkpoint, str(image), str(tmp_path),
         score_thr=0.2,
     )  # fmt: skip
-    expected = record['pred_instances']
-    assert len(found) == len(expected['scores']) > 10
+    expected = record['objects']
+    assert len(found) == len(expected) > 10
     assert [f.score for f in found] == pytest.approx(
-        expected['scores'], abs=1e-4
+        [e['score'] for e in expected], abs=1e-4
     )
-    assert found[0].label == expected['names'][0]
+    assert found[0].label == expected[0]['label']
     boxes = np.array([f.box for f in found])
     # PIL and OpenCV decode and resize with differences of one level.
-    gaps = np.abs(boxes - np.array(expected['bboxes'])).max(1)
+    gaps = np.abs(boxes - np.array([e['box'] for e in expected])).max(1)
     assert np.median(gaps) < 0.1
 
 
