@@ -45,7 +45,7 @@ class BuildWithMim(build_py):
             if self.editable_mode:
                 os.symlink(os.path.relpath(source, target), target / name)
             elif source.is_dir():
-                ignore = shutil.ignore_patterns('__pycache__')
+                ignore = shutil.ignore_patterns('__pycache__', 'dev')
                 shutil.copytree(source, target / name, ignore=ignore)
             else:
                 shutil.copy(source, target / name)

@@ -5,9 +5,7 @@ the variant's own settings (windows, where a family has them). Nothing is
 computed for it: the tensors are on the meta device and have no values.
 """
 
-import re
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -18,31 +16,8 @@ from lvt_dense.models.backbones import (
     build_backbone,
     list_backbones,
 )
-from lvt_dense.utils.errors import UserError
-from lvt_dense.utils.files import write_atomically
 
 SIZES = (224, 320, 512)
-BEGIN, END = '<!-- zoo:begin -->', '<!-- zoo:end -->'
-BEGIN_SHORT = '<!-- zoo:begin short -->'
-# One size a family that people start with, or two.
-SHORT = (
-    'mobilevit_xxs',
-    'mobilevit_s',
-    'emo_1m',
-    'emo_5m',
-    'nasvit_t2',
-    'plg_vit_lw_r',
-    'plg_vit_lw_a',
-    't2t_vit_7',
-    't2t_vit_14',
-)
-SHORT_COLUMNS = (
-    'backbone',
-    'parameters',
-    'GMACs at 224',
-    'ImageNet top-1',
-    "weights' license",
-)
 HEADER = (
     'backbone',
     'strides',
@@ -128,42 +103,6 @@ def table(
     return '\n'.join([*lines, '', CAPTION])
 
 
-def replace_table(text: str, new: str, begin: str = BEGIN) -> str:
-    """Replace the text between the two markers.
-
-    Raises:
-        UserError: The markers are not there.
-    """
-    pattern = re.compile(f'{re.escape(begin)}.*?{re.escape(END)}', re.DOTALL)
-    if not pattern.search(text):
-        raise UserError(f'there is no {begin} ... {END} to write between')
-    return pattern.sub(lambda _: f'{begin}\n{new}\n{END}', text)
-
-
-def full_table() -> str:
-    """Format a table of all backbones in Markdown."""
-    return table([row(name) for name in list_backbones()])
-
-
-def short_table() -> str:
-    """Format a short table of the backbones in :data:`SHORT`."""
-    return table([row(name) for name in SHORT], SHORT_COLUMNS)
-
-
-def write_table(path: Path) -> None:
-    """Replace the table in a Markdown file.
-
-    Args:
-        path: File with the two markers, or those of the short table.
-
-    Raises:
-        UserError: The file or its markers are not there.
-    """
-    if not path.is_file():
-        raise UserError(f'{path} does not exist')
-    text = path.read_text()
-    if BEGIN_SHORT in text:
-        text = replace_table(text, short_table(), BEGIN_SHORT)
-    else:
-        text = replace_table(text, full_table())
-    write_atomically(path, text)
+def list_rows() -> list[list[str]]:
+    """Return the cells of all backbones."""
+    return [row(name) for name in list_backbones()]

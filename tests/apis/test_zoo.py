@@ -5,21 +5,17 @@ from pathlib import Path
 import pytest
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-from lvt_dense import list_backbones
-from lvt_dense.apis.zoo import (
+from write_backbone_tables import (
     BEGIN,
     BEGIN_SHORT,
     END,
-    HEADER,
     SHORT,
     SHORT_COLUMNS,
-    SIZES,
-    macs,
     replace_table,
-    row,
-    table,
 )
+
+from lvt_dense import list_backbones
+from lvt_dense.apis.zoo import HEADER, SIZES, macs, row, table
 from lvt_dense.models.backbones import families
 from lvt_dense.utils.errors import UserError
 

@@ -1,4 +1,6 @@
-"""README, metafile and model index of the recipes, from their headers.
+"""Write README, metafile and model index of the recipes, from their headers.
+
+    python tools/dev/write_metafiles.py
 
 ``mim`` reads ``model-index.yml``, which names the metafiles, which name the
 configs. The configs lie flat in one folder, so what describes a method lies in
@@ -226,9 +228,7 @@ def render(configs: Path) -> dict[Path, str]:
         files[folder / 'metafile.yml'] = _metafile(method, recipes, folder)
         files[folder / 'README.md'] = _readme(method, recipes)
     if paths:
-        raise UserError(
-            f'{paths[0]} is of no method that lvt_dense.apis.metafiles knows'
-        )
+        raise UserError(f'{paths[0]} is of no method that METHODS lists')
     index = dict(Import=[str(p) for p in files if p.name == 'metafile.yml'])
     files[Path('model-index.yml')] = _dump(index)
     return files
@@ -312,7 +312,7 @@ def _readme(method: Method, recipes: Sequence[Recipe]) -> str:
             '| --- | --- | --- | --- |',
             *rows,
             '',
-            'Written by `lvt-dense zoo --metafiles configs` from the headers '
+            'Written by `tools/dev/write_metafiles.py` from the headers '
             'of the configs.',
             '',
         ]
@@ -333,3 +333,8 @@ def _weights_cell(recipe: Recipe) -> str:
 
 def _dump(content: Any) -> str:
     return yaml.safe_dump(content, sort_keys=False, width=79)
+
+
+if __name__ == '__main__':
+    for path in write_metafiles(Path(__file__).parents[2] / 'configs'):
+        print(path)

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import write_metafiles as metafiles
 import yaml
+from write_metafiles import METHODS, read_recipe, render
 
-from lvt_dense.apis import metafiles
-from lvt_dense.apis.metafiles import METHODS, read_recipe, render
 from lvt_dense.utils.errors import UserError
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 CONFIGS = ROOT / 'configs'
 
 
@@ -38,7 +38,7 @@ def files() -> Iterator[dict[Path, str]]:
 
 
 def test_files_are_in_step(files: dict[Path, str]) -> None:
-    """After a change of a config run `lvt-dense zoo --metafiles configs`."""
+    """After a change of a config run `tools/dev/write_metafiles.py`."""
     for path, text in files.items():
         assert (ROOT / path).read_text() == text, path
     there = {p.relative_to(ROOT) for p in CONFIGS.glob('_methods/*/*')}
