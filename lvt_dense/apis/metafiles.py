@@ -135,7 +135,8 @@ class Recipe:
         source: Who published them.
         backbone: Name of the backbone, such as ``MobileViT s``.
         dataset: Class of the data set.
-        parameters: Number of parameters of the model.
+        parameters: Number of parameters of the model; None where a package
+            that it needs is not installed.
     """
 
     name: str
@@ -144,7 +145,7 @@ class Recipe:
     source: str
     backbone: str
     dataset: str
-    parameters: int
+    parameters: int | None
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -179,11 +180,14 @@ def read_recipe(path: Path) -> Recipe:
     )
 
 
-def count_parameters(cfg: Config) -> int:
-    """Count the parameters of the model of a config."""
+def count_parameters(cfg: Config) -> int | None:
+    """Count the parameters of the model of a config, if it builds here."""
     import_stack()
-    with DefaultScope.overwrite_default_scope(cfg.default_scope):
-        model = MODELS.build(cfg.model)
+    try:
+        with DefaultScope.overwrite_default_scope(cfg.default_scope):
+            model = MODELS.build(cfg.model)
+    except UserError:  # a package is missing
+        return None
     return sum(parameter.numel() for parameter in model.parameters())
 
 
@@ -261,7 +265,7 @@ def _model(method: Method, recipe: Recipe) -> dict[str, Any]:
         'Metadata': {
             'Architecture': [recipe.backbone.strip(), method.name],
             'Training Data': recipe.dataset,
-            'Parameters': recipe.parameters,
+            **_parameters(recipe),
         },
     }
     # mim lists a model by its results, so there is an entry without results
@@ -279,6 +283,11 @@ def _model(method: Method, recipe: Recipe) -> dict[str, Any]:
         # of the official code: `lvt-dense convert` makes them ours
         model['Weights'] = url
     return model
+
+
+def _parameters(recipe: Recipe) -> dict[str, int]:
+    number = recipe.parameters
+    return {} if number is None else {'Parameters': number}
 
 
 def _weights_of(recipe: Recipe) -> str | None:
