@@ -98,6 +98,7 @@ def start(wheel: Path, folder: Path, has_package: bool, **env: str) -> str:
         capture_output=True,
         text=True,
         env={**os.environ, **env},
+        cwd=folder,  # Python looks for the package there first
     )
     assert done.returncode == 0
     return done.stdout + done.stderr

@@ -40,12 +40,13 @@ def _row(model: dict[str, Any]) -> Row:
         f'{value:g} {name.removeprefix("published ")}'
         for name, value in result['Metrics'].items()
     ]
+    number = metadata.get('Parameters')
     return Row(
         model['Name'],
         result['Task'].lower(),
         result['Dataset'],
         metadata['Architecture'][0],
-        f'{metadata["Parameters"] / 1e6:.1f} M',
+        '-' if number is None else f'{number / 1e6:.1f} M',
         ', '.join(metrics) or '-',
     )
 

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[3]
 CONFIGS = ROOT / 'configs'
 
 
-def parameters_of(name: str) -> int:
+def parameters_of(name: str) -> int | None:
     """What the metafile says."""
     (row,) = [
         model
@@ -22,7 +22,7 @@ def parameters_of(name: str) -> int:
         for model in yaml.safe_load(path.read_text())['Models']
         if model['Name'] == name
     ]
-    return row['Metadata']['Parameters']
+    return row['Metadata'].get('Parameters')
 
 
 @pytest.fixture(scope='module')
