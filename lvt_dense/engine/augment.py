@@ -148,7 +148,7 @@ def _semantic(
 
     The crop stays that of the recipe, as the batches are made of it.
     """
-    crops = [s for s in pipeline if _name(s) == 'RandomCrop']
+    crops = [s for s in pipeline if _name(s).endswith('RandomCrop')]
     flip = dict(type='RandomFlip', prob=0.5)
     wide = [
         dict(
