@@ -18,6 +18,8 @@ SHORT = (
     'mobilevit_s',
     'emo_1m',
     'emo_5m',
+    'emov2_1m',
+    'emov2_5m',
     'nasvit_t2',
     'plg_vit_lw_r',
     'plg_vit_lw_a',
