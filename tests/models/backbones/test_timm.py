@@ -281,14 +281,19 @@ def test_norm_eval_and_sync_norms() -> None:
 
 
 def test_images_of_one_size() -> None:
-    name = 'maxvit_rmlp_pico_rw_256'
-    with pytest.raises(UserError, match=r'any size .* img_size=\(H, W\)'):
+    name = 'test_coatnet'
+    with pytest.raises(UserError, match=r'one size .* img_size=\(480, 640\)'):
         Timm(name)
     model = Timm(dict(name=name, img_size=(64, 96))).eval()
     with torch.inference_mode():
         assert model(images(60, 90))[3].shape[2:] == (2, 3)
     with pytest.raises(UserError, match='images of 64x96, and this one has'):
         model(images(64, 128))
+
+
+def test_windows_that_need_large_multiples() -> None:
+    network = Timm('test_maxvit').network
+    assert network.size is None and network.unit >= 128
 
 
 @pytest.mark.parametrize(
