@@ -18,11 +18,11 @@ from lvt_dense.datasets.coco_index import CocoReport
 from lvt_dense.datasets.image_files import read_headers
 from lvt_dense.datasets.kitti.dataset import KittiMonoDataset
 from lvt_dense.datasets.kitti.labels import KittiObjects
+from lvt_dense.datasets.label_maps import IGNORED, read_mask
 from lvt_dense.datasets.own.adapt import find_dicts
 from lvt_dense.datasets.own.heads import find_heads
 from lvt_dense.datasets.own.mono3d import left_out_lines
 from lvt_dense.datasets.own.task import scope_of
-from lvt_dense.datasets.transforms.seg_loading import IGNORED, read_mask
 from lvt_dense.utils.config_class import lookup_class
 from lvt_dense.utils.dist import is_first_process
 from lvt_dense.utils.errors import UserError

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from lvt_dense.datasets.label_maps import ignored_label
 from lvt_dense.datasets.own.formats.labeled_data import (
     LabeledData,
     MaskClass,
     Sample,
 )
-from lvt_dense.datasets.transforms.seg_loading import ignored_label
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.text import shorten
 

@@ -14,8 +14,8 @@ from mmengine.structures import InstanceData, PixelData
 
 from lvt_dense.config import dataset_cfgs
 from lvt_dense.datasets.image_files import read_image
+from lvt_dense.datasets.label_maps import read_mask
 from lvt_dense.datasets.own.formats.labeled_data import Sample
-from lvt_dense.datasets.transforms.seg_loading import read_mask
 from lvt_dense.visualization.draw import build_visualizer, save_picture
 
 from .prepared import Prepared

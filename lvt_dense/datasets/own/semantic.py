@@ -16,8 +16,8 @@ from mmengine.config import Config
 from mmengine.registry import METRICS
 
 from lvt_dense.datasets.image_files import turn_pixels
+from lvt_dense.datasets.label_maps import ignored_label
 from lvt_dense.datasets.own.formats.labeled_data import LabeledData, Sample
-from lvt_dense.datasets.transforms.seg_loading import ignored_label
 from lvt_dense.utils.cache import cache_dir, store
 from lvt_dense.utils.config_class import lookup_class
 from lvt_dense.utils.errors import UserError

@@ -1,26 +1,14 @@
 """Load semantic masks, and refuse those that cannot be right."""
 
-import io
 from typing import Any
 
 import cv2
-import mmengine.fileio as fileio
 import numpy as np
 from mmcv.transforms import BaseTransform
-from PIL import Image, UnidentifiedImageError
 
+from lvt_dense.datasets.label_maps import IGNORED, ignored_label, read_mask
 from lvt_dense.registry import TRANSFORMS
 from lvt_dense.utils.errors import UserError
-
-IGNORED = 255
-
-
-def ignored_label(num_classes: int) -> int:
-    """Return the label of pixels that do not count.
-
-    It is 255, and 65535 for more classes than eight bits can hold.
-    """
-    return IGNORED if num_classes <= IGNORED else 65535
 
 
 @TRANSFORMS.register_module(name=['LoadSegAnnotations', 'LoadAnnotations'])
@@ -114,36 +102,8 @@ class LoadSegAnnotations(BaseTransform):
         return f'{type(self).__name__}(num_classes={self.num_classes})'
 
 
-def read_mask(path: str) -> np.ndarray:
-    """Read the labels of a picture; of one with a palette, its indices.
-
-    Returns:
-        Labels, (H, W).
-
-    Raises:
-        UserError: The picture is missing, corrupt, or has several channels.
-    """
-    try:
-        with Image.open(io.BytesIO(fileio.get(path))) as picture:
-            raw = np.array(picture)
-    except FileNotFoundError as error:
-        raise UserError(f'mask {path} is not there') from error
-    except (
-        UnidentifiedImageError,
-        OSError,
-        SyntaxError,
-        ValueError,
-        Image.DecompressionBombError,
-    ) as error:
-        raise UserError(
-            f'mask {path} is empty or corrupt: replace it'
-        ) from error
-    if raw.ndim != 2:
-        raise UserError(
-            f'mask {path} has {raw.shape[2]} channels: a mask has one, whose '
-            'values are labels and not colors'
-        )
-    return raw
+def _size(shape: tuple) -> str:
+    return f'{shape[1]} x {shape[0]}'
 
 
 def _levels(raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -161,7 +121,3 @@ def _take(table: np.ndarray, places: np.ndarray) -> np.ndarray:
     if places.dtype == table.dtype == np.uint8:
         return cv2.LUT(places, table)
     return table[places]
-
-
-def _size(shape: tuple) -> str:
-    return f'{shape[1]} x {shape[0]}'
