@@ -67,4 +67,7 @@ def _draw_item(pen: Any, item: Detection, color: Any, camera: Any) -> None:
     text = f'{item.label} {item.score:.2f}'
     x, y = float(item.box[0]) + 2, max(float(item.box[1]) - 12, 0)
     pen.rectangle(pen.textbbox((x, y), text), fill=color)
-    pen.text((x, y), text, fill=(0, 0, 0))
+    # Black or white, whichever can be read on the color (Rec. 601).
+    red, green, blue = color
+    is_bright = 0.299 * red + 0.587 * green + 0.114 * blue >= 128
+    pen.text((x, y), text, fill=(0, 0, 0) if is_bright else (255,) * 3)

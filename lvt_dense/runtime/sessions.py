@@ -63,7 +63,12 @@ def _open_onnx(path: Path, threads: int) -> tuple[Run, dict]:
             str(path), options, providers=onnxruntime.get_available_providers()
         )
     except Exception as error:  # the runtime's own classes
-        raise InputError(f'{path} is no readable ONNX model') from error
+        reason = ' '.join(str(error).split())[:300]
+        raise InputError(
+            f'{path} is no readable ONNX model for onnxruntime '
+            f'{onnxruntime.__version__}, which may be older than the file: '
+            f'{reason}'
+        ) from error
     text = session.get_modelmeta().custom_metadata_map.get(KEY)
     info = _parse(text, path)
     info['inputs'] = [i.name for i in session.get_inputs()]
@@ -80,7 +85,10 @@ def _open_openvino(path: Path, threads: int) -> tuple[Run, dict]:
     try:
         model = core.read_model(path)
     except RuntimeError as error:
-        raise InputError(f'{path} is no readable OpenVINO model') from error
+        reason = ' '.join(str(error).split())[:300]
+        raise InputError(
+            f'{path} is no readable OpenVINO model: {reason}'
+        ) from error
     text = None
     if model.has_rt_info(KEY):
         text = model.get_rt_info(KEY).astype(str)
