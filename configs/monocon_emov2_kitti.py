@@ -8,7 +8,7 @@
 # R40 of Car on val, IoU 0.7, easy/moderate/hard 26.33/19.01/15.98 (BEV
 # 34.65/25.39/21.93); the five runs that its code lists average
 # 25.74/18.92/16.00. There is no published result for this backbone, and
-# nothing is reproduced here. In prediction, at 384 x 1248: 6.55 M parameters,
+# nothing is reproduced here. In prediction, at 384 x 1248: 6.54 M parameters,
 # 24.1 GMACs. Batch size 8. Starts from the backbone's ImageNet weights.
 _base_ = [
     './_base_/models/monocon.py',
