@@ -27,11 +27,9 @@ from lvt_dense.utils.errors import UserError
 
 # Largest share of warm-up in a run.
 WARMUP_SHARE = 0.1
-# Largest share of the first copy in averaged weights at the end of a run. It
-# is this small because the running variances of batch norms are averaged too:
-# those of random weights are hundreds of times the final ones in some layers,
-# so that even a hundredth of them ruins every prediction.
-FIRST_COPY_SHARE = 1e-6
+# The average of MMEngine that lags by the same number of updates throughout,
+# and the share of the updates so far that one spans instead: 1 / SPAN.
+CONSTANT, SPAN = 'ExponentialMovingAverage', 10
 RULES: dict[str, Callable[[float], float]] = dict(
     linear=lambda ratio: ratio, sqrt=math.sqrt
 )
@@ -180,11 +178,6 @@ def scale_lr(cfg: Config, batch: int) -> list[str]:
         f'learning rate: {before:g} for a batch of {base} -> '
         f'{optimizer["lr"]:g} for {batch} ({rule})'
     ]
-
-
-def first_copy_share(momentum: float, updates: int) -> float:
-    """Compute the share of the initial weights in an average."""
-    return (1 - momentum) ** updates
 
 
 def averaging_hooks(cfg: Config) -> Iterator[Any]:
@@ -399,22 +392,29 @@ def _fit_hooks(cfg: Config, old: Length, new: Length, base: int) -> list[str]:
 
 
 def _fit_average(hook: Any, new: Length, base: int) -> list[str]:
-    """Let the average span as many images, but not most of the run."""
+    """Let the average span as many images, but little of a short run.
+
+    An average of constant momentum lags behind by ``1 / momentum`` updates,
+    which hides what a short training learns. MMEngine's annealed one spans a
+    tenth of the updates so far, until that is as much as the recipe's.
+    """
     before = momentum = hook.get('momentum', 0.0002)
     updates = max(1, new.iters // hook.get('interval', 1))
     if new.batch != base:
-        momentum = 1 - (1 - momentum) ** (new.batch / base)
-    momentum = max(momentum, 1 - FIRST_COPY_SHARE ** (1 / updates))
-    momentum = min(momentum, 1.0)
-    if 'gamma' in hook:
+        momentum = min(1.0, 1 - (1 - momentum) ** (new.batch / base))
+    lines = []
+    if not math.isclose(momentum, before, rel_tol=1e-9):
+        hook['momentum'] = momentum
+        lines = [f'{hook.type}.momentum: {before:g} -> {momentum:.4g}']
+    if hook.get('ema_type', CONSTANT) == CONSTANT:
+        hook.update(ema_type='MomentumAnnealingEMA', gamma=SPAN)
+        lines.append(
+            f'{hook.type}: averages over the last {1 / SPAN:.0%} of the '
+            'updates so far'
+        )
+    elif 'gamma' in hook:
         hook['gamma'] = max(1, min(hook['gamma'], updates // 10))
-    if math.isclose(momentum, before, rel_tol=1e-9):
-        return []
-    hook['momentum'] = momentum
-    return [
-        f'{hook.type}.momentum: {before:g} -> {momentum:.4g}, so that '
-        f'{first_copy_share(momentum, updates):.1g} of the first copy is left'
-    ]
+    return lines
 
 
 def _class(cfg: Config, registry: Registry, item: Any) -> type:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from helpers.official import figures
 from helpers.optional import need_packages
-from helpers.schedules import play
+from helpers.schedules import first_copy_share, play
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, DefaultScope
@@ -21,10 +21,8 @@ from lvt_dense.checkpoints.layout import Layout
 from lvt_dense.config import load_config
 from lvt_dense.engine.optimizers import is_norm
 from lvt_dense.engine.schedules import (
-    FIRST_COPY_SHARE,
     RULES,
     averaging_hooks,
-    first_copy_share,
 )
 from lvt_dense.models.backbones import EMO
 from lvt_dense.models.backbones.pretrained import official_record
@@ -302,7 +300,7 @@ def test_average_forgets_its_first_copy(name: str) -> None:
     count = updates(name)
     for hook in averaging_hooks(config(name)):
         share = first_copy_share(hook.momentum, count)
-        assert share <= FIRST_COPY_SHARE, f'{share:.1g} of the first copy'
+        assert share <= 1e-6, f'{share:.1g} of the first copy'
 
 
 def test_voc_is_trained_for_40_000_iterations() -> None:

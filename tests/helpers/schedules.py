@@ -44,3 +44,8 @@ def play(
                 scheduler.step()
         rates.append([group['lr'] for group in wrapper.optimizer.param_groups])
     return rates
+
+
+def first_copy_share(momentum: float, updates: int) -> float:
+    """Compute the share of the initial weights in an average."""
+    return (1 - momentum) ** updates
