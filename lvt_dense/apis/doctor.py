@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.install import find_source
+from lvt_dense.utils.text import describe_error
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -142,7 +143,7 @@ def check_torch(system: System) -> Iterator[Finding]:
     try:
         torch = system.load('torch')
     except Exception as error:
-        yield Finding('torch', FAULT, _reason(error), remedy)
+        yield Finding('torch', FAULT, describe_error(error), remedy)
         return
     version = torch.__version__
     if _numbers(version) < (2, 6):
@@ -155,7 +156,7 @@ def check_torch(system: System) -> Iterator[Finding]:
         yield Finding(
             'numpy',
             FAULT,
-            f'torch {version} and numpy do not fit: {_reason(error)}',
+            f'torch {version} and numpy do not fit: {describe_error(error)}',
             'pip install --upgrade torch numpy',
         )
         return
@@ -172,7 +173,7 @@ def check_torchvision(system: System) -> Iterator[Finding]:
         yield Finding(
             'torchvision',
             FAULT,
-            f'does not load, and MMDetection with it: {_reason(error)}',
+            f'does not load, and MMDetection with it: {describe_error(error)}',
             'pip uninstall -y torchvision',
         )
 
@@ -248,7 +249,7 @@ def check_opencv(system: System) -> Iterator[Finding]:
     try:
         system.load('cv2')
     except Exception as error:
-        reason = _reason(error)
+        reason = describe_error(error)
         keep = 'opencv-python'
         if 'libGL' in reason or 'libgthread' in reason:
             keep = 'opencv-python-headless'  # needs no display's libraries
@@ -278,7 +279,7 @@ def check_pycocotools(system: System) -> Iterator[Finding]:
         if not isinstance(error, ModuleNotFoundError):
             options = '--force-reinstall --no-deps --no-cache-dir'
             remedy = f'pip install {options} pycocotools'
-        yield Finding('pycocotools', FAULT, _reason(error), remedy)
+        yield Finding('pycocotools', FAULT, describe_error(error), remedy)
 
 
 def check_operators(system: System) -> Iterator[Finding]:
@@ -291,7 +292,7 @@ def check_operators(system: System) -> Iterator[Finding]:
         if _is_missing(error):
             return
         yield Finding(
-            'operators', FAULT, _reason(error), 'pip install onedl-mmcv'
+            'operators', FAULT, describe_error(error), 'pip install onedl-mmcv'
         )
         return
     if set(forms.values()) == {'mmcv'}:
@@ -345,7 +346,7 @@ def check_imports(system: System) -> Iterator[Finding]:
         except Exception as error:
             if _is_missing(error):
                 return
-            reason = _reason(error)
+            reason = describe_error(error)
             remedy = f'pip install --upgrade {remedies[module]}'
             if "No module named 'pkg_resources'" in reason:
                 remedy = "pip install 'setuptools<81'"
@@ -368,7 +369,7 @@ def check_registry(system: System) -> Iterator[Finding]:
         yield Finding(
             'registry',
             FAULT,
-            _reason(error),
+            describe_error(error),
             f'pip install --force-reinstall --no-deps {find_source()}',
         )
         return
@@ -392,7 +393,8 @@ def check_checkpoints(system: System) -> Iterator[Finding]:
         yield Finding(
             'checkpoints',
             FAULT,
-            f'torch does not read what MMEngine saves: {_reason(error)}',
+            'torch does not read what MMEngine saves: '
+            f'{describe_error(error)}',
             'pip install --upgrade onedl-mmengine',
         )
 
@@ -467,7 +469,7 @@ def check_cache(system: System) -> Iterator[Finding]:
         yield Finding(
             'weights',
             FAULT,
-            _reason(error),
+            describe_error(error),
             f'pip install --force-reinstall --no-deps {find_source()}',
         )
         return
@@ -587,21 +589,7 @@ def _is_missing(error: Exception) -> bool:
     return error.name in (*MODULES, 'torch', 'numpy', 'cv2')
 
 
-def _reason(error: BaseException) -> str:
-    """Name an error in one line."""
-    lines = str(error).strip().splitlines()
-    text = lines[0] if lines else ''
-    return f'{type(error).__name__}: {text}' if text else type(error).__name__
-
-
 def _numbers(version: str) -> tuple[int, ...]:
     """Return the leading numbers of a version, such as (2, 13, 0)."""
     parts: list[Any] = version.split('+')[0].split('.')
     return tuple(int(part) for part in parts[:2] if part.isdigit())
-
-
-def hush() -> None:
-    """Keep the warnings of the packages off the report."""
-    import warnings
-
-    warnings.filterwarnings('ignore')

@@ -10,6 +10,7 @@ Example:
 """
 
 import argparse
+import warnings
 from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
@@ -30,9 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> Outcome:
     """Check, and print the findings."""
-    from lvt_dense.apis.doctor import examine, hush, report
+    from lvt_dense.apis.doctor import examine, report
 
-    hush()
+    warnings.filterwarnings('ignore')  # of the packages that are looked at
     if args.data and not args.config:
         raise UserError(
             '--data needs the config of a recipe before it, such as '

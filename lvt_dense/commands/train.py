@@ -33,6 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='least overlap of neighboring tiles; by default 0.2',
     )
     parser.set_defaults(trains_on_tiles=True)
+    _add_run(parser)
+    _add_start(parser)
+    add_launcher(parser)
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--work-dir', help='folder for logs and checkpoints')
     parser.add_argument(
         '--resume',
@@ -81,6 +87,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='draw all random numbers from seed and step, so that a training '
         'that goes on with --resume repeats those of one that never stopped',
     )
+
+
+def _add_start(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--augment',
         metavar='PRESET',
@@ -97,7 +106,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '"none" for random ones (then nothing is frozen), a file, a URL, or '
         'a name of "lvt-dense weights list"; by default as configured',
     )
-    add_launcher(parser)
 
 
 def _add_size(parser: argparse.ArgumentParser) -> None:
