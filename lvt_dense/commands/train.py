@@ -171,4 +171,4 @@ def run(args: argparse.Namespace) -> Outcome:
         exact_resume=args.exact_resume,
         augment=args.augment,
     )
-    return Outcome(dict(folder=cfg.work_dir))
+    return Outcome(dict(folder=cfg.get('work_dir')))

@@ -252,7 +252,8 @@ def test_list(server: Server, capsys: pytest.CaptureFixture) -> None:
         assert text.count(f'\n{entry.file.name} ') == 2
     (line,) = {x for x in text.splitlines() if x.startswith('emo_5m ')}
     assert line.split() == [
-        *('emo_5m', 'top-1', '78.4', 'none', 'stated', 'official', '-')
+        *('emo_5m', 'top-1', '78.4', 'none', 'stated', 'official'),
+        *('not', 'verified', '-'),
     ]
 
 

@@ -43,7 +43,7 @@ def test_log_says_what_changed(run: tuple[str, Path]) -> None:
     assert 'run: 3 epochs of 6 images, 9 iterations of 2' in log
     rate = load_config(CONFIG).optim_wrapper.optimizer.lr
     assert f'learning rate: {rate} for a batch of 4 -> ' in log
-    assert 'of the first copy is left' in log
+    assert 'averages over the last 10% of the updates' in log
 
 
 def test_figures_of_every_class(run: tuple[str, Path]) -> None:

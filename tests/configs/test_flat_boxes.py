@@ -13,13 +13,14 @@ from PIL import Image
 
 from lvt_dense.config import dataset_cfgs, load_config
 from lvt_dense.datasets.own.adapt import find_dicts
-from lvt_dense.datasets.own.detection import adapt_detection
+from lvt_dense.datasets.own.detection import adapt_detection, write_coco
 from lvt_dense.datasets.own.formats.labeled_data import (
     SPLITS,
     LabeledData,
     Object,
     Sample,
 )
+from lvt_dense.datasets.own.prepared import Prepared
 from lvt_dense.utils.config_class import find_class
 
 ROOT = Path(__file__).parents[2]
@@ -139,7 +140,10 @@ def test_own_data_in_any_recipe(
     data = LabeledData(
         'COCO JSON', image.parent, ['part'], {s: [sample] for s in SPLITS}
     )
-    adapt_detection(cfg, data, 'detection')
+    prepared = Prepared(
+        data.root, data.classes, [(0, 0, 0)], write_coco(data), ''
+    )
+    adapt_detection(cfg, prepared, 'detection')
     init_default_scope('mmdet')
     kinds = [
         [find_class(TRANSFORMS, step).__name__ for step in pipeline]

@@ -237,7 +237,7 @@ def test_a_missing_package_is_named(
     for name in others:
         monkeypatch.setitem(sys.modules, name, ModuleType(name))
     monkeypatch.setitem(sys.modules, missing, None)
-    extra = 'export' if kind == 'onnx' else kind
+    extra = 'export' if kind in ('onnx', 'web') else kind
     with pytest.raises(UserError) as caught:
         require_format(kind, 'fp32')
     assert str(caught.value) == (

@@ -63,8 +63,11 @@ def test_detections_are_the_predictor_s(folder: Path, tmp_path: Path) -> None:
         found = model.predict(sample['img_path'], None, 0.0, tiling)
         boxes = np.array([item.box for item in found])
         given = sample['pred_instances']['bboxes'].numpy()
-        np.testing.assert_allclose(given, boxes, atol=1e-3)
-        assert len(found) > 20
+        assert len(given) == len(boxes) > 20
+        # in any order, as some scores are equal
+        gaps = np.abs(given[:, None] - boxes[None]).max(-1)
+        assert gaps.min(0).max() < 1e-3
+        assert gaps.min(1).max() < 1e-3
 
 
 def test_label_maps_are_the_predictor_s(folder: Path, tmp_path: Path) -> None:
@@ -96,7 +99,7 @@ def test_pictures_of_tiles(folder: Path, tmp_path: Path) -> None:
     assert status == 0
     (record,) = json.loads((tmp_path / 'predictions.json').read_text())
     assert Path(record['picture']).is_file()
-    boxes = np.array(record['pred_instances']['bboxes'])
+    boxes = np.array([item['box'] for item in record['objects']])
     assert boxes[:, 2].max() > 150  # beyond the first tile
 
 

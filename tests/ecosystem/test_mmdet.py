@@ -85,7 +85,7 @@ def test_script_draws_and_scores(
     assert status == 0
     drawn = list((trained / 'tested').glob('*/shown/*.png'))
     images = list((trained / 'data' / 'val2017').iterdir())
-    assert {p.stem for p in drawn} == {p.stem for p in images}
+    assert {p.stem for p in drawn} == {p.name for p in images}
     assert cv2.imread(str(drawn[0])).shape == (72, 2 * 96, 3)
 
 

@@ -50,7 +50,7 @@ def first_loss(cfg: Config, model: torch.nn.Module) -> float:
     data = model.data_preprocessor(batch, True)
     with torch.no_grad():
         losses = model.loss(data['inputs'], data['data_samples'])
-    return float(sum(sum(part) for part in losses.values()))
+    return float(model.parse_losses(losses)[0])
 
 
 def metrics(cfg: Config, model: torch.nn.Module) -> dict[str, float]:
