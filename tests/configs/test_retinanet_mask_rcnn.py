@@ -6,7 +6,7 @@ from pathlib import Path
 import mmcv
 import pytest
 from helpers.commands import skip_beautifier
-from helpers.one_step import take_one_step
+from helpers.one_step import in_tiers, take_one_step
 from helpers.optional import need_packages
 from mmengine.config import Config
 from mmengine.runner import Runner
@@ -130,7 +130,10 @@ def test_header_names_the_command_and_the_figure(name: str) -> None:
     assert re.search(r'[\d,]{9,} parameters', header)
 
 
-@pytest.mark.parametrize('name', NAMES)
+@pytest.mark.parametrize(
+    'name',
+    in_tiers(NAMES, '_1m_|_xxs_|_lw_r_|_7_|(ssd|rtm).*nasvit|rcnn_emo_'),
+)
 def test_config_takes_a_step_and_predicts(
     name: str, data: Path, tmp_path: Path
 ) -> None:

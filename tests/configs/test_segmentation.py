@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.commands import skip_beautifier
-from helpers.one_step import take_one_step
+from helpers.one_step import in_tiers, take_one_step
 from helpers.optional import need_packages
 from helpers.segmentation import (
     CONFIGS,
@@ -114,7 +114,9 @@ def test_header_names_the_command_and_the_figure(name: str) -> None:
     )
 
 
-@pytest.mark.parametrize('name', NAMES)
+@pytest.mark.parametrize(
+    'name', in_tiers(NAMES, '_1m_|_xxs_|(nasvit|plg_vit|t2t_vit)_512_ade')
+)
 def test_config_takes_a_step_and_predicts(
     name: str, data: Path, tmp_path: Path
 ) -> None:

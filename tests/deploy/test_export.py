@@ -30,7 +30,11 @@ CASES = {
     'monocon_mobilevit_xxs_kitti': (64, 160),
     'fcos3d_emo_kitti': (64, 160),
 }
-SLOW = ('mask_rcnn_emo_coco', 'fcos3d_emo_kitti')  # half a minute each
+SLOW = (
+    'mask_rcnn_emo_coco',
+    'fcos3d_emo_kitti',
+    'monocon_mobilevit_xxs_kitti',
+)
 NAMES = [
     pytest.param(name, marks=[pytest.mark.release] if name in SLOW else [])
     for name in CASES
@@ -131,6 +135,7 @@ def _values(sample: dict) -> np.ndarray:
     return scores[scores > 1e-3 + 1e-5]
 
 
+@pytest.mark.release
 def test_too_large_a_difference_writes_nothing(folder: Path) -> None:
     cfg, checkpoint = make_checkpoint(
         'deeplabv3_mobilevit_xxs_360_camvid', folder
@@ -141,6 +146,7 @@ def test_too_large_a_difference_writes_nothing(folder: Path) -> None:
     assert not out.exists()
 
 
+@pytest.mark.release
 def test_any_size_and_raw_maps(folder: Path) -> None:
     cfg, checkpoint = make_checkpoint(
         'deeplabv3_mobilevit_xxs_360_camvid', folder
@@ -158,6 +164,7 @@ def test_any_size_and_raw_maps(folder: Path) -> None:
         model.predict(np.zeros((64, 64, 3), np.uint8))
 
 
+@pytest.mark.release
 def test_openvino_gives_the_same(folder: Path) -> None:
     pytest.importorskip('openvino')
     cfg, checkpoint = make_checkpoint('ssdlite_mobilevit_xxs_192_demo', folder)
@@ -174,6 +181,7 @@ def test_openvino_gives_the_same(folder: Path) -> None:
     assert one[0].score == pytest.approx(two[0].score, abs=1e-4)
 
 
+@pytest.mark.release
 def test_bf16_has_forms_of_its_own(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,6 +203,7 @@ def test_bf16_has_forms_of_its_own(
     assert seen == ['bf16']
 
 
+@pytest.mark.release
 def test_openvino_labels_the_same_pixels(folder: Path) -> None:
     pytest.importorskip('openvino')
     cfg, checkpoint = make_checkpoint(

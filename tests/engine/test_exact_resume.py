@@ -115,6 +115,7 @@ def test_weights_are_those_of_an_uninterrupted_run(
         assert torch.equal(resumed[name], value), name
 
 
+@pytest.mark.release
 def test_order_and_seed_without_the_option(tmp_path: Path) -> None:
     run(tmp_path / 'a', make_cfg(False))  # with a seed that nobody chose
     seen = list(DroppingModel.seen)

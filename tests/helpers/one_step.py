@@ -1,7 +1,10 @@
 """One training step and one prediction of a config, without a runner."""
 
+import re
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+import pytest
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.optim import build_optim_wrapper
@@ -38,6 +41,16 @@ def take_one_step(cfg: Config) -> Step:
     moved = [not a.equal(b) for a, b in zip(model.parameters(), before)]
     predictions = model.eval().val_step(_collate(cfg, 'val', 1))
     return Step(model, sum(moved) / len(moved), losses, predictions)
+
+
+def in_tiers(names: Iterable[str], kept: str) -> list[Any]:
+    """Leave the recipes that a pattern does not find to a release."""
+    return [
+        name
+        if not isinstance(name, str) or re.search(kept, name)
+        else pytest.param(name, marks=pytest.mark.release)
+        for name in names
+    ]
 
 
 def _collate(cfg: Config, split: str, count: int) -> Any:

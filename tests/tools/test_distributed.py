@@ -78,6 +78,7 @@ def trained(
     return work_dir, said
 
 
+@pytest.mark.release
 def test_two_processes_share_an_epoch(trained: tuple[Path, str]) -> None:
     work_dir, said = trained
     # 8 images, 2 in each of 2 processes, are 2 steps.

@@ -339,4 +339,4 @@ def test_testing_names_a_broken_image(
     assert status == 2
     line = one_line(capsys.readouterr().err)
     assert str(image) in line
-    assert 'empty or corrupt' in line
+    assert 'replace or remove' in line

@@ -192,6 +192,7 @@ def test_dynamic_quantization(small: PyramidBackbone) -> None:
             assert (level - full).norm() < 0.1 * full.norm()
 
 
+@pytest.mark.release
 def test_export_to_onnx(small: PyramidBackbone, tmp_path: Path) -> None:
     pytest.importorskip('onnxscript')
     onnxruntime = pytest.importorskip('onnxruntime')
