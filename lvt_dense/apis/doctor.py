@@ -473,7 +473,9 @@ def check_cache(system: System) -> Iterator[Finding]:
             f'pip install --force-reinstall --no-deps {find_source()}',
         )
         return
-    text = f'{count} of {len(entries)} published files in {cache.cache_dir()}'
+    text = (
+        f'{count} of {len(entries)} published files in {cache.weights_dir()}'
+    )
     yield Finding('weights', NOTE if not count else OK, text)
 
 
@@ -563,7 +565,7 @@ def _examine_weights(cfg: Config) -> Iterator[Finding]:
         )
 
 
-def report(findings: Iterator[Finding]) -> int:
+def print_findings(findings: Iterator[Finding]) -> int:
     """Print findings as they come.
 
     Returns:

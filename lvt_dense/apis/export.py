@@ -175,7 +175,7 @@ def _make_graph(
         shape = tuple(-(-side // DIVISOR) * DIVISOR for side in shape)
     check_size(shape, cfg)
     inputs = example_inputs(graph, shape, images, color)
-    task = task_of(model)
+    task = task_of_model(model)
     gaps: dict[str, float] = {}
     if raw:
         _name_maps(graph, inputs[0])
@@ -298,7 +298,7 @@ def _calibration(made: _Made, folder: str | None, color: str) -> list[Feed]:
     return feeds
 
 
-def task_of(model: nn.Module) -> str:
+def task_of_model(model: nn.Module) -> str:
     """Return ``detection``, ``instance``, ``semantic`` or ``mono3d``."""
     from mmdet.models.detectors.base import BaseDetector
 

@@ -110,13 +110,15 @@ def predictor_of(
     from lvt_dense.deploy.pytorch_session import open_pytorch
     from lvt_dense.engine.model_loading import load_model
 
-    from .export import task_of
+    from .export import task_of_model
 
     import_stack()
     init_default_scope(cfg.get('default_scope') or 'mmengine')
     device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
     model = load_model(cfg, checkpoint, device)
-    session = open_pytorch(model, cfg, checkpoint, task_of(model), device)
+    session = open_pytorch(
+        model, cfg, checkpoint, task_of_model(model), device
+    )
     best = recorded_score(checkpoint, [Path(checkpoint).parent])
     if best is not None:
         session.info['score_thr'] = best

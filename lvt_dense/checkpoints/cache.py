@@ -60,7 +60,7 @@ class _UnchangedError(Exception):
     """The server still has the file that is in the cache."""
 
 
-def cache_dir() -> Path:
+def weights_dir() -> Path:
     """Return the folder of the cache.
 
     ``$LVT_DENSE_CACHE``; by default ``checkpoints`` in torch's hub folder,
@@ -82,7 +82,7 @@ def record_of(url: str) -> WeightFile:
 
 def path_of(record: WeightFile) -> Path:
     """Return the path that a file has, or would have, in the cache."""
-    return cache_dir() / record.file_name
+    return weights_dir() / record.file_name
 
 
 def fetch(record: WeightFile) -> Path:

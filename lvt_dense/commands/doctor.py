@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> Outcome:
     """Check, and print the findings."""
-    from lvt_dense.apis.doctor import examine, report
+    from lvt_dense.apis.doctor import examine, print_findings
 
     warnings.filterwarnings('ignore')  # of the packages that are looked at
     if args.data and not args.config:
@@ -48,5 +48,5 @@ def run(args: argparse.Namespace) -> Outcome:
             found.append(asdict(finding))
             yield finding
 
-    status = report(note())
+    status = print_findings(note())
     return Outcome(found, status)

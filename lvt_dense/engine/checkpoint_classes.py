@@ -12,7 +12,7 @@ from lvt_dense.datasets.metainfo import (
     metainfo_of_checkpoint,
     metainfo_of_config,
 )
-from lvt_dense.datasets.own.heads import find_heads, set_num_classes
+from lvt_dense.datasets.own.heads import find_class_counts, set_num_classes
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.text import shorten
 
@@ -45,7 +45,7 @@ def fit_classes(cfg: Config, checkpoint: str | Path) -> None:
     """
     trained = classes_of_checkpoint(checkpoint)
     scope = cfg.get('default_scope') or 'mmengine'
-    heads = list(find_heads(cfg.get('model'), scope))
+    heads = list(find_class_counts(cfg.get('model'), scope))
     others = {number for _, _, number in heads} - {len(trained)}
     if not trained or not others:
         return

@@ -20,7 +20,7 @@ from lvt_dense.datasets.kitti.dataset import KittiMonoDataset
 from lvt_dense.datasets.kitti.labels import KittiObjects
 from lvt_dense.datasets.label_maps import IGNORED, read_mask
 from lvt_dense.datasets.own.adapt import find_dicts
-from lvt_dense.datasets.own.heads import find_heads
+from lvt_dense.datasets.own.heads import find_class_counts
 from lvt_dense.datasets.own.mono3d import left_out_lines
 from lvt_dense.datasets.own.task import scope_of
 from lvt_dense.utils.config_class import lookup_class
@@ -136,7 +136,7 @@ def check_counts(
     if classes is None:
         return
     there = f'the {split} data have {len(classes)} ({shorten(classes, 4)})'
-    for path, _, number in find_heads(cfg.get('model'), scope_of(cfg)):
+    for path, _, number in find_class_counts(cfg.get('model'), scope_of(cfg)):
         if number != len(classes):
             raise UserError(
                 f'{path}.num_classes is {number}, but {there}: set '

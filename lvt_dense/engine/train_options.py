@@ -14,9 +14,12 @@ from lvt_dense.engine.augment import use_augment
 from lvt_dense.engine.exact_resume import use_exact_resume
 from lvt_dense.engine.hooks.finite_loss_hook import parse_on_nan
 from lvt_dense.engine.multi_scale import use_multi_scale
-from lvt_dense.engine.schedules import base_batch_size, count_images
-from lvt_dense.engine.schedules import fit_recipe as fit
-from lvt_dense.engine.schedules import scale_lr as scale
+from lvt_dense.engine.schedules import (
+    base_batch_size,
+    count_images,
+    fit_recipe,
+    scale_lr,
+)
 from lvt_dense.utils.config_class import find_class, lookup_class
 from lvt_dense.utils.dist import count_processes
 from lvt_dense.utils.errors import UserError
@@ -67,7 +70,7 @@ def apply_options(
         epochs: Passes through the training set; the whole recipe follows.
         batch_size: Images a process and iteration; the whole recipe follows.
         multi_scale: Vary the image size, see :mod:`.multi_scale`.
-        auto_scale_lr: Scale the learning rate, see :func:`scale_lr`.
+        auto_scale_lr: Scale the learning rate, see :func:`use_auto_scale_lr`.
         amp: Mixed precision, ``fp16`` (also True) or ``bf16``, see
             :func:`use_amp`.
         compile: Compile backbone and neck, see
@@ -91,7 +94,7 @@ def apply_options(
     if device:
         use_device(device)
     changes = use_augment(cfg, augment) if augment else []
-    changes += fit_recipe(cfg, epochs, batch_size, auto_scale_lr)
+    changes += use_length(cfg, epochs, batch_size, auto_scale_lr)
     changes += use_multi_scale(cfg) if multi_scale else []
     if amp:
         changes += use_amp(cfg, 'fp16' if amp is True else amp)
@@ -115,7 +118,7 @@ def apply_options(
     return changes
 
 
-def fit_recipe(
+def use_length(
     cfg: Config,
     epochs: int | None,
     batch_size: int | None,
@@ -134,7 +137,7 @@ def fit_recipe(
         Lines for the log; none where nothing changes.
     """
     if epochs is not None or batch_size is not None:
-        changes = fit(
+        changes = fit_recipe(
             cfg,
             count_images(cfg),
             epochs,
@@ -144,11 +147,11 @@ def fit_recipe(
     else:
         changes = []
     if auto_scale_lr and batch_size is None:
-        changes += scale_lr(cfg)
+        changes += use_auto_scale_lr(cfg)
     return changes
 
 
-def scale_lr(cfg: Config) -> list[str]:
+def use_auto_scale_lr(cfg: Config) -> list[str]:
     """Scale the learning rate to the batch that the processes make together.
 
     Raises:
@@ -160,7 +163,7 @@ def scale_lr(cfg: Config) -> list[str]:
             'set it with --cfg-options auto_scale_lr.base_batch_size=N'
         )
     own = Config(dict(cfg.to_dict(), auto_scale_lr=None))
-    return scale(
+    return scale_lr(
         cfg, base_batch_size(own, count_processes(cfg.get('launcher', 'none')))
     )
 

@@ -129,7 +129,7 @@ def guess_levels(part: dict[str, Any]) -> list[Level] | None:
     """
     neck = part.get('neck')
     readers = [neck] if isinstance(neck, dict) else list(neck or [])
-    readers += [head for _, head in find_heads(part)]
+    readers += [head for _, head in find_predictors(part)]
     for reader in readers:
         channels = isinstance(reader, dict) and reader.get('in_channels')
         if channels and not isinstance(channels, int) and len(channels) <= 4:
@@ -138,7 +138,7 @@ def guess_levels(part: dict[str, Any]) -> list[Level] | None:
     return None
 
 
-def find_heads(part: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+def find_predictors(part: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     """Find what a detector or segmenter has besides backbone and neck.
 
     Args:
@@ -180,7 +180,7 @@ def rewire(
         old, new = _rewire_neck(part['neck'], f'{path}.neck', old, new, scope)
     if old == new:
         return
-    for key, head in find_heads(part):
+    for key, head in find_predictors(part):
         before = copy.deepcopy(head)
         _rewire_head(head, f'{path}.{key}', old, new)
         if head == before or _fault(before, scope) is not None:

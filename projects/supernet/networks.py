@@ -11,7 +11,7 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 
 from lvt_dense.models.backbones.nasvit import PARTS, NASViT
-from lvt_dense.swap.feature_readers import Level, find_heads, rewire
+from lvt_dense.swap.feature_readers import Level, find_predictors, rewire
 from lvt_dense.utils.config_class import find_class
 from lvt_dense.utils.errors import UserError
 
@@ -168,7 +168,7 @@ def find_readers(cfg: Mapping[str, Any]) -> dict[str, list[int]]:
     Returns:
         ``in_channels`` by the beginning of the names of a part's tensors.
     """
-    parts = [('neck', cfg.get('neck')), *find_heads(dict(cfg))]
+    parts = [('neck', cfg.get('neck')), *find_predictors(dict(cfg))]
     readers = {}
     for name, value in parts:
         is_list = isinstance(value, (list, tuple))

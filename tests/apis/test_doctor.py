@@ -357,9 +357,9 @@ def test_config_that_does_not_load() -> None:
 def test_report_counts_faults(capsys: pytest.CaptureFixture[str]) -> None:
     good = Finding('torch', OK, '2.13')
     bad = Finding('numpy', FAULT, 'too old', 'pip install numpy')
-    assert doctor.report(iter([good])) == 0
+    assert doctor.print_findings(iter([good])) == 0
     assert 'No fault' in capsys.readouterr().out
-    assert doctor.report(iter([good, bad])) == 1
+    assert doctor.print_findings(iter([good, bad])) == 1
     out = capsys.readouterr().out
     assert 'run: pip install numpy' in out
     assert '1 fault' in out

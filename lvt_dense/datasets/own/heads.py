@@ -15,7 +15,7 @@ _NO_HEADS = (
 )
 
 
-def find_heads(
+def find_class_counts(
     part: Any, scope: str, path: str = 'model'
 ) -> Iterator[tuple[str, dict, int]]:
     """Find every part of a model that counts classes.
@@ -34,7 +34,7 @@ def find_heads(
     """
     if isinstance(part, (list, tuple)):
         for index, item in enumerate(part):
-            yield from find_heads(item, scope, f'{path}.{index}')
+            yield from find_class_counts(item, scope, f'{path}.{index}')
     if not isinstance(part, dict) or 'contrastive_cfg' in part:
         return  # the latter counts words, not classes
     number = part.get('num_classes')
@@ -44,7 +44,7 @@ def find_heads(
         yield path, part, number
     for key, value in part.items():
         if key not in _NO_HEADS:
-            yield from find_heads(value, scope, f'{path}.{key}')
+            yield from find_class_counts(value, scope, f'{path}.{key}')
 
 
 def _default_number(kind: Any, scope: str) -> int | None:
@@ -78,7 +78,7 @@ def set_num_classes(model: dict, number: int, scope: str) -> list[str]:
         The dotted paths of the heads.
     """
     changed = []
-    for path, head, old in list(find_heads(model, scope)):
+    for path, head, old in list(find_class_counts(model, scope)):
         head['num_classes'] = number
         outputs = head.get('out_channels')
         if 'loss_decode' in head and outputs is not None:

@@ -22,7 +22,7 @@ from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.text import shorten
 
 from .adapt import replace_datasets, replace_evaluators, set_variables
-from .heads import find_heads
+from .heads import find_class_counts
 from .prepared import Prepared
 from .summary import count_objects
 
@@ -196,7 +196,7 @@ def adapt_mono3d(cfg: Config, data: Prepared) -> None:
     replace_datasets(cfg, dataset)
     replace_evaluators(cfg, evaluator)
     scope = cfg.get('default_scope') or 'mmdet'
-    for _, head, _ in list(find_heads(cfg.model, scope)):
+    for _, head, _ in list(find_class_counts(cfg.model, scope)):
         kind = lookup_class(MODELS, head.get('type'), scope)
         head.update(folder.head_settings(kind, data.classes))
     hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}

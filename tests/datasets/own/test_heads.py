@@ -1,7 +1,7 @@
 """Every head that counts classes is found and set."""
 
 from lvt_dense.compat.stack import import_stack
-from lvt_dense.datasets.own.heads import find_heads, set_num_classes
+from lvt_dense.datasets.own.heads import find_class_counts, set_num_classes
 
 
 def test_lists_of_heads_and_defaults() -> None:
@@ -19,7 +19,9 @@ def test_lists_of_heads_and_defaults() -> None:
             mask_head=dict(type='FCNMaskHead', num_classes=80),
         ),
     )
-    found = {path: number for path, _, number in find_heads(model, 'mmdet')}
+    found = {
+        path: number for path, _, number in find_class_counts(model, 'mmdet')
+    }
     heads = [
         'model.roi_head.bbox_head.0',
         'model.roi_head.bbox_head.1',
@@ -27,7 +29,9 @@ def test_lists_of_heads_and_defaults() -> None:
     ]
     assert found == dict.fromkeys(heads, 80)
     assert set_num_classes(model, 3, 'mmdet') == heads
-    found = {path: number for path, _, number in find_heads(model, 'mmdet')}
+    found = {
+        path: number for path, _, number in find_class_counts(model, 'mmdet')
+    }
     assert found == dict.fromkeys(heads, 3)
     assert model['backbone']['num_classes'] == 1000
     assert model['rpn_head']['num_classes'] == 1
