@@ -65,7 +65,8 @@ class SSDLiteHead(BatchedTargets, SSDHead):
             batch_gt_instances_ignore: ``bboxes`` to ignore of every image.
 
         Returns:
-            ``loss_cls`` and ``loss_bbox``, of the whole batch.
+            ``loss_cls`` and ``loss_bbox``, each a list of one loss of the
+            whole batch; MMDetection's has one an image.
         """
         if not supports(self):
             return super().loss_by_feat(
@@ -97,8 +98,8 @@ class SSDLiteHead(BatchedTargets, SSDHead):
         )
         counts = mined | targets.is_positive
         return dict(
-            loss_cls=torch.where(counts, losses, 0).sum() / total,
-            loss_bbox=self._box_loss(bbox_preds, anchors, targets, total),
+            loss_cls=[torch.where(counts, losses, 0).sum() / total],
+            loss_bbox=[self._box_loss(bbox_preds, anchors, targets, total)],
         )
 
     def _class_losses(
