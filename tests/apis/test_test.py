@@ -7,7 +7,7 @@ import mmcv
 import numpy as np
 import pytest
 import torch
-from helpers.commands import skip_beautifier
+from helpers.commands import forget_runs, skip_beautifier
 from helpers.segmentation import small_config
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
@@ -74,6 +74,7 @@ def test_batches_of_different_sizes(cfg: Config, weights: str) -> None:
 def test_pictures_keep_folders_and_names(
     cfg: Config, weights: str, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
+    forget_runs()  # whose logger writes where an earlier test looked
     evaluate(cfg, weights, show_dir=str(tmp_path / 'shown'))
     sheets = {f'{t}/{s}.jpg.png' for t in ('here', 'there') for s in SIZES}
     drawn = list((tmp_path / 'shown').rglob('*.png'))
