@@ -1,0 +1,14 @@
+# MobileViT-XXS on Tiny ImageNet's images of 64 x 64 pixels.
+#
+#   lvt-dense train projects/pretrain/configs/mobilevit_xxs_64.py \
+#       --data-root data/tiny_imagenet
+#
+# The README of this project says what came of it.
+_base_ = './base_64.py'
+model = dict(
+    type='lvt_dense.ImageClassifier',
+    backbone=dict(type='lvt_dense.MobileViT', arch='xxs'),
+    label_smoothing=0.1,
+    mixup=0.2,
+    num_classes=64,
+)
