@@ -190,6 +190,8 @@ def _make_graph(
         None if is_dynamic else shape,
         PACKAGES[kind],
     )
+    if raw:
+        info['maps_of'] = task
     if is_dynamic:
         info['divisor'] = DIVISOR
     return _Made(graph, info, inputs, shape, is_dynamic, gaps)

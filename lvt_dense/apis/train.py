@@ -1,21 +1,30 @@
 """Training, for detection, segmentation and monocular 3D alike."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 from mmengine.hooks import LoggerHook
+from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
+from lvt_dense.apis.pseudo_labels import use_unlabeled
 from lvt_dense.checkpoints.read import read_content
 from lvt_dense.compat.stack import allow_own_checkpoints, import_stack
 from lvt_dense.config import default_hooks
 from lvt_dense.engine.batches import fit_batches
 from lvt_dense.engine.console import log_often
 from lvt_dense.engine.data_checks import check_data, read_coco_once
+from lvt_dense.engine.distillation.runner import (
+    DistillingRunner,
+    ProjectionHook,
+    is_distilled,
+)
+from lvt_dense.engine.distillation.settings import use_teacher
 from lvt_dense.engine.exact_resume import replay_from
 from lvt_dense.engine.fast_step import copy_ahead, use_fast_step
 from lvt_dense.engine.initial_weights import check_start, prepare_start
@@ -40,6 +49,9 @@ def train(
     resume: bool | str = False,
     launcher: str = 'none',
     pretrained: str | None = None,
+    teacher: Sequence[str] | None = None,
+    distill: str | None = None,
+    unlabeled: str | None = None,
     **options: Any,
 ) -> Runner:
     """Train the model of a config.
@@ -53,6 +65,11 @@ def train(
         launcher: How the processes were started, as in MMEngine.
         pretrained: Weights of the backbone: ``official``, ``none``, a file or
             a URL; by default those that the config names.
+        teacher: Config and checkpoint of a model to learn from, or a file of
+            ``lvt-dense export --raw``; see :mod:`.distillation.settings`.
+        distill: What is imitated; by default as the task has it.
+        unlabeled: Folder of images that the teacher labels, to train on as
+            well; see :mod:`.pseudo_labels`.
         **options: ``epochs``, ``batch_size``, ``multi_scale``, ``workers``,
             ``seed``, ``device``, ``amp``, ``compile``, ``auto_scale_lr``,
             ``log``, ``per_class``, ``patience``, ``on_nan``,
@@ -71,6 +88,8 @@ def train(
     use_launcher(cfg, launcher)
     fit_windows(cfg)
     cfg.work_dir = str(make_work_dir(cfg, work_dir))
+    use_teacher(cfg, teacher, distill)
+    labeled = use_unlabeled(cfg, unlabeled) if unlabeled else []
     check_data(cfg, [s for s in ('train', 'val') if f'{s}_cfg' in cfg])
     read_coco_once(cfg)
     changes = [*fit_saving(cfg), *apply_options(cfg, **options)]
@@ -79,13 +98,27 @@ def train(
     _complete_hooks(cfg)
     lines = prepare_start(cfg, pretrained, bool(resume))
     with explain_errors(cfg):
-        runner = build_runner(cfg)
+        runner = _build(cfg)
         copy_ahead(runner.model)
+        changes += [*labeled, *getattr(runner, 'teacher_lines', [])]
         changes += fit_batches(runner)
         log_often(runner)
         check_start(runner, [*changes, *lines], bool(resume))
         _warn_of_slow_operators(runner)
         runner.train()
+    return runner
+
+
+def _build(cfg: Config) -> Runner:
+    """Build the runner, with the teacher that the config names."""
+    if not is_distilled(cfg):
+        return build_runner(cfg)
+    if 'runner_type' in cfg:
+        raise UserError(
+            f'distillation does not work with runner_type={cfg.runner_type!r}'
+        )
+    runner = build_runner(cfg, DistillingRunner)
+    runner.register_hook(ProjectionHook())
     return runner
 
 
@@ -116,12 +149,34 @@ def _resume(cfg: Config, resume: bool | str) -> Sequence[dict]:
     content = read_content(path)
     if not isinstance(content, dict):
         return ()
+    if 'distillation' in content and not is_distilled(cfg):
+        _go_on_alone(path, bool(content['distillation']))
     meta = content.get('meta')
     # What lacks these is refused, with a reason, once there is a model.
     if isinstance(meta, dict) and {'epoch', 'iter'} <= meta.keys():
         replay_from(cfg, meta)
     optimizer = content.get('optimizer') or {}
     return optimizer.get('param_groups') or ()
+
+
+def _go_on_alone(path: Path, has_projections: bool) -> None:
+    """Say that a training had a teacher, and has none from here on.
+
+    Raises:
+        UserError: The optimizer has parameters that only the teacher needs.
+    """
+    text = f'--resume: {path} is of a training with a teacher'
+    if has_projections:
+        raise UserError(
+            f'{text}, whose projections are in the optimizer: give --teacher '
+            'again, or start anew from its weights with --cfg-options '
+            f'load_from={path}'
+        )
+    print_log(
+        f'{text}, and this one goes on without: give --teacher to keep it',
+        'current',
+        logging.WARNING,
+    )
 
 
 def _complete_hooks(cfg: Config) -> None:

@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(trains_on_tiles=True)
     _add_run(parser)
     _add_start(parser)
+    _add_teacher(parser)
     add_launcher(parser)
 
 
@@ -108,6 +109,28 @@ def _add_start(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_teacher(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--teacher',
+        nargs='+',
+        metavar='FILE',
+        help='model to learn from: CONFIG CHECKPOINT, or one file that '
+        '"export --raw" wrote',
+    )
+    parser.add_argument(
+        '--distill',
+        metavar='KIND',
+        help='what is learned from it: cwd, cwd_features, pkd, logits, '
+        'heatmap, or none; by default cwd for segmenters, heatmap for '
+        'MonoCon, pkd for other detectors',
+    )
+    parser.add_argument(
+        '--unlabeled',
+        metavar='DIR',
+        help='folder of images that the teacher labels, to train on as well',
+    )
+
+
 def _add_size(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--epochs',
@@ -170,5 +193,8 @@ def run(args: argparse.Namespace) -> Outcome:
         on_nan=args.on_nan,
         exact_resume=args.exact_resume,
         augment=args.augment,
+        teacher=args.teacher,
+        distill=args.distill,
+        unlabeled=args.unlabeled,
     )
     return Outcome(dict(folder=cfg.get('work_dir')))

@@ -3,7 +3,8 @@
 One JSON object under the key ``lvt_dense`` of the file's metadata, which
 :mod:`lvt_dense.runtime` reads. Its keys:
 
-- ``task``: ``detection``, ``instance``, ``semantic`` or ``mono3d``.
+- ``task``: ``detection``, ``instance``, ``semantic`` or ``mono3d``; ``raw``
+  of a file that gives its heads' maps, whose task is ``maps_of``.
 - ``classes`` and ``palette``: names, and RGB colors.
 - ``color``: channel order of the input, ``rgb`` or ``bgr``.
 - ``channels``: number of channels of the input.

@@ -89,17 +89,21 @@ def _leave_processes() -> None:
         torch.distributed.destroy_process_group()
 
 
-def build_runner(cfg: Config) -> Runner:
+def build_runner(cfg: Config, kind: type[Runner] = QuietRunner) -> Runner:
     """Build the runner that a config asks for.
 
     Its segmenters take batches of images of different sizes in validation
     and testing.
 
+    Args:
+        cfg: Config.
+        kind: Class of the runner, unless the config names one.
+
     Raises:
         UserError: ``sync_bn`` took activations away.
     """
     custom = 'runner_type' in cfg
-    runner = RUNNERS.build(cfg) if custom else QuietRunner.from_cfg(cfg)
+    runner = RUNNERS.build(cfg) if custom else kind.from_cfg(cfg)
     check_sync_norms(_unwrap(runner.model))
     _predict_by_size(_unwrap(runner.model))
     if torch.are_deterministic_algorithms_enabled():

@@ -90,7 +90,7 @@ def _names_of(
     """List the settings that a part can have, and whether these are all."""
     if not path:
         runner = inspect.signature(Runner).parameters
-        return {*cfg.keys(), *runner, 'auto_scale_lr'}, True
+        return {*cfg.keys(), *runner, 'auto_scale_lr', 'distillation'}, True
     known = set(node.keys())
     if len(path) == 1 and path[0].endswith('_dataloader'):
         loader = set(inspect.signature(DataLoader).parameters)

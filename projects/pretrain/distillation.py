@@ -8,6 +8,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lvt_dense.checkpoints.read import read_checkpoint
+from lvt_dense.engine.distillation.losses import softmax_divergence
+from lvt_dense.engine.distillation.normalization import (
+    ImageNorm,
+    renormalize,
+)
 from lvt_dense.models.backbones.pretrained import LoadReport
 from lvt_dense.registry import MODELS
 from lvt_dense.utils.errors import UserError
@@ -69,7 +74,7 @@ class Distillation(nn.Module):
             )
         self.checkpoint = checkpoint
         self.num_classes = num_classes
-        self.norm = norm
+        self.norm = ImageNorm.from_cfg(norm)
         self.match, self.weight = match, weight
         self.temperature = temperature
         self.hidden_channels = hidden_channels
@@ -88,14 +93,20 @@ class Distillation(nn.Module):
         Raises:
             UserError: The checkpoint cannot be had, or does not fit.
         """
-        from .classifier import ImageClassifier
-
         cfg = dict(self._cfg)
         if self.match == 'features':
             cfg['init_cfg'] = dict(
                 type='Pretrained', checkpoint=self.checkpoint
             )
-        teacher = ImageClassifier(cfg, self.num_classes, self.hidden_channels)
+        # By its name, as the module of the classifier imports this one.
+        teacher = MODELS.build(
+            dict(
+                type='lvt_dense.ImageClassifier',
+                backbone=cfg,
+                num_classes=self.num_classes,
+                hidden_channels=self.hidden_channels,
+            )
+        )
         if self.match == 'features':
             teacher.backbone.init_weights()
         else:
@@ -132,40 +143,12 @@ class Distillation(nn.Module):
         """
         teacher = self._teacher[0].to(images.device)
         with torch.no_grad():
-            theirs = teacher.extract(self._normalize(images, teacher))
+            norm = ImageNorm.from_cfg(teacher.backbone.input_norm)
+            theirs = teacher.extract(renormalize(images, self.norm, norm))
             if self.match == 'logits':
                 theirs = teacher.head(theirs)
         if self.match == 'features':
             cosine = F.cosine_similarity(self.projection(features), theirs)
             return self.weight * (1 - cosine).mean()
-        degree = self.temperature
-        divergence = F.kl_div(
-            F.log_softmax(logits / degree, 1),
-            F.log_softmax(theirs / degree, 1),
-            reduction='batchmean',
-            log_target=True,
-        )
-        # so that the gradients do not shrink with the temperature
-        return self.weight * degree**2 * divergence
-
-    def _normalize(self, images: Tensor, teacher: nn.Module) -> Tensor:
-        """Change the student's normalization into the teacher's."""
-        ours, theirs = self.norm, teacher.backbone.input_norm
-        if all(_same(ours.get(k), theirs[k]) for k in theirs):
-            return images
-        mean, std = (_column(ours[k], images) for k in ('mean', 'std'))
-        images = images * std + mean
-        if ours.get('bgr_to_rgb', False) != theirs['bgr_to_rgb']:
-            images = images.flip(1)
-        mean, std = (_column(theirs[k], images) for k in ('mean', 'std'))
-        return (images - mean) / std
-
-
-def _column(values: Any, like: Tensor) -> Tensor:
-    return like.new_tensor(list(values)).view(-1, 1, 1)
-
-
-def _same(ours: Any, theirs: Any) -> bool:
-    if isinstance(theirs, bool):
-        return bool(ours) == theirs
-    return ours is not None and [*map(float, ours)] == [*map(float, theirs)]
+        divergence = softmax_divergence(logits, theirs, self.temperature, 1)
+        return self.weight * divergence.mean()

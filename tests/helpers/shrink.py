@@ -18,13 +18,14 @@ def shrink_runs() -> None:
     A run of N epochs ends after one, and its checkpoint is there under the
     name ``epoch_N.pth`` as well.
     """
-    from_cfg, train = Runner.from_cfg, Runner.train
+    # of the class that is asked, as some runners derive from MMEngine's
+    from_cfg, train = Runner.from_cfg.__func__, Runner.train
 
-    def shortened(cfg: Config) -> Runner:
+    def shortened(cls: type[Runner], cfg: Config) -> Runner:
         total = cfg.get('train_cfg') or {}
         wanted = total.get('max_epochs'), total.get('max_iters')
         _shrink_config(cfg)
-        runner = from_cfg(cfg)
+        runner = from_cfg(cls, cfg)
         runner.wanted_length = wanted
         return runner
 
@@ -40,7 +41,7 @@ def shrink_runs() -> None:
                 made.with_name(asked).symlink_to(name)
         return result
 
-    Runner.from_cfg = staticmethod(shortened)
+    Runner.from_cfg = classmethod(shortened)
     Runner.train = train_and_link
 
 

@@ -1,0 +1,1 @@
+"""Learn from a teacher while training, see :mod:`.settings`."""
