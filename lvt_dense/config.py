@@ -13,10 +13,15 @@ from mmengine.logging import print_log
 from lvt_dense.utils.config_options import check_options
 from lvt_dense.utils.config_variables import Source
 from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.files import newest_checkpoint
 from lvt_dense.utils.text import describe_error, shorten, suggest
 
 OURS = 'lvt_dense'
 RECIPES = Path(__file__).parent / '.mim' / 'configs'
+# What a training writes beside a config of its own folder: that config with
+# the data in it.
+DUMP = '_with_data.py'
+BEST = 'best.pth'
 # The parts of a config that name files of a data set.
 DATA_PARTS = tuple(
     f'{split}_{part}'
@@ -34,7 +39,8 @@ def load_config(
 
     Args:
         name: A path, ``'package::name'`` with the path inside the package's
-            configs (``.py`` may be left out), or a config already loaded.
+            configs (``.py`` may be left out), the work directory of a
+            training, or a config already loaded.
         options: Values by dotted key, as from ``--cfg-options``.
         import_custom_modules: Import what the config's ``custom_imports``
             names.
@@ -50,6 +56,8 @@ def load_config(
         cfg = Config(name.to_dict(), filename=name.filename)
     else:
         path = _resolve(str(name))
+        if path.is_dir():
+            path = find_config(path)
         try:
             cfg = Config.fromfile(
                 path, import_custom_modules=import_custom_modules
@@ -133,6 +141,8 @@ def _resolve(name: str) -> Path:
     path = folder / (inner if inner.endswith('.py') else f'{inner}.py')
     if path.is_file():
         return path
+    if Path(name).is_dir():
+        return Path(name)
     raise UserError(
         f'config {name} does not exist ({path}); {_hint(path, folder)}'
     )
@@ -155,11 +165,67 @@ def _hint(path: Path, folder: Path) -> str:
     )
 
 
+def find_config(work_dir: Path) -> Path:
+    """Find the config of a training: the newest one, with its data in it.
+
+    Args:
+        work_dir: Folder of the training.
+
+    Raises:
+        UserError: There is none.
+    """
+    for pattern in (f'*{DUMP}', '*.py'):
+        found = sorted(work_dir.glob(pattern), key=lambda p: p.stat().st_mtime)
+        if found:
+            return found[-1]
+    raise UserError(
+        f'{work_dir} holds no config: give the folder of a training, or a '
+        'config'
+    )
+
+
+def find_run(work_dir: str | Path) -> tuple[str, str]:
+    """Find config and checkpoint of a training.
+
+    Args:
+        work_dir: Folder of the training.
+
+    Returns:
+        The config, with the data in it, and the best checkpoint, else the
+        newest.
+
+    Raises:
+        UserError: One of them is not there.
+    """
+    folder = Path(work_dir)
+    config = find_config(folder)
+    checkpoint = best_checkpoint(folder)
+    if checkpoint is None:
+        raise UserError(
+            f'{folder} holds no checkpoint, as best.pth or iter_N.pth: give '
+            'the folder of a training that has been validated or has ended, '
+            'or config and checkpoint'
+        )
+    return str(config), str(checkpoint)
+
+
+def best_checkpoint(work_dir: Path) -> Path | None:
+    """Return the best checkpoint of a training, else the newest one."""
+    best = work_dir / BEST
+    if best.is_file():
+        return best
+    found = sorted(
+        work_dir.glob('best_*.pth'), key=lambda p: p.stat().st_mtime
+    )
+    return found[-1] if found else newest_checkpoint(work_dir)
+
+
 def find_base(cfg: Config) -> tuple[Config | None, str]:
     """Find what a config starts from.
 
     It is what the file inherits from; for a config that a training has
-    written, which inherits nothing, the recipe of the same name.
+    written, which inherits nothing, the one beside it that it was made from,
+    or the recipe of the same name.
 
     Returns:
         The base and its name; None and an empty name where there is none.
@@ -176,6 +242,9 @@ def find_base(cfg: Config) -> tuple[Config | None, str]:
             )
             merged = Config._merge_a_into_b(part.to_dict(), merged)
         return Config(merged), ', '.join(Path(n).name for n in names)
+    source = path.with_name(f'{path.name.removesuffix(DUMP)}.py')
+    if path.name.endswith(DUMP) and source.is_file():
+        return load_config(str(source)), source.name
     spec = find_spec('lvt_dense')
     assert spec is not None and spec.submodule_search_locations
     folder = Path(spec.submodule_search_locations[0], '.mim', 'configs')

@@ -28,6 +28,7 @@ FLOORS = (
     ('analysis', 'deploy', 'swap'),
     ('engine', 'explain', 'report'),
     ('apis',),
+    ('planning',),
     ('commands',),
     ('__main__',),
 )

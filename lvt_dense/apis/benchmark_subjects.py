@@ -68,7 +68,7 @@ def build_model(name: str) -> nn.Module:
 
     if name in list_backbones() or name.startswith(PREFIX):
         return build_backbone(name)
-    if name.endswith('.py') or '::' in name:
+    if name.endswith('.py') or '::' in name or Path(name).is_dir():
         return _config_model(name)
     near = suggest(name, list_backbones())
     hint = f'; {near}' if near else ''

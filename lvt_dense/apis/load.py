@@ -28,8 +28,9 @@ def load(
 
     Args:
         model: A file that ``lvt-dense export`` wrote; a config, with its
-            checkpoint; or the name of a published model, see ``lvt-dense
-            weights list``, whose weights are downloaded if need be.
+            checkpoint; the work directory of a training; or the name of a
+            published model, see ``lvt-dense weights list``, whose weights are
+            downloaded if need be.
         checkpoint: Weights of the config's model.
         device: Where PyTorch computes; by default a GPU if there is one.
         threads: Threads of an exported model's runtime; 0 leaves the choice
@@ -55,6 +56,10 @@ def load(
             return Predictor(model, threads)
         except InputError as error:
             raise UserError(str(error)) from error
+    if Path(name).is_dir() and checkpoint is None:
+        from lvt_dense.config import find_run
+
+        name, checkpoint = find_run(name)
     if '::' in name or Path(name).suffix in CONFIGS:
         if checkpoint is None:
             raise UserError(

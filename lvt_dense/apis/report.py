@@ -15,7 +15,7 @@ from lvt_dense.analysis.detection import DetectionFigures, analyze_detection
 from lvt_dense.analysis.records import SUFFIX, Record, load_record
 from lvt_dense.analysis.semantic import SemanticFigures, analyze_semantic
 from lvt_dense.compat.stack import import_stack
-from lvt_dense.config import load_config
+from lvt_dense.config import best_checkpoint, load_config
 from lvt_dense.engine.runner import find_work_dir
 from lvt_dense.report.detection import detection_sections, figures_table
 from lvt_dense.report.gallery import detection_gallery, semantic_gallery
@@ -29,7 +29,6 @@ from lvt_dense.report.run import (
 from lvt_dense.report.semantic import semantic_sections
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import (
-    newest_checkpoint,
     read_text,
     write_atomically,
 )
@@ -290,28 +289,15 @@ def load_run(source: str) -> Run:
     return Run(path.name, load_record(kept), path)
 
 
-def best_checkpoint(work_dir: Path) -> Path | None:
-    """Return the best checkpoint of a training, else the newest one."""
-    best = sorted(work_dir.glob('best_*.pth'), key=lambda p: p.stat().st_mtime)
-    return best[-1] if best else newest_checkpoint(work_dir)
-
-
-def run_config(work_dir: Path) -> Path | None:
-    """Return the config that a training has written into its folder."""
-    found = sorted(work_dir.glob('*.py'), key=lambda p: p.stat().st_mtime)
-    return found[-1] if found else None
-
-
 def _test_run(path: Path, checkpoint: Path | None) -> None:
-    config = run_config(path)
-    if config is None or checkpoint is None:
+    if not any(path.glob('*.py')) or checkpoint is None:
         raise UserError(
             f'{path} holds neither {PREDICTIONS} nor a config and a '
             'checkpoint; give the work directory of a training'
         )
     print(f'{path}: testing {checkpoint.name}')
     test(
-        load_config(str(config)),
+        load_config(str(path)),
         str(checkpoint),
         work_dir=str(path),
         record=str(path / PREDICTIONS),
@@ -436,9 +422,8 @@ def report_run(
         cfg: Config of the run; by default that in the work directory.
     """
     analysis = analyze(run.record, precision)
-    if cfg is None and run.work_dir:
-        path = run_config(run.work_dir)
-        cfg = load_config(str(path)) if path else None
+    if cfg is None and run.work_dir and any(run.work_dir.glob('*.py')):
+        cfg = load_config(str(run.work_dir))
     more = describe_run(cfg) if cfg else []
     summary = run.work_dir / SUMMARY if run.work_dir else None
     if summary and summary.is_file():

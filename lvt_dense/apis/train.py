@@ -92,7 +92,8 @@ def train(
     labeled = use_unlabeled(cfg, unlabeled) if unlabeled else []
     check_data(cfg, [s for s in ('train', 'val') if f'{s}_cfg' in cfg])
     read_coco_once(cfg)
-    changes = [*fit_saving(cfg), *apply_options(cfg, **options)]
+    changes = [] if resume else _earlier_training(cfg.work_dir)
+    changes += [*fit_saving(cfg), *apply_options(cfg, **options)]
     use_fast_step(cfg, _resume(cfg, resume) if resume else ())
     _draw_training_data(cfg)
     _complete_hooks(cfg)
@@ -120,6 +121,16 @@ def _build(cfg: Config) -> Runner:
     runner = build_runner(cfg, DistillingRunner)
     runner.register_hook(ProjectionHook())
     return runner
+
+
+def _earlier_training(work_dir: str) -> list[str]:
+    found = newest_checkpoint(work_dir)
+    if found is None:
+        return []
+    return [
+        f'WARNING: {work_dir} holds an earlier training, up to {found.name}; '
+        'checkpoints of the same names are replaced'
+    ]
 
 
 def _warn_of_slow_operators(runner: Runner) -> None:

@@ -26,7 +26,7 @@ def add_config(
     parser.add_argument(
         'config',
         nargs='?' if optional else None,
-        help='path or package::name',
+        help='path, package::name, or the work directory of a training',
     )
     add_data(parser)
 
@@ -51,6 +51,37 @@ def add_data(parser: argparse._ActionsContainer) -> None:
         metavar='KEY=VALUE',
         help='override the config, such as train_dataloader.batch_size=8',
     )
+
+
+def add_checkpoint(parser: argparse.ArgumentParser, help_text: str) -> None:
+    """Add the checkpoint of a config, which a work directory needs not."""
+    parser.add_argument(
+        'checkpoint',
+        nargs='?',
+        help=f'{help_text}; the best one where CONFIG is the work directory '
+        'of a training',
+    )
+
+
+def use_run(args: argparse.Namespace) -> None:
+    """Find config and checkpoint in the work directory of a training.
+
+    Args:
+        args: Arguments of a command; changed in place.
+
+    Raises:
+        UserError: Neither is given, or they are not there.
+    """
+    if not hasattr(args, 'checkpoint') or args.checkpoint is not None:
+        return
+    from lvt_dense.config import find_run
+
+    if not os.path.isdir(args.config):
+        raise UserError(
+            f'{args.config}: give a checkpoint as well, or the work directory '
+            'of a training in place of both'
+        )
+    args.config, args.checkpoint = find_run(args.config)
 
 
 def add_size(
@@ -101,6 +132,9 @@ def read_config(
 ) -> 'Config':
     """Load the config, swap ``--backbone`` in, apply options and ``--data``.
 
+    A work directory stands for its config and checkpoint, see
+    :func:`use_run`.
+
     Args:
         args: Arguments of the command.
         report_dir: Name of a folder in the work directory for the summary
@@ -111,6 +145,7 @@ def read_config(
     """
     from lvt_dense.config import load_config, set_data_root
 
+    use_run(args)
     cfg = load_config(args.config)
     if getattr(args, 'backbone', None):
         from lvt_dense.swap import swap_backbone
@@ -145,22 +180,30 @@ def _use_data(
     folder = None
     if report_dir is not None and is_first_process():
         folder = find_work_dir(cfg, args.work_dir) / report_dir
-    names = args.classes and [n.strip() for n in args.classes.split(',')]
     checkpoint = getattr(args, 'checkpoint', None)
     use_data(
         cfg,
         args.data,
-        names or None,
+        class_names(args),
         folder,
         to_train=checkpoint is None,
         whole=checkpoint is not None
         and not was_trained_on(checkpoint, args.data),
-        tiling=_training_tiles(args),
+        tiling=training_tiles(args),
     )
 
 
-def _training_tiles(args: argparse.Namespace) -> 'Tiling | None':
-    # Those of other commands are tiles of whole images to predict on.
+def class_names(args: argparse.Namespace) -> list[str] | None:
+    """Return the names of ``--classes``, or None."""
+    names = args.classes and [n.strip() for n in args.classes.split(',')]
+    return names or None
+
+
+def training_tiles(args: argparse.Namespace) -> 'Tiling | None':
+    """Return the tiles that images of ``--data`` are cut into, or None.
+
+    Those of other commands are tiles of whole images to predict on.
+    """
     if not getattr(args, 'trains_on_tiles', False) or args.tiles is None:
         return None
     from lvt_dense.runtime import Tiling

@@ -10,7 +10,11 @@ Example:
 
 import argparse
 
-from lvt_dense.commands.arguments import add_config, read_config
+from lvt_dense.commands.arguments import (
+    add_checkpoint,
+    add_config,
+    read_config,
+)
 from lvt_dense.commands.output import Outcome
 from lvt_dense.utils.errors import UserError
 
@@ -18,7 +22,7 @@ from lvt_dense.utils.errors import UserError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add_config(parser)
-    parser.add_argument('checkpoint', help='file written by lvt-dense train')
+    add_checkpoint(parser, 'file written by lvt-dense train')
     parser.add_argument('image', help='file of an image')
     parser.add_argument(
         '--out', default='explain.png', help='picture to write (.png)'

@@ -3,24 +3,38 @@ r"""Export a trained model, checked against PyTorch.
 Example:
     lvt-dense export configs/ssdlite_mobilevit_320_coco.py ssdlite.pth \
         --out ssdlite.onnx
+    lvt-dense export work_dirs/mine
 """
 
 import argparse
 from pathlib import Path
 
-from lvt_dense.commands.arguments import add_config, add_size, read_config
+from lvt_dense.commands.arguments import (
+    add_checkpoint,
+    add_config,
+    add_size,
+    read_config,
+)
 from lvt_dense.commands.output import Outcome
+from lvt_dense.utils.errors import UserError
+
+_SUFFIXES = dict(
+    onnx='.onnx',
+    openvino='.xml',
+    coreml='.mlpackage',
+    executorch='.pte',
+    web='_web',
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add_config(parser)
-    parser.add_argument('checkpoint', help='weights of the model')
+    add_checkpoint(parser, 'weights of the model')
     parser.add_argument(
         '--out',
-        required=True,
         help='file to write: .onnx, .xml, .mlpackage or .pte; for --format '
-        'web a folder',
+        'web a folder; by default in the work directory, if that is given',
     )
     parser.add_argument(
         '--format',
@@ -119,8 +133,19 @@ def _add_images(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _choose_out(args: argparse.Namespace) -> None:
+    if args.out is not None:
+        return
+    folder = Path(args.config)
+    if args.checkpoint is not None or not folder.is_dir():
+        raise UserError('--out FILE: name the file to write')
+    name = folder.resolve().name
+    args.out = str(folder / f'{name}{_SUFFIXES[args.format]}')
+
+
 def run(args: argparse.Namespace) -> Outcome:
     """Export."""
+    _choose_out(args)
     cfg = read_config(args)
     from lvt_dense.apis.export import export
     from lvt_dense.deploy.parity import COUNTS

@@ -21,8 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument(
         'model',
-        help='exported file; config, followed by its checkpoint; or name of '
-        'a published model (lvt-dense weights list)',
+        help='exported file; config, followed by its checkpoint; work '
+        'directory of a training; or name of a published model (lvt-dense '
+        'weights list)',
     )
     parser.add_argument(
         'source',

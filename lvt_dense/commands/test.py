@@ -8,6 +8,7 @@ Example:
 import argparse
 
 from lvt_dense.commands.arguments import (
+    add_checkpoint,
     add_config,
     add_launcher,
     read_config,
@@ -21,7 +22,7 @@ from lvt_dense.utils.errors import UserError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add_config(parser)
-    parser.add_argument('checkpoint', help='file written by lvt-dense train')
+    add_checkpoint(parser, 'file written by lvt-dense train')
     parser.add_argument(
         '--work-dir', help='folder for the log and metrics.json'
     )

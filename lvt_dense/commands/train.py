@@ -1,10 +1,14 @@
 """Train a detector, a segmenter or a monocular 3D detector.
 
+Without a config, one is chosen for --data, and written to the work dir.
+
 Example:
+    lvt-dense train --data DIR --minutes 10
     lvt-dense train configs/ssdlite_mobilevit_320_coco.py --data-root DIR
 """
 
 import argparse
+from typing import TYPE_CHECKING
 
 from lvt_dense.commands.arguments import (
     add_config,
@@ -13,11 +17,17 @@ from lvt_dense.commands.arguments import (
     set_local_rank,
 )
 from lvt_dense.commands.output import Outcome
+from lvt_dense.utils import clock
+from lvt_dense.utils.dist import is_first_process
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    add_config(parser)
+    add_config(parser, optional=True)
+    _add_plan(parser)
     _add_size(parser)
     parser.add_argument(
         '--tiles',
@@ -37,6 +47,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_start(parser)
     _add_teacher(parser)
     add_launcher(parser)
+
+
+def _add_plan(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--minutes',
+        type=float,
+        metavar='M',
+        help='time for all, from start-up to the last validation; the length '
+        'of the training is fitted to it',
+    )
+    parser.add_argument(
+        '--for',
+        dest='goal',
+        choices=['cpu', 'phone', 'gpu'],
+        help='where the model is to run, if there is no config; by default '
+        'gpu if there is one here, else cpu',
+    )
+    parser.add_argument(
+        '--task',
+        choices=['detection', 'instance', 'semantic', 'mono3d'],
+        help='what to learn, if there is no config; by default what the '
+        'labels of --data are for',
+    )
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
@@ -166,10 +199,37 @@ def _add_metrics(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _chooses(args: argparse.Namespace) -> bool:
+    return args.task is not None or args.goal is not None
+
+
+def _note_length(cfg: 'Config') -> None:
+    """Print a line if the recipe is far longer than its data need."""
+    from lvt_dense.compat.stack import import_stack
+    from lvt_dense.engine.schedules import count_images
+    from lvt_dense.planning.choices import warn_of_length
+
+    epochs = cfg.train_cfg.get('max_epochs')
+    if not epochs or not is_first_process():
+        return
+    import_stack()
+    line = warn_of_length(epochs, count_images(cfg))
+    if line:
+        print(f'note: {line}')
+
+
 def run(args: argparse.Namespace) -> Outcome:
     """Train."""
+    clock.start()
     set_local_rank(args)
+    chosen = None
+    if args.config is None or args.minutes is not None or _chooses(args):
+        from lvt_dense.commands.planning import plan
+
+        chosen = plan(args)
     cfg = read_config(args, report_dir='data')
+    if args.data and chosen is None and args.epochs is None:
+        _note_length(cfg)
     from lvt_dense.apis.train import train
 
     train(
@@ -197,4 +257,4 @@ def run(args: argparse.Namespace) -> Outcome:
         distill=args.distill,
         unlabeled=args.unlabeled,
     )
-    return Outcome(dict(folder=cfg.get('work_dir')))
+    return Outcome(dict(folder=cfg.get('work_dir'), plan=chosen))

@@ -7,7 +7,11 @@ Example:
 
 import argparse
 
-from lvt_dense.commands.arguments import add_config, read_config
+from lvt_dense.commands.arguments import (
+    add_checkpoint,
+    add_config,
+    read_config,
+)
 from lvt_dense.commands.output import Outcome
 from lvt_dense.runtime.command import add_tiles, tiling_of
 
@@ -15,7 +19,7 @@ from lvt_dense.runtime.command import add_tiles, tiling_of
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add_config(parser)
-    parser.add_argument('checkpoint', help='file written by lvt-dense train')
+    add_checkpoint(parser, 'file written by lvt-dense train')
     parser.add_argument(
         'source', help='image, folder or glob pattern; or train, val, test'
     )

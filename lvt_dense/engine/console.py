@@ -1,11 +1,15 @@
 """What a run prints, and what goes to its log file alone."""
 
 import logging
+from pathlib import Path
 from typing import Any
 
+from mmengine.dist import master_only
 from mmengine.hooks import LoggerHook
 from mmengine.logging import MMLogger
 from mmengine.runner import EpochBasedTrainLoop, Runner
+
+from lvt_dense.config import DUMP
 
 LINES = 10  # of the loss in any training, at least
 
@@ -31,6 +35,20 @@ class QuietRunner(Runner):
         for file in files:
             logger.info(f'environment, config and all that follows: {file}')
         return logger
+
+    @master_only
+    def dump_config(self) -> None:
+        """Write the config, with the data in it, to the work directory.
+
+        A config that lies there itself is kept, and the other one gets a name
+        of its own, see :func:`lvt_dense.config.find_run`.
+        """
+        file, folder = self.cfg.filename, Path(self.work_dir)
+        if file is None or Path(file).resolve().parent != folder.resolve():
+            super().dump_config()
+            return
+        name = Path(file).name.removesuffix(DUMP)
+        self.cfg.dump(str(folder / f'{name.removesuffix(".py")}{DUMP}'))
 
 
 def _is_no_dump(record: logging.LogRecord) -> bool:

@@ -78,8 +78,10 @@ def join_by_gloo() -> None:
     """Join the other processes of a run on the CPU, until this one ends.
 
     A group that is left open can abort a process as it ends, after all of its
-    work is done.
+    work is done. Processes that have joined already are left as they are.
     """
+    if torch.distributed.is_initialized():
+        return
     torch.distributed.init_process_group('gloo')
     atexit.register(_leave_processes)
 

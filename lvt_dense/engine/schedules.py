@@ -88,6 +88,7 @@ def fit_recipe(
     epochs: int | None = None,
     batch_size: int | None = None,
     num_gpus: int = 1,
+    iters: int | None = None,
 ) -> list[str]:
     """Fit schedules, warm-up, averaged weights and learning rate to a run.
 
@@ -105,6 +106,8 @@ def fit_recipe(
         batch_size: New number of images a GPU and iteration; by default the
             recipe's own, and the learning rate stays as it is.
         num_gpus: Processes that train together.
+        iters: Optimizer steps in all, in place of epochs; a loop that counts
+            epochs is left to :func:`.iterations.use_iterations`.
 
     Returns:
         One line for each setting that changed.
@@ -120,13 +123,17 @@ def fit_recipe(
         cfg.train_dataloader.batch_size = batch_size
     batch = cfg.train_dataloader.batch_size * num_gpus * _accumulated(cfg)
     old = _old_length(cfg, base)
-    new = _new_length(cfg, old, num_images, epochs, num_gpus)
+    if iters is None:
+        new = _new_length(cfg, old, num_images, epochs, num_gpus)
+    else:
+        new = Length(round(iters * batch / num_images, 2), iters, batch)
     lines = [
         f'run: {new.epochs:g} epochs of {num_images} images, {new.iters} '
         f'iterations of {cfg.train_dataloader.batch_size * num_gpus}'
     ]
-    lines += _fit_loop(cfg, old, new)
-    lines += _fit_schedulers(cfg, old, new)
+    if iters is None or not old.epochs:
+        lines += _fit_loop(cfg, old, new)
+    lines += _fit_schedulers(cfg, old, new, keep_epochs=iters is None)
     lines += _fit_hooks(cfg, old, new, base)
     if batch_size is not None:
         lines += scale_lr(cfg, batch)
@@ -272,7 +279,9 @@ def _scaled(count: int, share: float) -> int:
 
 
 # -------------------------------------------------------------- schedulers
-def _fit_schedulers(cfg: Config, old: Length, new: Length) -> list[str]:
+def _fit_schedulers(
+    cfg: Config, old: Length, new: Length, keep_epochs: bool = True
+) -> list[str]:
     items, kept, lines = _schedulers(cfg), [], []
     maps = {
         by_epoch: _mapping(cfg, items, by_epoch, total, new)
@@ -280,7 +289,7 @@ def _fit_schedulers(cfg: Config, old: Length, new: Length) -> list[str]:
     }
     for item in items:
         by_epoch = item.get('by_epoch', True)
-        if by_epoch and new.epochs == old.epochs:
+        if by_epoch and keep_epochs and new.epochs == old.epochs:
             kept.append(item)
             continue
         before, is_warmup = item.get('end'), _is_warmup(cfg, item)

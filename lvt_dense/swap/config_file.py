@@ -45,11 +45,12 @@ def write_config(
         name = os.path.relpath(before.filename, out.parent)
     elif not base.endswith('.py'):
         name = f'{base}.py'
-    lines = [f'# {line}' for line in (comment or '').splitlines()]
+    lines = [f'# {line}'.rstrip() for line in (comment or '').splitlines()]
     if not is_program:
         lines += [f'_base_ = [{name!r}]']
     lines += [
-        f'{key} = {format_value(value)}' for key, value in changes.items()
+        f'{key} = {format_value(value, used=len(key) + 3)}'
+        for key, value in changes.items()
     ]
     write_atomically(out, '\n'.join(lines) + '\n')
 

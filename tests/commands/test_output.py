@@ -26,7 +26,8 @@ def test_types_in_a_schema(capsys: pytest.CaptureFixture[str]) -> None:
     options = {option['name']: option for option in schema['options']}
     size = options['batch_size']
     assert (size['type'], size['default']) == ('int', 4)
-    assert options['checkpoint']['required']
+    assert options['source']['required']
+    assert not options['checkpoint']['required']
     assert options['merge']['choices'] == ['nms', 'wbf']
 
 

@@ -12,6 +12,7 @@ from .picture_hook import PictureHook
 from .resume_hook import ResumeHook
 from .runtime_info_hook import LazyRuntimeInfoHook
 from .start_hook import StartHook
+from .time_limit_hook import TimeLimitHook
 from .train_pictures_hook import TrainPicturesHook
 
 __all__ = [
@@ -27,5 +28,6 @@ __all__ = [
     'ReplayHook',
     'ResumeHook',
     'StartHook',
+    'TimeLimitHook',
     'TrainPicturesHook',
 ]

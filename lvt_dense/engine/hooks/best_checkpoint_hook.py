@@ -6,10 +6,9 @@ from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from lvt_dense.config import BEST
 from lvt_dense.registry import HOOKS
 from lvt_dense.utils.files import duplicate
-
-BEST = 'best.pth'
 
 
 @HOOKS.register_module()

@@ -27,6 +27,7 @@ __all__ = [
     'LabeledData',
     'Object',
     'Sample',
+    'find_task',
     'read_data',
     'read_tree',
 ]
@@ -82,6 +83,54 @@ def read_tree(tree: Tree, task: str) -> LabeledData:
         )
     _check_content(data)
     return data
+
+
+def find_task(tree: Tree) -> tuple[str, str]:
+    """Find out what the labels of a folder are for.
+
+    KITTI's folders are for 3D boxes, label maps for semantic segmentation,
+    outlines of objects for instance segmentation, boxes for detection. An
+    outline that is its box stands for a box.
+
+    Args:
+        tree: The files, those of masks as well.
+
+    Returns:
+        The task, and the reason in a few words.
+
+    Raises:
+        UserError: No layout is recognized.
+    """
+    if _find(kitti, tree, True) is not None:
+        return 'mono3d', f'{kitti.LAYOUT} with 3D boxes'
+    if _find(masks, tree, True) is not None:
+        return 'semantic', 'images with label maps'
+    data = read_tree(tree, 'instance')
+    objects = [
+        item
+        for samples in data.splits.values()
+        for sample in samples
+        for item in sample.objects
+        if not item.is_crowd
+    ]
+    outlined = sum(_has_outline(item) for item in objects)
+    if outlined > len(objects) / 2:
+        return 'instance', f'{outlined} of {len(objects)} objects have a mask'
+    but = f', {outlined} with a mask' if outlined else ' without masks'
+    return 'detection', f'{data.layout}: {len(objects)} boxes{but}'
+
+
+def _has_outline(item: Object) -> bool:
+    """Tell a mask from a box that is given as a polygon."""
+    outline = item.segmentation
+    if not outline or isinstance(outline, dict):
+        return bool(outline)
+    points = outline[0]
+    is_box = len(points) in (8, 10) and all(
+        len({round(float(v), 1) for v in points[axis::2]}) == 2
+        for axis in (0, 1)
+    )
+    return len(outline) > 1 or not is_box
 
 
 def _find(layout: ModuleType, tree: Tree, is_known: bool) -> object:
