@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.evaluator import BaseMetric
-from mmengine.runner import Runner
+from mmengine.evaluator import BaseMetric, Evaluator
 from pycocotools import mask as coco_mask
 
 from lvt_dense.datasets.kitti.labels import KittiObjects
@@ -34,25 +33,38 @@ class Recorder(BaseMetric):
     run is over.
 
     Args:
-        runner: The runner that will test; its data set and its metrics have
-            the truth.
+        dataset: The data set, which has the truth.
+        evaluator: Metrics that it joins, which may have it as well; None for
+            none.
+        every: Keep one image of so many.
     """
 
-    def __init__(self, runner: Runner) -> None:
+    default_prefix = 'record'  # MMEngine warns of metrics without one
+
+    def __init__(
+        self, dataset: Any, evaluator: Evaluator | None = None, every: int = 1
+    ) -> None:
         super().__init__(collect_device='cpu')
-        evaluator = runner.test_loop.evaluator
+        self.dataset_meta = dataset.metainfo
+        self.dataset = dataset
+        self.every, self._seen = every, 0
+        self.samples: list[dict] = []
+        self.coco = None
+        if evaluator is None:
+            return
         self.dataset_meta = evaluator.dataset_meta
-        self.dataset = runner.test_loop.dataloader.dataset
         # A metric without annotation file makes an index while it computes,
         # in which images can have other numbers.
         indices = [getattr(m, '_coco_api', None) for m in evaluator.metrics]
         self.coco = next(filter(None, indices), None)
-        self.samples: list[dict] = []
         evaluator.metrics.append(self)
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keep what a batch of predictions says, in little memory."""
         for sample in data_samples:
+            self._seen += 1
+            if (self._seen - 1) % self.every:
+                continue
             kept: dict[str, Any] = dict(
                 path=str(sample.get('img_path', '')),
                 size=tuple(sample['ori_shape'][:2]),
@@ -74,6 +86,7 @@ class Recorder(BaseMetric):
     def compute_metrics(self, results: list[dict]) -> dict:
         """Keep the samples of all processes; there is nothing to score."""
         self.samples = results
+        self._seen = 0
         return {}
 
     def build(self, about: dict[str, Any]) -> Record:

@@ -130,7 +130,8 @@ def _recording(
     if not paths:
         yield
         return
-    recorder = Recorder(runner)
+    loop = runner.test_loop
+    recorder = Recorder(loop.dataloader.dataset, loop.evaluator)
     yield
     if is_main_process():
         config = Path(cfg.filename or 'config').name

@@ -27,6 +27,7 @@ from lvt_dense.engine.distillation.runner import (
 from lvt_dense.engine.distillation.settings import use_teacher
 from lvt_dense.engine.exact_resume import replay_from
 from lvt_dense.engine.fast_step import copy_ahead, use_fast_step
+from lvt_dense.engine.hooks import ValidationHook
 from lvt_dense.engine.initial_weights import check_start, prepare_start
 from lvt_dense.engine.runner import (
     avoid_mps,
@@ -37,10 +38,13 @@ from lvt_dense.engine.runner import (
     use_launcher,
 )
 from lvt_dense.engine.slow_operators import warn_of_slow_operators
+from lvt_dense.engine.start import choose_start
 from lvt_dense.engine.train_options import apply_options, fit_saving
 from lvt_dense.utils.config_class import find_class
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import ATOMIC, is_complete, newest_checkpoint
+
+from .closing import Command, close
 
 
 def train(
@@ -52,6 +56,8 @@ def train(
     teacher: Sequence[str] | None = None,
     distill: str | None = None,
     unlabeled: str | None = None,
+    start: str | None = None,
+    command: Command | None = None,
     **options: Any,
 ) -> Runner:
     """Train the model of a config.
@@ -70,10 +76,14 @@ def train(
         distill: What is imitated; by default as the task has it.
         unlabeled: Folder of images that the teacher labels, to train on as
             well; see :mod:`.pseudo_labels`.
+        start: The whole model to start from, see
+            :func:`lvt_dense.engine.start.choose_start`.
+        command: How the training was asked for, for the page at its end, see
+            :func:`.closing.close`; None writes none.
         **options: ``epochs``, ``batch_size``, ``multi_scale``, ``workers``,
             ``seed``, ``device``, ``amp``, ``compile``, ``auto_scale_lr``,
             ``log``, ``per_class``, ``patience``, ``on_nan``,
-            ``exact_resume`` and ``augment``, see
+            ``exact_resume``, ``augment`` and ``balance``, see
             :func:`.train_options.apply_options`.
 
     Returns:
@@ -97,16 +107,23 @@ def train(
     use_fast_step(cfg, _resume(cfg, resume) if resume else ())
     _draw_training_data(cfg)
     _complete_hooks(cfg)
-    lines = prepare_start(cfg, pretrained, bool(resume))
+    chosen = choose_start(cfg, start, pretrained, bool(resume))
+    lines = prepare_start(cfg, chosen.pretrained, bool(resume))
     with explain_errors(cfg):
         runner = _build(cfg)
         copy_ahead(runner.model)
         changes += [*labeled, *getattr(runner, 'teacher_lines', [])]
         changes += fit_batches(runner)
         log_often(runner)
-        check_start(runner, [*changes, *lines], bool(resume))
+        lines = [*chosen.lines, *changes, *lines]
+        check_start(runner, lines, bool(resume), chosen)
         _warn_of_slow_operators(runner)
+        watch = ValidationHook()
+        if command:
+            runner.register_hook(watch)
         runner.train()
+    if command:
+        close(runner, watch, command)
     return runner
 
 

@@ -139,6 +139,7 @@ def describe_file(file: WeightFile) -> str:
         'url': file.url,
         'page': file.page,
         'source': file.source,
+        'trained on': file.dataset,
         'result, as published': file.describe_result(),
         'license': file.license or 'none stated',
         'layout': file.layout,

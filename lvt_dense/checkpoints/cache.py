@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
+from urllib.request import url2pathname
 
 import torch
 from mmengine.logging import print_log
@@ -36,12 +37,14 @@ CACHE = 'LVT_DENSE_CACHE'
 MIRROR = 'LVT_DENSE_MIRROR'
 TIMEOUT = 20.0  # seconds without an answer, or without a byte
 CHECK_TIMEOUT = 5.0  # the same, where a cached file is there to fall back on
+PROBE_TIMEOUT = 3.0  # the same, where a training can do without the file
 PAUSES = (1.0, 2.0, 4.0)  # seconds before the second, third, ... attempt
 _CHUNK = 1 << 18
 _HEAD = 512  # bytes that tell a web page from a file
 # Servers give times in whole seconds: a file that was changed in the second
 # of its download may be changed once more without a trace.
 _CLOCK = 2.0
+_is_offline = False  # no publisher could be reached
 
 
 class DownloadError(UserError):
@@ -117,6 +120,44 @@ def fetch(record: WeightFile) -> Path:
             except DownloadError as error:
                 faults.append(f'{url} ({error})')
     raise DownloadError(_advice(record, path, faults))
+
+
+def is_available(record: WeightFile) -> bool:
+    """Tell whether a file is in the cache, or its server answers.
+
+    One short attempt is made, and nothing is downloaded. Publishers that
+    cannot be reached are not asked again by this process, nor are others.
+    """
+    global _is_offline
+    if path_of(record).is_file():
+        return True
+    for url in _sources(record):
+        is_origin = url == record.url
+        if is_origin and _is_offline:
+            continue
+        found = _probe(url)
+        if found:
+            return True
+        _is_offline = _is_offline or (is_origin and found is None)
+    return False
+
+
+def _probe(url: str) -> bool | None:
+    """Tell whether a server has a file; None if it does not answer."""
+    if url.startswith('file:'):
+        path = url2pathname(unquote(urlparse(url).path))
+        return Path(path).is_file()
+    try:
+        # Not all servers take a HEAD; the body of this is not read.
+        request = _request(url, {})
+        opener = urllib.request.build_opener()
+        opener.open(request, timeout=PROBE_TIMEOUT).close()
+    except urllib.error.HTTPError as error:
+        error.close()
+        return False
+    except (OSError, http.client.HTTPException, DownloadError):
+        return None
+    return True
 
 
 def _advice(record: WeightFile, path: Path, faults: list[str]) -> str:

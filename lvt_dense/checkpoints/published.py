@@ -280,6 +280,7 @@ def _whole(
         license=APPLE,
         metrics={metric: value},
         input_norm=UNIT_BGR,
+        dataset='coco' if task == 'SSDLite' else 'voc',
     )
     return replace(fixed, **facts)  # type: ignore[arg-type]
 
@@ -328,5 +329,24 @@ WHOLE_MODELS: tuple[WeightFile, ...] = (
         layout='cvnets v0.2 DeepLabv3',
         source='ml-cvnets v0.3, RangeAugment',
         input_norm=UNIT_RGB,
+        dataset='ade20k',
+    ),
+    *(
+        WeightFile(
+            name=f'deeplabv3_mobilevit{arch}_512_voc12aug.huggingface',
+            url=f'{HUGGING_FACE}/apple/deeplabv3-mobilevit-{size}/resolve/'
+            'main/pytorch_model.bin',
+            page=f'{HUGGING_FACE}/apple/deeplabv3-mobilevit-{size}',
+            layout='Hugging Face DeepLabv3',
+            source='Hugging Face, converted from ml-cvnets',
+            license=APPLE,
+            input_norm=UNIT_BGR,
+            dataset='voc',
+        )
+        for arch, size in (
+            ('_xxs', 'xx-small'),
+            ('_xs', 'x-small'),
+            ('', 'small'),
+        )
     ),
 )

@@ -37,6 +37,8 @@ class WeightFile:
         sha256: First digits of the SHA-256 sum, where they are known.
         page: Where a person gets the file, if the URL is not that place.
         input_norm: Mean, standard deviation and channel order of the images.
+        dataset: Data set of a whole model, by which the names of its classes
+            are known: ``coco``, ``voc`` or ``ade20k``.
     """
 
     name: str
@@ -50,6 +52,12 @@ class WeightFile:
     sha256: str | None = None
     page: str | None = None
     input_norm: Mapping[str, Any] | None = None
+    dataset: str | None = None
+
+    @property
+    def recipe(self) -> str:
+        """Name of the config of a whole model."""
+        return self.name.partition('.')[0]
 
     @property
     def file_name(self) -> str:

@@ -23,6 +23,13 @@ from lvt_dense.utils.dist import is_first_process
 if TYPE_CHECKING:
     from mmengine.config import Config
 
+    from lvt_dense.apis.closing import Command
+
+# Options with a value that the next training keeps.
+_REPEATED = (
+    *('classes', 'backbone', 'epochs', 'batch_size', 'tiles', 'augment'),
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
@@ -125,6 +132,12 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 
 def _add_start(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
+        '--balance',
+        action='store_true',
+        help='draw images with rare classes more often (repeat factors of '
+        'LVIS)',
+    )
+    parser.add_argument(
         '--augment',
         metavar='PRESET',
         help='augmentation instead of that of the recipe: none, light, '
@@ -139,6 +152,14 @@ def _add_start(parser: argparse.ArgumentParser) -> None:
         help='weights of the backbone: "official" for the published ones, '
         '"none" for random ones (then nothing is frozen), a file, a URL, or '
         'a name of "lvt-dense weights list"; by default as configured',
+    )
+    parser.add_argument(
+        '--start',
+        metavar='MODEL',
+        help='trained model to start from, cut to the classes of the data: a '
+        'name of "lvt-dense weights list", a checkpoint, "none" for random '
+        'weights, or "auto", the default with --data, for the best published '
+        'one',
     )
 
 
@@ -241,6 +262,8 @@ def run(args: argparse.Namespace) -> Outcome:
         auto_scale_lr=args.auto_scale_lr,
         launcher=args.launcher,
         pretrained=args.pretrained,
+        start=args.start or ('auto' if args.data else None),
+        command=_command(args, cfg),
         epochs=args.epochs,
         batch_size=args.batch_size,
         multi_scale=args.multi_scale,
@@ -256,5 +279,26 @@ def run(args: argparse.Namespace) -> Outcome:
         teacher=args.teacher,
         distill=args.distill,
         unlabeled=args.unlabeled,
+        balance=args.balance,
     )
     return Outcome(dict(folder=cfg.get('work_dir'), plan=chosen))
+
+
+def _command(args: argparse.Namespace, cfg: 'Config') -> 'Command | None':
+    """Return what the page at the end repeats; None without ``--data``."""
+    from lvt_dense.apis.closing import Command
+
+    if not args.data:
+        return None
+    options = {
+        f'--{name.replace("_", "-")}': str(getattr(args, name))
+        for name in _REPEATED
+        if getattr(args, name) is not None
+    }
+    return Command(
+        str(args.config or cfg.filename),
+        args.data,
+        options,
+        bool(args.tiles),
+        args.balance,
+    )

@@ -13,6 +13,19 @@ from lvt_dense.config import dataset_cfgs
 from lvt_dense.utils.config_class import find_class
 
 Metainfo = dict[str, Any]
+# Data sets that published models are trained on.
+_BENCHMARKS = dict(
+    coco=('mmdet', 'CocoDataset'),
+    voc=('mmseg', 'PascalVOCDataset'),
+    ade20k=('mmseg', 'ADE20KDataset'),
+)
+
+
+def classes_of_benchmark(name: str) -> tuple[str, ...]:
+    """Return the classes of ``coco``, ``voc`` or ``ade20k``."""
+    scope, kind = _BENCHMARKS[name]
+    found = vars(find_class(DATASETS, kind, scope))
+    return tuple(found['METAINFO']['classes'])
 
 
 def find_metainfo(cfg: Config, checkpoint: str | Path) -> Metainfo:

@@ -2,7 +2,7 @@
 
 from importlib.util import find_spec
 
-from . import exact_resume, samplers, transforms  # noqa: F401
+from . import balance, exact_resume, samplers, transforms  # noqa: F401
 from .kitti.dataset import KittiMonoDataset  # noqa: F401
 
 # Transforms that import the data sets of a framework are not imported by

@@ -19,15 +19,18 @@ from lvt_dense.models.backbones.pretrained import LoadReport, adapt_backbones
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.text import shorten
 
+from .hooks.class_rows_hook import ClassRowsHook
 from .hooks.resume_hook import ResumeHook
 from .hooks.start_hook import StartHook
 from .official_weights import (
     Part,
+    backbones_of,
     forget_weights,
     prepare_weights,
     use_pretrained,
 )
 from .runner import check_fit
+from .start import Start, check_same_start
 
 SHOWN = 5  # names that a message lists
 # Settings that only some optimizers have, by which they can be told apart.
@@ -54,15 +57,19 @@ def prepare_start(
         use_pretrained(cfg, pretrained)
     if is_resumed:
         forget_weights(cfg)
-        lines = [f'the training goes on from {cfg.load_from}']
-    else:
-        lines = _prepare_load_from(cfg) if cfg.get('load_from') else []
-        lines += prepare_weights(cfg)
-    return lines
+        return [f'the training goes on from {cfg.load_from}']
+    lines: list[str] = []
+    filled: list[str] = []
+    if cfg.get('load_from'):
+        lines, filled = _prepare_load_from(cfg)
+    return [*lines, *prepare_weights(cfg, filled)]
 
 
 def check_start(
-    runner: Runner, lines: Iterable[str], is_resumed: bool = False
+    runner: Runner,
+    lines: Iterable[str],
+    is_resumed: bool = False,
+    start: Start | None = None,
 ) -> None:
     """Compare what a training starts from with its model.
 
@@ -72,27 +79,35 @@ def check_start(
         runner: The runner, before training.
         lines: Result of :func:`prepare_start`.
         is_resumed: See above.
+        start: The model of ``load_from``, to be cut to the classes.
 
     Raises:
         UserError: ``load_from`` or the checkpoint to go on from does not fit.
     """
     lines = list(lines)
     source = runner.cfg.get('load_from')
+    start = start or Start()
+    check_same_start(runner, start)
+    if start.path:
+        runner.register_hook(ClassRowsHook(start.cut))
     if is_resumed:
         lines += check_resume(runner, source)
         runner.register_hook(ResumeHook())
     elif source:
-        lines += check_load_from(runner, source)
+        lines += check_load_from(runner, source, start)
     runner.register_hook(StartHook(lines))
 
 
 # ------------------------------------------------------------------- load_from
-def _prepare_load_from(cfg: Config) -> list[str]:
+def _prepare_load_from(cfg: Config) -> tuple[list[str], list[str]]:
     """Bring the file of ``load_from`` into the form that MMEngine reads.
 
     A URL is fetched into this package's cache, where two files of one name do
     not meet. A file with wrappings that MMEngine does not know, or in the
     official layout of a whole model, is rewritten into the work directory.
+
+    Returns:
+        Lines for the log, and the paths of the backbones that it fills.
     """
     found = read_model_file(cfg.load_from)
     path = found.plain_path(cfg.get('work_dir') or '.')
@@ -100,8 +115,9 @@ def _prepare_load_from(cfg: Config) -> list[str]:
     lines = []
     if path != found.checkpoint.path:
         lines.append(f'load_from: {found}, rewritten as {path}')
-    filled = forget_weights(cfg, unless=lambda p: not _fills(found.state, p))
-    return [*lines, *(f'{p.path} is filled by load_from' for p in filled)]
+    filled = [p.path for p in backbones_of(cfg) if _fills(found.state, p)]
+    forget_weights(cfg, unless=lambda part: part.path not in filled)
+    return [*lines, *(f'{p} is filled by load_from' for p in filled)], filled
 
 
 def _fills(state: Mapping[str, Tensor], part: Part) -> bool:
@@ -119,12 +135,16 @@ def _fills(state: Mapping[str, Tensor], part: Part) -> bool:
     return report.is_complete
 
 
-def check_load_from(runner: Runner, source: str) -> list[str]:
+def check_load_from(
+    runner: Runner, source: str, start: Start | None = None
+) -> list[str]:
     """Compare the checkpoint of ``load_from`` with the model that it fills.
 
     Args:
         runner: The runner, before training.
         source: File of the checkpoint.
+        start: How it is cut to the classes of the data; None takes it as it
+            is.
 
     Returns:
         What it fills and what it does not, a line each, for the log.
@@ -135,7 +155,11 @@ def check_load_from(runner: Runner, source: str) -> list[str]:
     """
     model = _bare(runner.model)
     given = read_checkpoint(source).state
-    given = adapt_backbones(model, given, PyramidBackbone)
+    is_cut = start is not None and bool(start.path)
+    if start is not None and is_cut:
+        given = start.cut(given, model)
+    else:
+        given = adapt_backbones(model, given, PyramidBackbone)
     state = model.state_dict()
     report = LoadReport(source, type(model).__name__, 'lvt_dense')
     report.compare(given, state)
@@ -151,7 +175,7 @@ def check_load_from(runner: Runner, source: str) -> list[str]:
     lines = [
         f'load_from: {source} fills {len(filled)} of {len(state)} tensors'
     ]
-    lines += _describe_classes(runner, source)
+    lines += [] if is_cut else _describe_classes(runner, source)
     if report.is_complete:
         return lines
     rest = [*report.missing, *report.mismatched]
@@ -167,7 +191,9 @@ def check_load_from(runner: Runner, source: str) -> list[str]:
         lines.append(
             f'WARNING: frozen, and not filled by load_from: {_some(frozen)}'
         )
-    if any(isinstance(h, EMAHook) and h.strict_load for h in runner.hooks):
+    if not is_cut and any(
+        isinstance(h, EMAHook) and h.strict_load for h in runner.hooks
+    ):
         raise UserError(
             f'load_from fills the model in part, which EMAHook with '
             f'strict_load=True does not take: {report}'

@@ -1,6 +1,6 @@
 """The published weights that the backbones of a training start from."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -149,11 +149,12 @@ def forget_weights(
     return parts
 
 
-def prepare_weights(cfg: Config) -> list[str]:
+def prepare_weights(cfg: Config, filled: Collection[str] = ()) -> list[str]:
     """Fetch the weights of a training before anything slow begins.
 
     Args:
         cfg: Config of a training that starts afresh.
+        filled: Paths of backbones that something else fills.
 
     Returns:
         What each backbone starts from, a line each, and warnings.
@@ -164,6 +165,8 @@ def prepare_weights(cfg: Config) -> list[str]:
     lines = []
     for part in backbones_of(cfg):
         init = _pretrained_of(part.cfg)
+        if part.path in filled:
+            continue
         if init is None:
             lines += _random_start(part)
         elif not part.is_ours:
@@ -256,22 +259,41 @@ def _other_images(
     part: Part, init: dict[str, Any], record: WeightFile, cfg: Config
 ) -> list[str]:
     """Warn if the weights were trained on images of another kind."""
-    given = cfg.model.get('data_preprocessor') or {}
-    if not record.input_norm or any(key not in given for key in NORM_KEYS):
+    if takes_same_images(cfg, record, init.get('flip_stem', False)):
         return []
-    expected = dict(record.input_norm)
-    if init.get('flip_stem'):
-        expected['bgr_to_rgb'] = not expected['bgr_to_rgb']
-    same = all(
-        _numbers(given[key]) == _numbers(expected[key]) for key in NORM_KEYS
-    )
-    if same:
-        return []
+    given = cfg.model.data_preprocessor
+    expected = _norm_of(record, init.get('flip_stem', False))
     return [
         f'WARNING: {record.name} expects images in '
         f'{describe_input_norm(expected)}; data_preprocessor gives '
         f'{describe_input_norm(given)}'
     ]
+
+
+def takes_same_images(
+    cfg: Config, record: WeightFile, flip_stem: bool = False
+) -> bool:
+    """Tell whether a config gives images as a published file expects them.
+
+    Args:
+        cfg: Config; one that does not say passes.
+        record: The file; one of which it is not known passes.
+        flip_stem: Whether its channel order is swapped.
+    """
+    given = cfg.model.get('data_preprocessor') or {}
+    if not record.input_norm or any(key not in given for key in NORM_KEYS):
+        return True
+    expected = _norm_of(record, flip_stem)
+    return all(
+        _numbers(given[key]) == _numbers(expected[key]) for key in NORM_KEYS
+    )
+
+
+def _norm_of(record: WeightFile, flip_stem: bool) -> dict[str, Any]:
+    norm = dict(record.input_norm or {})
+    if norm and flip_stem:
+        norm['bgr_to_rgb'] = not norm['bgr_to_rgb']
+    return norm
 
 
 def _numbers(value: Any) -> Any:

@@ -11,6 +11,7 @@ from mmengine.registry import METRICS
 
 from lvt_dense.config import default_hooks, evaluators
 from lvt_dense.engine.augment import use_augment
+from lvt_dense.engine.balance import use_balance
 from lvt_dense.engine.exact_resume import use_exact_resume
 from lvt_dense.engine.hooks.finite_loss_hook import parse_on_nan
 from lvt_dense.engine.multi_scale import use_multi_scale
@@ -62,6 +63,7 @@ def apply_options(
     on_nan: str | None = None,
     exact_resume: bool = False,
     augment: str | None = None,
+    balance: bool = False,
 ) -> list[str]:
     """Change a config as the options of the command ask for.
 
@@ -84,6 +86,8 @@ def apply_options(
         on_nan: ``stop`` or ``skip:N``, see :func:`use_on_nan`.
         augment: Preset, see :func:`.augment.use_augment`.
         exact_resume: See :func:`.exact_resume.use_exact_resume`.
+        balance: Draw rare classes more often, see
+            :func:`.balance.use_balance`.
 
     Returns:
         What changed in the schedule, in lines for the log.
@@ -94,6 +98,7 @@ def apply_options(
     if device:
         use_device(device)
     changes = use_augment(cfg, augment) if augment else []
+    changes += use_balance(cfg) if balance else []
     changes += use_length(cfg, epochs, batch_size, auto_scale_lr)
     changes += use_multi_scale(cfg) if multi_scale else []
     if amp:

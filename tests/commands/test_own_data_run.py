@@ -2,12 +2,15 @@
 
 import json
 import re
+import shlex
 import shutil
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 from helpers.commands import run_command, skip_beautifier
 
+from lvt_dense.commands.parser import Parser
 from lvt_dense.scenes import write_coco
 
 RECIPE = 'lvt_dense::ssdlite_mobilevit_xxs_320_coco.py'
@@ -64,6 +67,64 @@ def test_learning_curve(trained: Path, tmp_path: Path) -> None:
     metric = ('--metric', 'coco/bbox_mAP', '--out', out)
     assert run_command('learning-curve', trained, *metric) == 0
     assert out.is_file()
+
+
+def test_page_at_the_end(trained: Path) -> None:
+    """Result, failures, what would help, and commands that exist."""
+    lines = (trained / 'result.txt').read_text().splitlines()
+    first, *rest = lines
+    best = trained / 'best.pth'
+    assert re.fullmatch(
+        rf'reached: coco/bbox_mAP \S+ at epoch 1, {best}', first
+    )
+    assert any('in training' in x for x in rest if x.startswith('fails:'))
+    assert any(x.startswith('would help: ') for x in rest)
+    commands = [
+        shlex.split(line.partition('lvt-dense ')[2])
+        for line in rest
+        if 'lvt-dense ' in line
+    ]
+    assert [c[0] for c in commands[-2:]] == ['report', 'export']
+    for name, *args in commands:
+        parser = Parser()
+        import_module(f'lvt_dense.commands.{name}').add_arguments(parser)
+        parsed = parser.parse_args(args)
+        assert getattr(parsed, 'epochs', None) in (None, 2)
+
+
+def test_start_from_a_training_with_other_classes(
+    trained: Path, data: Path, tmp_path: Path
+) -> None:
+    """Classes of the same name are kept; rare ones are drawn more often."""
+    classes = ('--classes', 'car,truck,person')
+    start = ('--start', trained / 'best.pth', '--balance')
+    assert train(data, tmp_path, *classes, *start, '--epochs', 1) == 0
+    log = max(tmp_path.glob('*/*.log')).read_text()
+    assert f'start: the whole model of {trained / "best.pth"}' in log
+    kept = 'start: 2 of 3 classes kept by name: person, car; 1 new: truck'
+    assert kept in log.replace('car, person', 'person, car')
+    total = re.search(r'load_from: .* fills (\d+) of (\d+) tensors', log)
+    assert total and total[1] == total[2]
+    assert 'not filled' not in log
+    assert '--balance: oversample_thr=' in log
+
+
+def test_start_and_other_starts(
+    trained: Path,
+    data: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for other in (
+        ('--resume', trained / 'epoch_1.pth'),
+        ('--pretrained', 'x'),
+    ):
+        options = (*CLASSES, '--start', 'none', *other)
+        assert train(data, tmp_path, *options) == 2
+        assert f'but {other[0]}' in capsys.readouterr().err
+    missing = (*CLASSES, '--start', 'no.pth')
+    assert train(data, tmp_path, *missing) == 2
+    assert '--start no.pth: ' in capsys.readouterr().err
 
 
 def test_best_checkpoint(trained: Path) -> None:

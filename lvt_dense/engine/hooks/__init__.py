@@ -1,6 +1,7 @@
 """Hooks of the runner."""
 
 from .best_checkpoint_hook import BestCheckpointHook
+from .class_rows_hook import ClassRowsHook
 from .compile_hook import CompileHook
 from .cudnn_benchmark_hook import CudnnBenchmarkHook
 from .ema_hook import EMAHook
@@ -14,9 +15,11 @@ from .runtime_info_hook import LazyRuntimeInfoHook
 from .start_hook import StartHook
 from .time_limit_hook import TimeLimitHook
 from .train_pictures_hook import TrainPicturesHook
+from .validation_hook import ValidationHook
 
 __all__ = [
     'BestCheckpointHook',
+    'ClassRowsHook',
     'CompileHook',
     'CudnnBenchmarkHook',
     'EMAHook',
@@ -30,4 +33,5 @@ __all__ = [
     'StartHook',
     'TimeLimitHook',
     'TrainPicturesHook',
+    'ValidationHook',
 ]

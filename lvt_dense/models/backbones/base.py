@@ -311,7 +311,7 @@ class PyramidBackbone(BaseModule, metaclass=_BuildAfterInit):
             load_backbone(self, **pretrained, families=families().values())
         else:
             print_log(
-                f'{title_of(self)} starts from random weights',
+                f'{title_of(self)} is initialized with random weights',
                 logger='current',
             )
 

@@ -262,7 +262,7 @@ def resolve(
     Raises:
         UserError: The backbone has no official weights.
     """
-    is_off = os.environ.get(SWITCH, OFFICIAL).lower() == 'none'
+    is_off = is_switched_off()
     if checkpoint == OFFICIAL:
         if is_off:
             return None
@@ -282,6 +282,14 @@ def resolve(
                 if record.name == checkpoint:
                     return None if is_off else record
     return checkpoint
+
+
+def is_switched_off() -> bool:
+    """Whether trainings start from random weights instead of published ones.
+
+    The variable ``LVT_DENSE_PRETRAINED`` says so.
+    """
+    return os.environ.get(SWITCH, OFFICIAL).lower() == 'none'
 
 
 def official_record(backbone: Backbone) -> WeightFile | None:

@@ -227,7 +227,12 @@ class MobileViTSSDHead(SSDLiteHead):
     Args:
         proj_channels: Width of every level before the prediction.
         **kwargs: Arguments of MMDetection's ``SSDHead``.
+
+    Attributes:
+        rows_before_classes: Values of an anchor before its scores.
     """
+
+    rows_before_classes = 4
 
     def __init__(
         self,
