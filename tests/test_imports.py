@@ -17,6 +17,7 @@ FLOORS = (
     ('checkpoints', 'visualization'),
     (
         'models.backbones',
+        'models.data_preprocessors',
         'models.decode_heads',
         'models.dense_heads',
         'models.losses',

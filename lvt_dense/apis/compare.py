@@ -73,6 +73,10 @@ def compare(sources: Sequence[str], out: str) -> list[str]:
 
 def _names(runs: Sequence[Run]) -> list[str]:
     names = [run.name for run in runs]
+    names = [
+        f'{run.folder}/{name}' if names.count(name) > 1 else name
+        for run, name in zip(runs, names)
+    ]
     return [
         f'{name} ({i})' if names.count(name) > 1 else name
         for i, name in enumerate(names, 1)

@@ -86,10 +86,12 @@ def _load_config(
 ) -> Predictor:
     from lvt_dense.config import load_config
     from lvt_dense.deploy.inputs import preprocessor_of
+    from lvt_dense.engine.bands import fit_bands
 
     cfg = load_config(config, dict(cfg_options or {}))
     if input_norm is not None:
         preprocessor_of(cfg).update(input_norm)
+    fit_bands(cfg)
     return predictor_of(cfg, checkpoint, device)
 
 

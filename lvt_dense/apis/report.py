@@ -245,11 +245,13 @@ class Run:
         name: Its name.
         record: Truths and predictions.
         work_dir: Folder of the training, if there is one.
+        folder: Name of the folder above, which tells runs of one name apart.
     """
 
     name: str
     record: Record
     work_dir: Path | None = None
+    folder: str = ''
 
     def curves(self) -> Curves | None:
         """Return the learning curves, if the training left any."""
@@ -272,7 +274,8 @@ def load_run(source: str) -> Run:
     """
     path = Path(source)
     if path.suffix == SUFFIX:
-        return Run(path.stem, load_record(path))
+        folder = path.resolve().parent.name
+        return Run(path.stem, load_record(path), folder=folder)
     if not path.is_dir():
         raise UserError(
             f'{source}: no such folder; give the work directory of a '
@@ -286,7 +289,8 @@ def load_run(source: str) -> Run:
     )
     if not kept.is_file() or is_old:
         _test_run(path, checkpoint)
-    return Run(path.name, load_record(kept), path)
+    whole = path.resolve()
+    return Run(whole.name, load_record(kept), path, whole.parent.name)
 
 
 def _test_run(path: Path, checkpoint: Path | None) -> None:

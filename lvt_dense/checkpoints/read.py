@@ -128,8 +128,9 @@ def read_content(path: Path, source: object = None) -> Any:
         raise
     except Exception as error:  # zip, pickle and torch all have their own
         raise UserError(
-            f'checkpoint {_title(source or path)} cannot be read ({error}): '
-            'is the file complete, and was it written by torch.save?'
+            f'checkpoint {_title(source or path)} cannot be read '
+            f'({str(error) or type(error).__name__}): is the file complete, '
+            'and was it written by torch.save?'
         ) from error
 
 

@@ -153,10 +153,20 @@ def read_config(
         pretrained = getattr(args, 'pretrained', None)
         cfg = swap_backbone(cfg, args.backbone, pretrained=pretrained)
     cfg = load_config(cfg, args.cfg_options)
+    _fit_bands(cfg)
     if args.data_root:
         set_data_root(cfg, args.data_root)
     _use_data(cfg, args, report_dir)
     return cfg
+
+
+def _fit_bands(cfg: 'Config') -> None:
+    from mmengine.logging import print_log
+
+    from lvt_dense.engine.bands import fit_bands
+
+    for line in fit_bands(cfg):
+        print_log(line, logger='current')
 
 
 def _use_data(

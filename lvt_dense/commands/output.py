@@ -11,6 +11,7 @@ Exit statuses:
 """
 
 import argparse
+import errno
 import json
 import sys
 from collections.abc import Callable
@@ -42,6 +43,11 @@ class Outcome:
     status: int = 0
 
 
+# What a path that the user has named can be wrong in, and a disk.
+_DISK = (
+    *(errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG),
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC),
+)
 Run = Callable[[argparse.Namespace], Outcome | int | None]
 
 
@@ -62,7 +68,7 @@ def add_output(parser: argparse.ArgumentParser) -> None:
 
 def run_plainly(name: str, run: Run, args: argparse.Namespace) -> int:
     """Run a command; return its exit status."""
-    return _outcome(run(args)).status
+    return _call(run, args).status
 
 
 def run_as_json(name: str, run: Run, args: argparse.Namespace) -> int:
@@ -76,7 +82,7 @@ def run_as_json(name: str, run: Run, args: argparse.Namespace) -> int:
     """
     try:
         with redirect_stdout(sys.stderr):
-            outcome = _outcome(run(args))
+            outcome = _call(run, args)
     except (UserError, InputError) as error:
         _print(name, Outcome(status=2), ' '.join(str(error).split()))
         raise
@@ -85,6 +91,19 @@ def run_as_json(name: str, run: Run, args: argparse.Namespace) -> int:
         raise
     _print(name, outcome)
     return outcome.status
+
+
+def _call(run: Run, args: argparse.Namespace) -> Outcome:
+    """Run a command; a file that cannot be written is an input error."""
+    try:
+        return _outcome(run(args))
+    except OSError as error:
+        if error.errno not in _DISK or not error.filename:
+            raise
+        raise UserError(
+            f'{error.filename} cannot be used: '
+            f'{(error.strerror or "").lower()}; name another file or folder'
+        ) from error
 
 
 def _outcome(returned: Outcome | int | None) -> Outcome:

@@ -1,6 +1,7 @@
 """MMEngine's loading of checkpoints, which takes them for data here."""
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -9,6 +10,7 @@ from urllib.parse import urlparse
 import torch
 from mmengine.logging import print_log
 
+from lvt_dense.utils.config_text import find_code
 from lvt_dense.utils.safe_load import safe_load
 from lvt_dense.utils.text import shorten
 
@@ -46,6 +48,8 @@ def load(file: Any, map_location: Any = None) -> Any:
     if isinstance(meta, dict) and meta.pop('config', None) is not None:
         # which the runner would execute when it resumes
         left_out.add('meta.config')
+    if isinstance(content, dict):
+        left_out.update(_leave_out_programs(content))
     if left_out:
         print_log(
             f'{getattr(file, "name", file)} holds objects besides tensors '
@@ -54,6 +58,27 @@ def load(file: Any, map_location: Any = None) -> Any:
             level=logging.WARNING,
         )
     return content
+
+
+def _leave_out_programs(content: dict) -> Iterator[str]:
+    """Remove configs that are more than values.
+
+    Inferencers of MMEngine execute the text where they are given weights and
+    no config.
+
+    Yields:
+        Where such a text stood, and what is in it.
+    """
+    for keys in (('meta',), ('message_hub', 'runtime_info')):
+        part: Any = content
+        for key in keys:
+            part = part.get(key) if isinstance(part, dict) else None
+        if not isinstance(part, dict) or part.get('cfg') is None:
+            continue
+        code = find_code(part['cfg'])
+        if code is not None:
+            del part['cfg']
+            yield f'{".".join(keys)}.cfg, which runs {code}'
 
 
 def load_url(

@@ -10,14 +10,15 @@ from pathlib import Path
 import cv2
 import mmcv
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
+from lvt_dense.runtime.bands import TIFF_MAGIC
+from lvt_dense.runtime.images import TURNED, turn_pixels
 from lvt_dense.utils.cache import read_records, write_records
 from lvt_dense.utils.threads import map_in_threads
 
 _ORIENTATION = 0x0112  # EXIF's tag
-_TURNED = (5, 6, 7, 8)  # width and height change places
-_VERSION = 2
+_VERSION = 3
 _TAIL = 4096  # bytes; some cameras write after the end of the picture
 # What the last bytes of a complete file hold.
 _ENDS = dict(JPEG=b'\xff\xd9', MPO=b'\xff\xd9', PNG=b'IEND')
@@ -33,7 +34,8 @@ class Header:
         width: Width of the stored picture in pixels.
         height: Height of the stored picture in pixels.
         orientation: EXIF's number, 1 for upright.
-        mode: Pillow's name of the pixel format.
+        mode: Pillow's name of the pixel format; ``'4 bands'`` and the like
+            of TIFF files that it has none for.
         error: Why it could not be read; empty otherwise.
     """
 
@@ -46,7 +48,7 @@ class Header:
     @property
     def upright_size(self) -> tuple[int, int]:
         """Width and height as :func:`decode_image` returns the picture."""
-        if self.orientation in _TURNED:
+        if self.orientation in TURNED:
             return self.height, self.width
         return self.width, self.height
 
@@ -78,9 +80,36 @@ def read_header(path: Path) -> Header:
         if decode_image(Path(path).read_bytes()) is None:
             return Header(error='is cut short')
         return header
+    except UnidentifiedImageError:
+        return _read_tiff_header(path)
     except Exception as error:  # each decoder has its own
         reason = str(error).split(" '", 1)[0] or type(error).__name__
         return Header(error=reason)
+
+
+def _read_tiff_header(path: Path) -> Header:
+    """Read the header of a TIFF file that Pillow has no mode for."""
+    if path.read_bytes()[:4] not in TIFF_MAGIC:
+        return Header(error='is no picture that can be read')
+    try:
+        import tifffile
+    except ImportError:
+        return Header(error='needs tifffile: pip install tifffile')
+    try:
+        with tifffile.TiffFile(path) as file:
+            page = file.pages[0]
+            count, kind = page.samplesperpixel, page.dtype
+            tag = page.tags.get(_ORIENTATION)
+            size = page.imagewidth, page.imagelength
+    except Exception:  # each field has its own
+        return Header(error='is no picture that can be read')
+    if kind not in (np.uint8, np.uint16):
+        return Header(
+            error=f'has values of type {kind}, which are no colors; save it '
+            'with 8 bits a channel'
+        )
+    orientation = 1 if tag is None else int(tag.value)
+    return Header(*size, orientation, f'{count} bands')
 
 
 def _stored_size(image: Image.Image) -> tuple[int, int]:
@@ -203,19 +232,3 @@ def _decode_by_pillow(data: bytes, flag: str) -> np.ndarray | None:
             return np.array(upright.convert('RGB'))[..., ::-1].copy()
     except Exception:  # each decoder has its own
         return None
-
-
-def turn_pixels(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Turn a stored picture (H, W, ...) upright.
-
-    Args:
-        pixels: The picture.
-        orientation: EXIF's number, 1 to 8.
-    """
-    if orientation in _TURNED:
-        pixels = pixels.swapaxes(0, 1)
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    return pixels

@@ -43,6 +43,11 @@ def read_mask(path: str) -> np.ndarray:
         raise UserError(
             f'mask {path} is empty or corrupt: replace it'
         ) from error
+    if raw.dtype.kind == 'f' and not (raw % 1 == 0).all():
+        raise UserError(
+            f'mask {path} has values that are no integers: its values are '
+            'labels'
+        )
     if raw.ndim != 2:
         raise UserError(
             f'mask {path} has {raw.shape[2]} channels: a mask has one, whose '

@@ -20,6 +20,7 @@ from lvt_dense.datasets.kitti.dataset import KittiMonoDataset
 from lvt_dense.datasets.kitti.labels import KittiObjects
 from lvt_dense.datasets.label_maps import IGNORED, read_mask
 from lvt_dense.datasets.own.adapt import find_dicts
+from lvt_dense.datasets.own.crowding import Most, crowding_faults
 from lvt_dense.datasets.own.heads import find_class_counts
 from lvt_dense.datasets.own.mono3d import left_out_lines
 from lvt_dense.datasets.own.task import scope_of
@@ -27,6 +28,8 @@ from lvt_dense.utils.config_class import lookup_class
 from lvt_dense.utils.dist import is_first_process
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.text import shorten
+
+from .turned_masks import check_turned_masks
 
 _MASKS_LOOKED_AT = 50
 _REMEDY = 'or let --data DIR set all that depends on the data'
@@ -161,7 +164,7 @@ def _check_content(
     if _is_coco(cls) and dataset.get('ann_file'):
         _check_coco(cfg, split, dataset, classes)
     elif _is_segmentation(cls):
-        _check_segmentation(split, dataset, cls)
+        _check_segmentation(cfg, split, dataset, cls)
     elif issubclass(cls, KittiMonoDataset):
         _check_frames(cfg, split, dataset, cls)
 
@@ -234,7 +237,22 @@ def _check_coco(
                 f'{path}: metrics are wrong unless they hold the same images'
             )
     if split != 'train':
+        _warn_of_limits(cfg, split, path, classes)
         _check_coco_images(dataset, path)
+
+
+def _warn_of_limits(
+    cfg: Config, split: str, path: Path, classes: Sequence[str] | None
+) -> None:
+    most = Most.of_index(load_index(path), classes)
+    faults = crowding_faults(cfg, split, most)
+    if faults:
+        _warn(
+            f'{path}: an image has up to {most.of_image} objects, and '
+            f'{most.of_class} of one class, more than {", ".join(faults)} '
+            'allow, so that perfect predictions do not have perfect metrics: '
+            f'raise these numbers, {_REMEDY}'
+        )
 
 
 def _check_coco_images(dataset: dict, path: Path) -> None:
@@ -356,7 +374,9 @@ def _check_amount(
         )
 
 
-def _check_segmentation(split: str, dataset: dict, cls: type) -> None:
+def _check_segmentation(
+    cfg: Config, split: str, dataset: dict, cls: type
+) -> None:
     """List the images of a split, and see that they and masks are there."""
     from mmseg.datasets import BaseSegDataset
 
@@ -390,11 +410,12 @@ def _check_segmentation(split: str, dataset: dict, cls: type) -> None:
     paths = [info['img_path'] for info in infos]
     if any('://' in path for path in paths):
         return
+    place = Path(built.ann_file or built.data_prefix.get('img_path') or '')
     if split == 'train':
         _check_binary_masks(built, infos)
     else:
-        place = built.ann_file or built.data_prefix.get('img_path') or ''
-        check_images(Path(place), paths)
+        check_images(place, paths)
+    check_turned_masks(cfg, split, place, infos)
 
 
 def _check_binary_masks(built: Any, infos: Sequence[dict]) -> None:

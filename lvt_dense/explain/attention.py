@@ -128,18 +128,37 @@ def watch_attention(
 
 @contextmanager
 def _patched(watch: _Watch) -> Iterator[None]:
-    sdpa, split = F.scaled_dot_product_attention, Windows.split
-    talk, far = TalkingHeadAttention._attend, ParallelAttention._global
-    tokens, soft = TokenMapAttention.forward, TokenTransformer.forward
-    span = SpanningAttention._attend
+    """Let every attention tell the watch of its tokens and weights."""
+    with ExitStack() as stack:
+        for owner, name, extend in (
+            (F, 'scaled_dot_product_attention', _watch_sdpa),
+            (Windows, 'split', _watch_windows),
+            (TalkingHeadAttention, '_attend', _watch_talking),
+            (ParallelAttention, '_global', _watch_far),
+            (SpanningAttention, '_attend', _watch_spanning),
+            (TokenMapAttention, 'forward', _watch_tokens),
+            (TokenTransformer, 'forward', _watch_split),
+        ):
+            new = extend(watch, getattr(owner, name))
+            stack.enter_context(mock.patch.object(owner, name, new))
+        every = mock.patch.object(
+            emov2_attention, 'pads_all', lambda size: True
+        )
+        stack.enter_context(every)
+        yield
 
+
+# Each of these takes the watch and a function, and returns one that does the
+# same and tells the watch of it.
+
+
+def _watch_sdpa(watch: _Watch, sdpa: Callable) -> Callable:
     def attend(query: Tensor, key: Tensor, *args: Any, **kw: Any) -> Tensor:
+        mask = args[1] if len(args) > 1 else kw.get('attn_mask')
+
         def weights_of(window: int, token: int) -> Tensor:
             one = query[window, :, token].float()
-            keys = key[window].float()
-            scale = kw.get('scale') or one.shape[-1] ** -0.5
-            logits = torch.einsum('hd,hnd->hn', one, keys) * scale
-            mask = args[1] if len(args) > 1 else kw.get('attn_mask')
+            logits = _logits(one, key[window].float(), kw.get('scale'))
             if mask is not None:
                 own = mask[window if len(mask) > 1 else 0]
                 logits = logits + own[:, token]
@@ -148,13 +167,27 @@ def _patched(watch: _Watch) -> Iterator[None]:
         watch.add(weights_of)
         return sdpa(query, key, *args, **kw)
 
+    return attend
+
+
+def _logits(one: Tensor, keys: Tensor, scale: float | None = None) -> Tensor:
+    """(heads, tokens) of a query (heads, D) and keys (heads, tokens, D)."""
+    scale = scale or one.shape[-1] ** -0.5
+    return torch.einsum('hd,hnd->hn', one, keys) * scale
+
+
+def _watch_windows(watch: _Watch, split: Callable) -> Callable:
     def cut(windows: Windows, x: Tensor, fill: float = 0.0) -> Tensor:
         outer = watch.layout or _Layout(None, (0, 0))
         size = (int(windows.size[0]), int(windows.size[1]))
         watch.layout = _Layout(windows, size, outer.first, outer.is_padded)
         return split(windows, x, fill)
 
-    def attend_talking(
+    return cut
+
+
+def _watch_talking(watch: _Watch, talk: Callable) -> Callable:
+    def attend(
         module: TalkingHeadAttention,
         query: Tensor,
         key: Tensor,
@@ -167,7 +200,11 @@ def _patched(watch: _Watch) -> Iterator[None]:
         watch.add(weights_of)
         return talk(module, query, key, value, windows)
 
-    def attend_spanning(
+    return attend
+
+
+def _watch_spanning(watch: _Watch, span: Callable) -> Callable:
+    def attend(
         module: SpanningAttention,
         maps: Sequence[Tensor],
         windows: Windows,
@@ -180,9 +217,8 @@ def _patched(watch: _Watch) -> Iterator[None]:
 
         def weights_of(window: int, token: int) -> Tensor:
             one = query[:, window, token].float()
-            keys = key[:, window].float()
-            logits = torch.einsum('hd,hnd->hn', one, keys)
-            return (logits * one.shape[1] ** -0.5).softmax(-1).mean(0)
+            logits = _logits(one, key[:, window].float())
+            return logits.softmax(-1).mean(0)
 
         # of the map without its padding
         own = Windows(module.size, windows.sides, windows.steps)
@@ -191,11 +227,19 @@ def _patched(watch: _Watch) -> Iterator[None]:
         watch.add(weights_of)
         return span(module, maps, windows, pixel)
 
-    def attend_far(module: ParallelAttention, x: Tensor) -> Tensor:
+    return attend
+
+
+def _watch_far(watch: _Watch, far: Callable) -> Callable:
+    def attend(module: ParallelAttention, x: Tensor) -> Tensor:
         watch.layout = _Layout(None, (WINDOW, WINDOW))
         return far(module, x)
 
-    def attend_tokens(
+    return attend
+
+
+def _watch_tokens(watch: _Watch, tokens: Callable) -> Callable:
+    def attend(
         module: TokenMapAttention, x: Tensor, grid: tuple[int, int]
     ) -> Tensor:
         watch.layout = _Layout(None, grid, first=1, is_padded=True)
@@ -204,7 +248,11 @@ def _patched(watch: _Watch) -> Iterator[None]:
         finally:
             watch.layout = None
 
-    def attend_split(module: TokenTransformer, x: Tensor) -> Tensor:
+    return attend
+
+
+def _watch_split(watch: _Watch, soft: Callable) -> Callable:
+    def attend(module: TokenTransformer, x: Tensor) -> Tensor:
         kernel, stride, padding = module.split
         height, width = (
             (side + 2 * padding - kernel) // stride + 1 for side in x.shape[2:]
@@ -215,19 +263,7 @@ def _patched(watch: _Watch) -> Iterator[None]:
         finally:
             watch.layout = None
 
-    with ExitStack() as stack:
-        for owner, name, new in (
-            (F, 'scaled_dot_product_attention', attend),
-            (Windows, 'split', cut),
-            (TalkingHeadAttention, '_attend', attend_talking),
-            (ParallelAttention, '_global', attend_far),
-            (SpanningAttention, '_attend', attend_spanning),
-            (emov2_attention, 'pads_all', lambda size: True),
-            (TokenMapAttention, 'forward', attend_tokens),
-            (TokenTransformer, 'forward', attend_split),
-        ):
-            stack.enter_context(mock.patch.object(owner, name, new))
-        yield
+    return attend
 
 
 def _talking_weights(

@@ -14,6 +14,7 @@ from lvt_dense.utils.errors import UserError
 
 # A detection is still the same object above this IoU with what it was.
 _SAME = 0.5
+_NEAR = 1.0  # pixel; boxes that differ by less are the same, too
 
 Score = Callable[[Tensor], Tensor]
 
@@ -174,7 +175,7 @@ def _object_target(
         for image in images:
             found = predict(model, image[None], samples)
             own_boxes, own_scores, own_labels = _instances(found)
-            same = (own_labels == kind) & (_iou(own_boxes, box) >= _SAME)
+            same = (own_labels == kind) & _is_same(own_boxes, box)
             values.append(
                 own_scores[same].max() if same.any() else 0 * image.sum()
             )
@@ -190,6 +191,12 @@ def _instances(sample: Any) -> tuple[Tensor, Tensor, Tensor]:
         return found.bboxes, found.scores_3d, found.labels_3d
     found = sample.pred_instances
     return found.bboxes, found.scores, found.labels
+
+
+def _is_same(boxes: Tensor, box: Tensor) -> Tensor:
+    # A box without area has no IoU, not even with itself.
+    near = (boxes - box).abs().amax(1) < _NEAR
+    return near | (_iou(boxes, box) >= _SAME)
 
 
 def _iou(boxes: Tensor, box: Tensor) -> Tensor:

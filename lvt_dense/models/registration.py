@@ -30,5 +30,5 @@ def register(framework: str, *rooms: str) -> None:
         import_module(f'lvt_dense.models.{room}')
 
 
-register('mmdet', 'dense_heads', 'mono3d')
-register('mmseg', 'decode_heads', 'losses')
+register('mmdet', 'dense_heads', 'mono3d', 'data_preprocessors.det')
+register('mmseg', 'decode_heads', 'losses', 'data_preprocessors.seg')

@@ -56,7 +56,7 @@ def figures_table(figures: DetectionFigures) -> str:
     headers = ['class', 'objects', *names, 'best F1', 'at score']
     head = cards(
         [(name, percent(v)) for name, v in figures.overall.items()]
-        + [('ECE', percent(figures.calibration.ece))]
+        + [('ECE', _error_of(figures.calibration))]
     )
     text = paragraph(
         f'In percent, by the IoU of the {figures.overlap}. A dash: no such '
@@ -233,9 +233,15 @@ def _errors(figures: DetectionFigures) -> str:
     )
 
 
+def _error_of(found: Calibration) -> str:
+    return percent(found.ece if found.counts.any() else None)
+
+
 def calibration_chart(found: Calibration) -> str:
     """Draw how many predictions of each score are right."""
     known = found.counts > 0
+    if not known.any():
+        return paragraph('There is no prediction whose score to judge.')
     centers = np.arange(len(known)) / len(known) + 0.5 / len(known)
     xs = np.where(known, found.scores, centers).tolist()
     chart = line_chart(

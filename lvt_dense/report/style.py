@@ -36,8 +36,9 @@ th.text{text-align:left}td.text{text-align:left;white-space:pre-wrap;overflow-wr
 min-width:12ch}
 th button{all:unset;cursor:pointer;font-weight:600}
 th button:focus-visible,select:focus-visible{outline:2px solid var(--accent)}
-.chart{width:100%;max-width:640px;display:block}
+.chart{width:100%;max-width:640px;display:block;overflow:visible}
 svg text{fill:var(--soft);font-size:12px}
+@media(max-width:600px){.chart text{font-size:17px}}
 .matrix text{font-size:inherit}.matrix rect{fill:var(--accent)}
 .matrix text.on{fill:var(--bg)}.matrix text.off{fill:var(--fg)}
 .grid{stroke:var(--line)}.mark{stroke:var(--fg);stroke-dasharray:3 3}

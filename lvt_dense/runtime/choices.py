@@ -15,5 +15,6 @@ FORMATS: dict[str, tuple[str, ...]] = {
     'crops': _OBJECTS,
 }
 DEFAULT_FORMATS = ('pictures', 'json')
+MAX_DRAWN = 100  # objects of an image, as in `visualize`
 # What becomes of boxes of one object, see `.tiles.Tiling`.
 MERGES = ('nms', 'wbf')

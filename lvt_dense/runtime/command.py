@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .choices import DEFAULT_FORMATS, FORMATS, MERGES
+from .choices import DEFAULT_FORMATS, FORMATS, MAX_DRAWN, MERGES
 from .errors import InputError
 
 if TYPE_CHECKING:
@@ -51,6 +51,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_split,
         metavar='A,B',
         help='classes to keep, separated by commas',
+    )
+    parser.add_argument(
+        '--max-drawn',
+        type=_count,
+        default=MAX_DRAWN,
+        metavar='N',
+        help='number of objects that are drawn in an image, the best ones; '
+        f'by default {MAX_DRAWN}',
     )
     _add_data(parser)
     add_tiles(parser)
@@ -152,6 +160,7 @@ def options_of(args: argparse.Namespace) -> 'Options':
         batch_size=args.batch_size,
         camera=args.camera,
         annotations=args.annotations,
+        max_drawn=args.max_drawn,
     )
 
 

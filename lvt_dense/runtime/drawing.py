@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
+from .choices import MAX_DRAWN
 from .detection import Detection
 from .images import project_corners
 
@@ -21,6 +22,7 @@ def draw(
     found: list[Detection] | np.ndarray,
     palette: np.ndarray,
     camera: np.ndarray | None = None,
+    max_drawn: int = MAX_DRAWN,
 ) -> Image.Image:
     """Draw a prediction over its image.
 
@@ -30,11 +32,13 @@ def draw(
             color are left clear.
         palette: Color of each class, (C, 3) uint8.
         camera: Projection matrix, for 3D boxes.
+        max_drawn: Number of objects that are drawn, the best ones.
     """
     if isinstance(found, np.ndarray):
         known = found < len(palette)
         colors = palette[np.where(known, found, 0)]
         return Image.fromarray(_blend(array, known, colors))
+    found = sorted(found, key=lambda item: -item.score)[:max_drawn]
     array = array.copy()
     for item in found:
         if item.pixels is not None:

@@ -12,6 +12,8 @@ from .errors import InputError
 
 # What can be given as an image.
 AnyImage = str | Path | Image.Image | np.ndarray
+# Orientations of EXIF in which width and height change places.
+TURNED = (5, 6, 7, 8)
 
 
 @dataclass
@@ -54,28 +56,56 @@ def to_array(image: AnyImage) -> np.ndarray:
                 f'{image} has more than {Image.MAX_IMAGE_PIXELS} pixels: '
                 'predict on it in tiles (--tiles 640)'
             ) from error
-    return np.asarray(ImageOps.exif_transpose(image).convert('RGB'))
+    return _to_rgb(ImageOps.exif_transpose(image))
+
+
+def _to_rgb(image: Image.Image) -> np.ndarray:
+    if image.mode == 'F' or (image.mode == 'I' and image.format == 'TIFF'):
+        raise InputError(
+            'values of 32 bits, which are no colors: save the image with 8'
+        )
+    if image.mode.startswith('I'):  # gray of 16 bits, as OpenCV reads it
+        gray = (np.asarray(image).astype(np.int64) >> 8).astype(np.uint8)
+        return np.repeat(gray[..., None], 3, 2)
+    return np.asarray(image.convert('RGB'))
+
+
+def turn_pixels(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Turn a stored picture (H, W, ...) upright.
+
+    Args:
+        pixels: The picture.
+        orientation: EXIF's number, 1 to 8.
+    """
+    if orientation in TURNED:
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return pixels
 
 
 def prepare(array: np.ndarray, info: dict) -> tuple[np.ndarray, Scale]:
     """Resize and pad an image as the model's metadata say.
 
     Args:
-        array: Image, (H, W, 3) uint8 in RGB.
+        array: Image, (H, W, 3) uint8 in RGB, or (H, W, C) of other bands.
         info: Metadata of the model.
 
     Returns:
-        The network's input, (H', W', 3) uint8 in its channel order, and how
+        The network's input, (H', W', C) uint8 in its channel order, and how
         it relates to the image.
     """
     original = array.shape[:2]
     size = content_size(original, info)
     content = resize_bilinear(array, size)
-    if info['color'] == 'bgr':
+    channels = array.shape[2]
+    if info['color'] == 'bgr' and channels == 3:
         content = content[..., ::-1]
     divisor = int(info.get('divisor') or 1)
     canvas = info['size'] or [-(-s // divisor) * divisor for s in size]
-    padded = np.zeros((*canvas, 3), np.uint8)
+    padded = np.zeros((*canvas, channels), np.uint8)
     padded[: size[0], : size[1]] = content
     return padded, Scale(original, size)
 

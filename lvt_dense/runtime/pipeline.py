@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .choices import DEFAULT_FORMATS
+from .choices import DEFAULT_FORMATS, MAX_DRAWN
 from .errors import InputError
 from .images import read_camera
 from .journal import Journal, stamp_of
@@ -50,6 +50,8 @@ class Options:
         camera: Calibration file of KITTI for all images, or a folder that
             has one of the name of each image.
         annotations: COCO annotation file whose image numbers are taken.
+        max_drawn: Number of objects that are drawn in an image, the best
+            ones; files hold all.
         quiet: Show no progress.
     """
 
@@ -61,6 +63,7 @@ class Options:
     batch_size: int = 1
     camera: str | None = None
     annotations: str | None = None
+    max_drawn: int = MAX_DRAWN
     quiet: bool = False
 
 
@@ -140,7 +143,12 @@ class _Run:
         self.ids = CocoIds(predictor.classes, options.annotations)
         _check(predictor, source, options, self.ids)
         self.sinks = ImageSinks(
-            options.out, options.formats, predictor, source.rate, source.name
+            options.out,
+            options.formats,
+            predictor,
+            source.rate,
+            source.name,
+            options.max_drawn,
         )
         is_files = source.rate is None
         self.journal = Journal(options.out, self._settings(), is_files)
@@ -159,6 +167,7 @@ class _Run:
             classes=None if self.kept is None else sorted(self.kept),
             tiling=None if tiling is None else asdict(tiling),
             camera=options.camera,
+            max_drawn=options.max_drawn,
         )
 
     def work(self) -> None:

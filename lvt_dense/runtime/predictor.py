@@ -4,11 +4,13 @@ import colorsys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 from PIL import Image
 
+from .bands import color_of, read_bands
+from .choices import MAX_DRAWN
 from .detection import Detection
 from .drawing import draw
 from .errors import InputError
@@ -36,8 +38,9 @@ class Prepared:
     """An image and the network's view of it.
 
     Attributes:
-        array: The image, (H, W, 3) uint8 in RGB.
-        input: Input of the network, (H', W', 3) uint8.
+        array: The image, (H, W, 3) uint8 in RGB; of one with other bands
+            what is drawn of it.
+        input: Input of the network, (H', W', C) uint8.
         scale: How the one became the other.
     """
 
@@ -116,7 +119,8 @@ class Predictor:
         """Predict on one image.
 
         Args:
-            image: A file, a picture, or an array (H, W, 3) uint8 in RGB.
+            image: A file, a picture, or an array (H, W, 3) uint8 in RGB. Of
+                a model of other bands, those in the order of the files.
             camera: Projection matrix of the image, (3, 4) or (4, 4), which
                 monocular 3D models need: KITTI's P2.
             score_thr: Lowest score of a detection; by default the model's.
@@ -158,8 +162,15 @@ class Predictor:
 
     def prepare(self, image: AnyImage) -> Prepared:
         """Read an image and resize it for the network."""
-        array = to_array(image)
-        return Prepared(array, *prepare(array, self.info))
+        pixels = self._pixels(image)
+        color = pixels if pixels.shape[2] == 3 else color_of(pixels)
+        return Prepared(color, *prepare(pixels, self.info))
+
+    def _pixels(self, image: AnyImage) -> np.ndarray:
+        channels = int(self.info.get('channels') or 3)
+        if channels == 3:
+            return to_array(image)
+        return read_bands(image, channels)
 
     def predict_prepared(
         self,
@@ -235,9 +246,15 @@ class Predictor:
         image: AnyImage,
         found: Found,
         camera: np.ndarray | None = None,
+        max_drawn: int = MAX_DRAWN,
     ) -> Image.Image:
-        """Draw a prediction over its image."""
-        return draw(to_array(image), found, self.palette, camera)
+        """Draw a prediction over its image, the best objects of it."""
+        array = image if _is_color(image) else color_of(self._pixels(image))
+        return draw(array, found, self.palette, camera, max_drawn)
+
+
+def _is_color(image: AnyImage) -> TypeGuard[np.ndarray]:
+    return isinstance(image, np.ndarray) and image.shape[-1] == 3
 
 
 def _mask_of(

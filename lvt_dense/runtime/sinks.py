@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from .choices import FORMATS
+from .choices import FORMATS, MAX_DRAWN
 from .detection import Detection
 from .errors import InputError
 from .files import save_picture, write_text
@@ -50,6 +50,7 @@ class ImageSinks:
         predictor: The model, which draws.
         rate: Frames a second of the video.
         name: Name of the video.
+        max_drawn: Number of objects that are drawn in an image.
     """
 
     def __init__(
@@ -59,8 +60,10 @@ class ImageSinks:
         predictor: Predictor,
         rate: float | None = None,
         name: str = '',
+        max_drawn: int = MAX_DRAWN,
     ) -> None:
         self.out = out
+        self.max_drawn = max_drawn
         self.formats = formats
         self.predictor = predictor
         self.video: VideoWriter | None = None
@@ -125,7 +128,7 @@ class ImageSinks:
     ) -> Image.Image:
         if not picture.is_large:
             array = picture.read_rows(0, picture.shape[0])
-            return self.predictor.draw(array, found, camera)
+            return self.predictor.draw(array, found, camera, self.max_drawn)
         step = -(-max(picture.shape) // _DRAWN)
         small = picture.shrink(step)
         if isinstance(found, np.ndarray):
@@ -135,7 +138,7 @@ class ImageSinks:
                 Detection(f.label, f.index, f.score, f.box / step)
                 for f in found
             ]
-        return self.predictor.draw(small, found)
+        return self.predictor.draw(small, found, None, self.max_drawn)
 
     def _label_map(self, found: Found) -> Image.Image:
         assert isinstance(found, np.ndarray)

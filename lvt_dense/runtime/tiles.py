@@ -158,6 +158,11 @@ def predict_tiles(
             f'{predictor.name} finds 3D boxes, for which a tile lacks the '
             'rest of the view: leave out --tiles'
         )
+    if int(predictor.info.get('channels') or 3) != 3:
+        raise InputError(
+            f'{predictor.name} takes images of other than three bands, of '
+            'which no tiles are cut: leave out --tiles'
+        )
     picture = image if isinstance(image, Picture) else open_picture(image)
     if predictor.info['task'] == 'semantic':
         return _label_tiles(predictor, picture, tiling)

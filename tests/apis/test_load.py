@@ -113,3 +113,18 @@ def test_the_report_s_threshold(folder: Path, tmp_path: Path) -> None:
 def test_what_cannot_be_loaded(words: tuple[str, ...], text: str) -> None:
     with pytest.raises(UserError, match=text):
         lvt_dense.load(*words)
+
+
+@pytest.mark.parametrize('limit', [40, 130])
+def test_the_number_of_boxes_is_the_config_s(
+    folder: Path, image: Path, limit: int
+) -> None:
+    """It is part of the graph, so an exported file has it, too."""
+    options = {
+        'model.test_cfg.max_per_img': limit,
+        'model.test_cfg.score_thr': 0.0,
+        'model.test_cfg.nms.iou_threshold': 0.99,
+    }
+    checkpoint = str(folder / 'model.pth')
+    model = lvt_dense.load(CONFIG, checkpoint, cfg_options=options)
+    assert len(model.predict(image, score_thr=0)) == limit

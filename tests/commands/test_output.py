@@ -7,6 +7,7 @@ import pytest
 from helpers.commands import run_command
 
 from lvt_dense.commands.main import COMMANDS, Command
+from lvt_dense.scenes import write_coco
 
 
 @pytest.mark.parametrize('command', COMMANDS, ids=lambda c: c.name)
@@ -64,3 +65,20 @@ def test_tables_are_data(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command('weights', 'where', 'mobilevit_xxs', '--json') == 0
     (file,) = json.loads(capsys.readouterr().out)['result']
     assert file['top1'] == 69.0
+
+
+@pytest.mark.parametrize('is_json', [False, True])
+def test_output_below_a_file_is_one_line(
+    is_json: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / 'file').write_text('no folder')
+    out = tmp_path / 'file' / 'data'
+    images = tmp_path / 'coco'
+    write_coco(images, 2, seed=0, size=(90, 70))
+    config = 'lvt_dense::ssdlite_mobilevit_xxs_192_demo.py'
+    words = ('browse', config, '--data-root', images, '--out', out)
+    more = ('--json',) if is_json else ()
+    assert run_command(*words, *more) == 2
+    said = capsys.readouterr()
+    assert 'cannot be used: not a directory; name another' in said.err
+    assert 'Traceback' not in said.err

@@ -4,9 +4,14 @@ import json
 import re
 import shlex
 import shutil
+import sys
+from collections.abc import Callable
 from importlib import import_module
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
 
+import numpy as np
 import pytest
 from helpers.commands import run_command, skip_beautifier
 
@@ -203,3 +208,47 @@ def test_going_on_for_longer(
     assert rates and float(rates[1]) == pytest.approx(0.0001125 / 2, 0.01)
     assert float(rates[2]) < float(rates[1])
     assert 'Epoch(train) [2]' in log
+
+
+class Writer:
+    """Keeps what a training sends to TensorBoard."""
+
+    kept: list[tuple[str, float, int]] = []
+
+    def __init__(self, log_dir: str) -> None:
+        Path(log_dir, 'events.out').write_text('')
+
+    def add_scalar(self, name: str, value: float, step: int = 0) -> None:
+        self.kept.append((name, float(value), step))
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *_, **__: None
+
+
+def test_losses_and_metrics_go_to_tensorboard(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = ModuleType('tensorboard')
+    module.__spec__ = ModuleSpec('tensorboard', None)
+    monkeypatch.setitem(sys.modules, 'tensorboard', module)
+    writer = ModuleType('torch.utils.tensorboard')
+    writer.SummaryWriter = Writer
+    monkeypatch.setitem(sys.modules, writer.__name__, writer)
+    monkeypatch.setattr(Writer, 'kept', [])
+    options = ('--epochs', 1, '--log', 'tensorboard')
+    assert train(data, tmp_path, *CLASSES, *options) == 0
+    names = {name for name, _, _ in Writer.kept}
+    assert {'loss', 'lr', 'coco/bbox_mAP', 'coco/bbox_mAP_50'} <= names
+    assert all(np.isfinite(value) for _, value, _ in Writer.kept)
+    assert list(tmp_path.rglob('vis_data/events.out'))
+
+
+def test_files_of_tensorboard(data: Path, tmp_path: Path) -> None:
+    pytest.importorskip('tensorboard')
+    from tensorboard.backend.event_processing import event_accumulator
+
+    options = ('--epochs', 1, '--log', 'tensorboard')
+    assert train(data, tmp_path, *CLASSES, *options) == 0
+    (events,) = tmp_path.rglob('vis_data/events.*')
+    found = event_accumulator.EventAccumulator(str(events)).Reload()
+    assert {'loss', 'coco/bbox_mAP'} <= set(found.Tags()['scalars'])

@@ -182,3 +182,32 @@ def test_mmengine_itself(
             for name, expected in content['state_dict'].items():
                 assert torch.equal(model.state_dict()[name], expected)
     assert not target.exists()
+
+
+def test_inferencer_with_weights_alone(
+    trained: Path,
+    data: Path,
+    target: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It builds the model of the config in the checkpoint, or refuses."""
+    from mmdet.apis import DetInferencer
+
+    image = next((data / 'val2017').iterdir())
+    good = DetInferencer(weights=str(trained), device='cpu')
+    assert 'predictions' in good(str(image), no_save_vis=True)
+    content = torch.load(trained, weights_only=False)
+    code = f'\nx = open({str(target)!r}, "w").close()\n'
+    for part in (content['meta'], content['message_hub']['runtime_info']):
+        if 'cfg' in part:
+            part['cfg'] += code
+    path = tmp_path / 'code.pth'
+    torch.save(content, path)
+    Config.fromstring(code, '.py')  # the attack works
+    assert target.exists()
+    target.unlink()
+    with pytest.raises(ValueError, match='Cannot find the config'):
+        DetInferencer(weights=str(path), device='cpu')
+    assert not target.exists()

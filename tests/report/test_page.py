@@ -113,3 +113,14 @@ def test_nothing_is_left_of_a_page_that_fails(
     with pytest.raises(OSError):
         write_page(tmp_path / 'a.html', 'a', 'b', [Section('c', 'd')])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_calibration_without_predictions_is_a_sentence() -> None:
+    from lvt_dense.analysis.thresholds import calibrate
+    from lvt_dense.report.detection import calibration_chart
+
+    none = calibrate(np.zeros(0), np.zeros(0, bool))
+    text = calibration_chart(none)
+    assert 'no prediction' in text and 'svg' not in text
+    some = calibrate(np.array([0.4]), np.array([True]))
+    assert 'error is 60.00 %' in calibration_chart(some)

@@ -29,3 +29,20 @@ def test_reason_of_an_unreadable_model_is_told(tmp_path: Path) -> None:
     path.write_bytes(b'\x08\x63no model')
     with pytest.raises(InputError, match='may be older than the file: .+'):
         _open_onnx(path, 1)
+
+
+def test_the_best_objects_are_drawn() -> None:
+    image = np.zeros((30, 660, 3), np.uint8)
+    found = [
+        Detection('a', 0, 0.5 + i / 1000, np.array([6 * i, 20, 6 * i + 4, 26]))
+        for i in range(110)
+    ]
+
+    def drawn(**options: int) -> list[int]:
+        colors = np.array([(255, 0, 0)], np.uint8)
+        row = np.asarray(draw(image, found, colors, **options))[26]
+        return [i for i in range(110) if row[6 * i + 1].any()]
+
+    assert drawn() == list(range(10, 110))
+    assert drawn(max_drawn=2) == [108, 109]
+    assert drawn(max_drawn=300) == list(range(110))

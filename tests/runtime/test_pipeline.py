@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from helpers.commands import run_command
 from helpers.sessions import CLASSES, color_labeler, spot_finder
 from PIL import Image
 from pycocotools.coco import COCO
@@ -28,6 +29,7 @@ from lvt_dense.runtime import (
 from lvt_dense.runtime.sources import in_background
 
 BOX = (8, 4, 24, 20)
+MODEL = spot_finder()
 
 
 def draw_spot(label: int, size: tuple[int, int] = (40, 60)) -> np.ndarray:
@@ -114,6 +116,25 @@ def test_formats_of_objects(folder: Path, tmp_path: Path) -> None:
     assert found == list(BOX)
     crop = Image.open(out / 'crops' / 'green' / 'b' / 'a.png.0.png')
     assert crop.size == (16, 16) and crop.getpixel((3, 3)) == (0, 255, 0)
+
+
+@pytest.mark.parametrize(('options', 'count'), [((), 3), ((1,), 1)])
+def test_number_of_objects_that_are_drawn(
+    options: tuple[int, ...],
+    count: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr('lvt_dense.apis.load.load', lambda *_, **__: MODEL)
+    image = np.concatenate([draw_spot(i) for i in range(3)], 1)
+    Image.fromarray(image).save(tmp_path / 'a.png')
+    words = ('model.onnx', tmp_path / 'a.png', '--out', tmp_path / 'out')
+    given = [word for n in options for word in ('--max-drawn', n)]
+    assert run_command('predict', *words, *given) == 0
+    assert len(records_of(tmp_path / 'out')[0]['objects']) == 3
+    drawn = np.asarray(Image.open(tmp_path / 'out' / 'a.png.png'))
+    changed = (drawn != image).any(-1).reshape(40, 3, 60).any((0, 2))
+    assert changed.sum() == count
 
 
 def test_label_maps(folder: Path, tmp_path: Path) -> None:

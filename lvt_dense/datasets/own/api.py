@@ -17,6 +17,7 @@ from lvt_dense.utils.text import shorten
 
 from .classes import ignore_void, make_colors, select_classes
 from .cleaning import clean
+from .crowding import Most, raise_limits
 from .detection import adapt_detection, check_masks, write_coco
 from .mono3d import (
     adapt_mono3d,
@@ -34,7 +35,7 @@ from .semantic import (
     write_lists,
 )
 from .splits import complete_splits
-from .summary import find_warnings, make_table, settings_of
+from .summary import bands_of, find_warnings, make_table, settings_of
 from .task import task_of
 from .tiles import cut_into_tiles
 
@@ -106,6 +107,9 @@ def use_data(
     else:
         adapt(cfg, prepared)
     print_log(f'own data\n{prepared.text}', logger='current')
+    if task != 'semantic':
+        for line in raise_limits(cfg, prepared.most):
+            print_log(line, logger='current')
     if report_dir is not None:
         _report(cfg, prepared, task, Path(report_dir))
     return cfg
@@ -138,6 +142,7 @@ def _prepare(cfg: Config, labels: LabeledData, task: str) -> Prepared:
         text,
         sum((s.pixels for s in labels.splits['train']), Counter()),
         choose_samples(labels.splits['train']),
+        Most.of_samples([s for x in labels.splits.values() for s in x]),
     )
 
 
@@ -179,7 +184,7 @@ def _load(
         ignore_void(labels, classes)
     if classes and not masks:
         select_classes(labels, classes)
-    clean(labels)
+    clean(labels, bands_of(cfg))
     if masks:
         prepare_masks(labels, classes)
     elif task == 'semantic':

@@ -32,7 +32,7 @@ _TURNED = (
 )
 
 
-def clean(data: LabeledData) -> None:
+def clean(data: LabeledData, bands: int = 3) -> None:
     """Check every sample against its image, in place.
 
     Images that cannot be read, or that have another size than their labels
@@ -41,6 +41,7 @@ def clean(data: LabeledData) -> None:
 
     Args:
         data: Labels as a layout has them.
+        bands: Number of bands that the model takes.
 
     Raises:
         UserError: An image of ``val`` or ``test`` cannot be used, or no
@@ -53,7 +54,7 @@ def clean(data: LabeledData) -> None:
         kept, bad = [], []
         for sample in samples:
             header = headers[sample.path]
-            fault = _fit(sample, header, data)
+            fault = band_fault(header, bands) or _fit(sample, header, data)
             if fault:
                 bad.append(f'{sample.path} ({fault})')
                 continue
@@ -72,6 +73,16 @@ def clean(data: LabeledData) -> None:
                 for item in sample.objects
                 if _clean_object(item, sample, data.findings)
             ]
+
+
+def band_fault(header: Header, bands: int) -> str | None:
+    """Say that an image is no color picture, for a model that takes one."""
+    if header.mode.endswith('bands') and bands == 3:
+        return (
+            f'has {header.mode}: set model.backbone.in_channels to their '
+            'number'
+        )
+    return None
 
 
 def _turn_doubtful(

@@ -10,7 +10,9 @@ from pathlib import Path
 from lvt_dense.datasets.own.formats.labeled_data import Object, Sample
 from lvt_dense.utils.cache import cache_dir, write_quietly
 
-VERSION = 1
+from .crowding import Most
+
+VERSION = 2
 Color = tuple[int, int, int]
 
 
@@ -27,6 +29,7 @@ class Prepared:
         text: Table, notes and warnings.
         pixels: Pixels of every label in the masks of ``train``.
         shown: Some images of ``train``, to be drawn.
+        most: Largest numbers of objects in an image of any split.
     """
 
     root: Path
@@ -36,6 +39,7 @@ class Prepared:
     text: str
     pixels: Counter = field(default_factory=Counter)
     shown: list[Sample] = field(default_factory=list)
+    most: Most = Most()
 
     def save(self, path: Path) -> None:
         """Write it as JSON; errors do not matter."""
@@ -47,6 +51,7 @@ class Prepared:
             text=self.text,
             pixels=list(self.pixels.items()),
             shown=[_from_sample(sample) for sample in self.shown],
+            most=asdict(self.most),
         )
         write_quietly(path, json.dumps(content, default=list))
 
@@ -69,6 +74,7 @@ class Prepared:
                 content['text'],
                 Counter(dict(content['pixels'])),
                 shown,
+                Most(**content['most']),
             )
         except (OSError, ValueError, KeyError, TypeError):
             return None

@@ -210,7 +210,13 @@ def settings_of(cfg: Config) -> str:
         if 'scale' in step or 'FilterObjects3D' in str(step.get('type'))
     ]
     classes = [(d.get('type'), d.get('metainfo')) for d in datasets]
-    return repr((kept, classes))
+    return repr((kept, classes, bands_of(cfg)))
+
+
+def bands_of(cfg: Config | None) -> int:
+    """Return the number of bands of the images that a model takes."""
+    model = (cfg or {}).get('model') or {}
+    return (model.get('backbone') or {}).get('in_channels', 3)
 
 
 def _resize_of(cfg: Config) -> dict | None:

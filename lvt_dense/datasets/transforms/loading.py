@@ -11,6 +11,8 @@ from mmengine.logging import print_log
 
 from lvt_dense.datasets.image_files import decode_image
 from lvt_dense.registry import TRANSFORMS
+from lvt_dense.runtime.bands import read_bands
+from lvt_dense.runtime.errors import InputError
 from lvt_dense.utils.errors import UserError
 
 
@@ -25,13 +27,20 @@ class LoadImageFromFile(MMCVLoadImageFromFile):
         skip_unreadable: Warn once a file and let the data set draw another
             image, for training. Otherwise raise, for validation and testing,
             where a missing image would falsify the metrics.
+        bands: Number of bands of images that are no color pictures, which
+            are loaded in the order of the file; None for color pictures.
         **kwargs: Arguments of MMCV's ``LoadImageFromFile``.
     """
 
     def __init__(
-        self, *args: Any, skip_unreadable: bool = False, **kwargs: Any
+        self,
+        *args: Any,
+        skip_unreadable: bool = False,
+        bands: int | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        self.bands = bands
         self.skip_unreadable = skip_unreadable
         self._warned: set[str] = set()
         self._size_warned = False
@@ -40,7 +49,7 @@ class LoadImageFromFile(MMCVLoadImageFromFile):
         """Load ``results['img_path']``.
 
         Returns:
-            ``results`` with ``img`` (H, W, 3), ``img_shape`` and
+            ``results`` with ``img`` (H, W, C), ``img_shape`` and
             ``ori_shape``, or None for an image that is skipped.
 
         Raises:
@@ -51,6 +60,8 @@ class LoadImageFromFile(MMCVLoadImageFromFile):
             loaded = self._load(results)
         except FileNotFoundError as error:
             raise UserError(f'image {path} is not there') from error
+        except InputError as error:  # wrong for all images, mostly
+            raise UserError(f'image {error}') from error
         except Exception as error:  # each decoder has its own
             self._unreadable(path, error)
             return None
@@ -64,7 +75,13 @@ class LoadImageFromFile(MMCVLoadImageFromFile):
         if self.file_client_args is not None:
             return super().transform(results)
         data = fileio.get(results['img_path'], backend_args=self.backend_args)
-        image = decode_image(data, self.color_type, self.imdecode_backend)
+        image: np.ndarray | None
+        if self.bands is not None:
+            path = results['img_path']
+            image = read_bands(data, self.bands, path)
+        else:
+            backend = self.imdecode_backend
+            image = decode_image(data, self.color_type, backend)
         if image is not None and self.to_float32:
             image = image.astype(np.float32)
         results['img'] = image

@@ -1,0 +1,1 @@
+"""Data preprocessors for images of any number of bands."""
