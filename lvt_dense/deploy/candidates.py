@@ -8,6 +8,7 @@ from torch import Tensor
 
 # Import registers the operators.
 from . import operators  # noqa: F401
+from .greedy import Select, select_by_operator
 
 
 class Candidates:
@@ -22,37 +23,40 @@ class Candidates:
     def __init__(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> None:
         self.boxes, self.scores, self.labels = boxes, scores, labels
 
-    def suppress(self, iou_threshold: float, count: int) -> 'Candidates':
+    def suppress(
+        self,
+        iou_threshold: float,
+        count: int,
+        select: Select = select_by_operator,
+    ) -> 'Candidates':
         """Keep the best boxes of each label.
 
         Args:
             iou_threshold: Larger overlaps with a better box of the same
                 label suppress a box.
             count: Boxes to return; where fewer are left, their scores are 0.
+            select: How they are found.
         """
         # Far apart, labels do not suppress each other.
         far = self.boxes.flatten(1).amax(1) + 1
         offset = self.labels * far[:, None]
-        keep = torch.ops.lvt_dense.nms_mask(
-            self.boxes + offset[..., None], self.scores, iou_threshold
+        count = min(count, self.scores.shape[1])
+        top, index = select(
+            self.boxes + offset[..., None], self.scores, iou_threshold, count
         )
-        return self.best(count, torch.where(keep, self.scores, 0.0))
-
-    def best(self, count: int, scores: Tensor) -> 'Candidates':
-        """Return the ``count`` boxes with the highest of other scores."""
-        count = min(count, scores.shape[1])
-        top, index = scores.topk(count)
         index_4 = index[..., None].expand(-1, -1, 4)
         return Candidates(
             self.boxes.gather(1, index_4), top, self.labels.gather(1, index)
         )
 
 
-def suppress(found: Candidates, cfg: dict) -> Candidates:
+def suppress(
+    found: Candidates, cfg: dict, select: Select = select_by_operator
+) -> Candidates:
     """Apply the suppression that a ``test_cfg`` describes."""
     # Without a number of its own a head keeps every box that is left.
     count = cfg.get('max_per_img', found.scores.shape[1])
-    return found.suppress(cfg['nms']['iou_threshold'], count)
+    return found.suppress(cfg['nms']['iou_threshold'], count, select)
 
 
 def image_shape(x: Tensor, size: Tensor | None) -> Tensor:

@@ -15,10 +15,13 @@ from torch import Tensor, nn
 
 from lvt_dense.deploy.coreml_operators import register_operators
 from lvt_dense.deploy.formats import Call, Feed
+from lvt_dense.deploy.greedy import select_by_loop, suppress_by
 from lvt_dense.deploy.metadata import KEY
 from lvt_dense.deploy.onnx_program import raw_hint, reason_of
 from lvt_dense.deploy.operators import refuse_untranslated
 from lvt_dense.utils.errors import UserError
+
+_LAYERS = ('conv', 'conv_transpose', 'linear', 'matmul')
 
 
 class _PlanarInput(nn.Module):
@@ -59,22 +62,20 @@ def convert(
     image, *others = example
     planar = image.permute(0, 3, 1, 2).float()
     inputs = _describe_inputs(graph.inputs, (planar, *others), info['color'])
-    compute = dict(
-        fp32=coremltools.precision.FLOAT32, fp16=coremltools.precision.FLOAT16
-    )
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter('ignore')
         try:
-            program = torch.jit.trace(
-                _PlanarInput(graph).eval(), (planar, *others), strict=False
-            )
+            with suppress_by(graph, select_by_loop):
+                program = torch.jit.trace(
+                    _PlanarInput(graph).eval(), (planar, *others), strict=False
+                )
             nodes = program.inlined_graph.nodes()
             refuse_untranslated((node.kind() for node in nodes), 'Core ML')
             package = coremltools.convert(
                 program,
                 inputs=inputs,
                 outputs=[coremltools.TensorType(n) for n in graph.outputs],
-                compute_precision=compute[precision],
+                compute_precision=_compute_precision(graph, precision),
                 minimum_deployment_target=coremltools.target.iOS16,
                 skip_model_load=platform.system() != 'Darwin',
             )
@@ -89,6 +90,46 @@ def convert(
         dict(info, precision=precision)
     )
     return package
+
+
+def _compute_precision(graph: Any, precision: str) -> Any:
+    """Return what coremltools takes for the precision of a graph.
+
+    Coordinates of many hundred pixels, let alone areas, are too large for
+    fp16: with suppression, only what leads to a layer with weights is fp16.
+    """
+    import coremltools
+
+    if precision == 'fp32':
+        return coremltools.precision.FLOAT32
+    if getattr(graph, 'select', None) is None or graph.raw:
+        return coremltools.precision.FLOAT16
+    found: set[int] = set()
+
+    def is_half(op: Any) -> bool:
+        if not found:
+            found.update(_find_ancestors(op))
+        return id(op) in found
+
+    return coremltools.transform.FP16ComputePrecision(op_selector=is_half)
+
+
+def _find_ancestors(op: Any) -> set[int]:
+    """Return ids of the layers of a program, and of all that they need."""
+    block = op.enclosing_block
+    while block.outer_op is not None:
+        block = block.outer_op.enclosing_block
+    waiting = [o for o in block.operations if o.op_type in _LAYERS]
+    found: set[int] = set()
+    while waiting:
+        one = waiting.pop()
+        if id(one) in found:
+            continue
+        found.add(id(one))
+        for value in one.inputs.values():
+            values = value if isinstance(value, (list, tuple)) else [value]
+            waiting += [v.op for v in values if v.op is not None]
+    return found
 
 
 def _describe_inputs(

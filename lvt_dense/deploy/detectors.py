@@ -28,6 +28,7 @@ from lvt_dense.deploy.dense import (
     check_suppression,
     dense_candidates,
 )
+from lvt_dense.deploy.greedy import Select, select_by_operator
 from lvt_dense.deploy.inputs import ImageInput
 from lvt_dense.utils.errors import UserError
 
@@ -54,6 +55,7 @@ class OneStage(nn.Module):
         self.inputs = image_input.names
         self.detector = detector
         self.raw = raw
+        self.select: Select = select_by_operator
         head = detector.bbox_head
         if not raw:
             check_methods(detector, SingleStageDetector, ('predict',))
@@ -82,7 +84,7 @@ class OneStage(nn.Module):
         found = dense_candidates(
             head, maps, shape, x.shape[-2:], head.test_cfg
         )
-        found = suppress(found, head.test_cfg)
+        found = suppress(found, head.test_cfg, self.select)
         return found.boxes, found.scores, found.labels
 
 
@@ -107,6 +109,7 @@ class TwoStage(nn.Module):
         self.inputs = image_input.names
         self.detector = detector
         self.raw = raw
+        self.select: Select = select_by_operator
         if not raw:
             check_methods(detector, TwoStageDetector, ('predict',))
             check_dense_head(detector.rpn_head)
@@ -139,7 +142,7 @@ class TwoStage(nn.Module):
         found = dense_candidates(
             rpn, maps, shape, x.shape[-2:], rpn.test_cfg, True
         )
-        proposals = suppress(found, rpn.test_cfg)
+        proposals = suppress(found, rpn.test_cfg, self.select)
         found = self._classify(features, proposals, shape)
         out = (found.boxes, found.scores, found.labels)
         if self.detector.roi_head.with_mask:
@@ -174,7 +177,7 @@ class TwoStage(nn.Module):
         found = Candidates(
             boxes.flatten(1, 2), scores.flatten(1), labels.flatten(1)
         )
-        return suppress(found, cfg)
+        return suppress(found, cfg, self.select)
 
     def _refine(
         self, features: Sequence[Tensor], proposals: Candidates, shape: Tensor

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from lvt_dense.deploy.formats import Call, Feed
+from lvt_dense.deploy.greedy import select_by_scan, suppress_by
 from lvt_dense.deploy.metadata import KEY
 from lvt_dense.deploy.onnx_program import raw_hint, reason_of
 from lvt_dense.deploy.operators import refuse_untranslated
@@ -42,10 +43,13 @@ def convert(
     from executorch.exir import to_edge_transform_and_lower
 
     info['batch'] = 1
+    # The program takes inputs of the layout that these have.
+    example = tuple(value.contiguous() for value in example)
     with torch.no_grad(), silence():
         try:
             _prepare(graph)
-            program = torch.export.export(graph, example)
+            with suppress_by(graph, select_by_scan):
+                program = torch.export.export(graph, example)
             refuse_untranslated(_operators(program), 'ExecuTorch')
             _drop_aliases(program)
             edge = to_edge_transform_and_lower(
@@ -150,7 +154,9 @@ def load(content: bytes, names: Sequence[str]) -> Call:
     method = program.load_method('forward')
 
     def run(feed: Feed) -> dict[str, np.ndarray]:
-        values = [torch.from_numpy(np.array(v)) for v in feed.values()]
+        values = [
+            torch.from_numpy(np.array(v, order='C')) for v in feed.values()
+        ]
         # The outputs lie in the method's own memory.
         found = [value.numpy().copy() for value in method.execute(values)]
         return dict(zip(names, found))

@@ -52,6 +52,9 @@ def test_executorch_gives_the_same(example: tuple[Tensor, ...]) -> None:
     from lvt_dense.deploy import executorch_program
 
     graph, info = Graph().eval(), dict(task='raw')
+    image, size = example
+    planes = image.permute(3, 0, 1, 2).contiguous()  # as NumPy's indexing
+    example = (planes.permute(1, 2, 3, 0), size)
     content = executorch_program.convert(graph, example, info)
     call = executorch_program.load(content, graph.outputs)
     feed = dict(zip(graph.inputs, (value.numpy() for value in example)))
