@@ -13,8 +13,8 @@ _PUBLIC = {
 }
 __all__ = ['__version__', *_PUBLIC]
 
-_old_paths.install()
-_startup.install()
+_old_paths.install_old_paths()
+_startup.install_hooks()
 
 
 def __getattr__(name: str) -> object:

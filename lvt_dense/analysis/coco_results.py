@@ -24,7 +24,7 @@ from .records import (
 )
 
 
-def read_results(
+def read_coco_results(
     path: str | Path,
     annotations: str | Path,
     images: str | Path | None = None,

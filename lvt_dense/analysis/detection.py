@@ -12,9 +12,9 @@ from .matching import (
     IOU_THRESHOLDS,
     SIZES,
     Pairs,
-    find_pairs,
+    find_overlaps,
     keep_best,
-    match,
+    match_objects,
 )
 from .records import Objects, Record
 from .thresholds import (
@@ -118,7 +118,7 @@ def analyze_detection(
     truths, found = record.truths, keep_best(record.detections)
     if not by_mask and found.masks:
         found = _sized_by_box(found)
-    pairs = find_pairs(record.images, truths, found, by_mask, quiet)
+    pairs = find_overlaps(record.images, truths, found, by_mask, quiet)
     setup = Setup(
         'mask' if by_mask else 'box', 'IoU 0.5', IOU_THRESHOLDS, SIZES
     )
@@ -164,7 +164,7 @@ def analyze_objects(
     """
     ranges = list(setup.ranges.values())
     bars, sizes = setup.thresholds, setup.sizes
-    matches = match(truths, detections, pairs, bars, ranges, sizes)
+    matches = match_objects(truths, detections, pairs, bars, ranges, sizes)
     count = len(classes)
     curves = build_curves(truths, detections, matches, count, num_images)
     matched, left_out = matches.truth[0, 0], matches.left_out[0, 0]

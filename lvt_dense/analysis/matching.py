@@ -80,7 +80,7 @@ def keep_best(detections: Objects, most: int = MAX_DETECTIONS) -> Objects:
     return detections if kept.all() else detections[kept]
 
 
-def find_pairs(
+def find_overlaps(
     images: Images,
     truths: Objects,
     detections: Objects,
@@ -129,7 +129,7 @@ def _shapes(
     return [dict(size=size, counts=c) for c in objects.masks[part]]
 
 
-def match(
+def match_objects(
     truths: Objects,
     detections: Objects,
     pairs: Pairs,

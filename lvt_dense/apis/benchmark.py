@@ -223,7 +223,7 @@ def draw_bars(
     write_atomically(out, content.getvalue())
 
 
-def format_table(found: Sequence[Measurement], batch: int) -> str:
+def format_measurements(found: Sequence[Measurement], batch: int) -> str:
     """Return the measurements as a Markdown table."""
     lines = [
         '| subject | mode | median (ms) | p90 (ms) | images/s | memory (MiB) '

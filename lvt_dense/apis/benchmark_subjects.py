@@ -208,10 +208,10 @@ def export_network(model: nn.Module, image: Tensor, path: Path) -> None:
     Raises:
         UserError: A package is missing.
     """
-    from lvt_dense.apis.export import require
+    from lvt_dense.apis.export import check_packages
     from lvt_dense.deploy.quiet import silence
 
-    require('onnx', 'onnxscript')
+    check_packages('onnx', 'onnxscript')
     with silence():
         program = torch.onnx.export(
             model,
@@ -241,10 +241,10 @@ def load_network(
     Raises:
         UserError: The runtime is missing.
     """
-    from lvt_dense.apis.export import require
+    from lvt_dense.apis.export import check_packages
 
     is_onnx = mode == 'onnxruntime'
-    require('onnxruntime' if is_onnx else 'openvino')
+    check_packages('onnxruntime' if is_onnx else 'openvino')
     feed = {'image': image.numpy()}
     if is_onnx:
         import onnxruntime

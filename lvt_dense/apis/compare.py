@@ -11,10 +11,10 @@ from lvt_dense.analysis.comparison import (
 )
 from lvt_dense.report.comparison import (
     comparison_section,
-    describe,
+    describe_difference,
     threshold_section,
 )
-from lvt_dense.report.page import write_page
+from lvt_dense.report.page import write_report_page
 from lvt_dense.report.run import curve_section, environment_section
 from lvt_dense.utils.errors import UserError
 
@@ -64,9 +64,9 @@ def compare(sources: Sequence[str], out: str) -> list[str]:
     section = curve_section(learned)
     sections += [section] if section else []
     sections.append(environment_section())
-    write_page(out, 'Comparison', ', '.join(names), sections)
+    write_report_page(out, 'Comparison', ', '.join(names), sections)
     return [
-        f'{name}: {describe(gap, headline, num_images)}'
+        f'{name}: {describe_difference(gap, headline, num_images)}'
         for name, gap in zip(names[1:], gaps)
     ]
 

@@ -15,7 +15,7 @@ from lvt_dense.models.backbones import families
 from lvt_dense.models.backbones.factory import parse_backbone
 from lvt_dense.models.backbones.pretrained import (
     SWITCH,
-    convert,
+    convert_state,
     identify,
     load_backbone,
 )
@@ -116,7 +116,7 @@ def _all_weights(source: str) -> tuple[dict[str, Tensor], str, str]:
             )
         family, layout, prefix = match
         title = f'{family.__name__}, {layout.name} layout'
-        own, unknown = convert(state, layout, prefix)
+        own, unknown = convert_state(state, layout, prefix)
     report = f'{source} ({title}): {len(own)} tensors'
     if unknown:
         report += f', {len(unknown)} unknown left out: {_some(unknown)}'

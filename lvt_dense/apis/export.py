@@ -27,7 +27,7 @@ from lvt_dense.deploy.formats import (
     write_openvino,
 )
 from lvt_dense.deploy.graph import build_graph
-from lvt_dense.deploy.metadata import describe, test_resize
+from lvt_dense.deploy.metadata import describe_model, test_resize
 from lvt_dense.deploy.onnx_program import (
     DIVISOR,
     OPSET,
@@ -37,7 +37,7 @@ from lvt_dense.deploy.onnx_program import (
 )
 from lvt_dense.deploy.parity import check_differences, compare_outputs
 from lvt_dense.deploy.reference import compare_with_model
-from lvt_dense.deploy.web_page import find_ort_web, write_page
+from lvt_dense.deploy.web_page import find_ort_web, write_web_page
 from lvt_dense.engine.model_loading import load_model
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import write_atomically
@@ -181,7 +181,7 @@ def _make_graph(
         _name_maps(graph, inputs[0])
     else:
         gaps = _own_differences(model, task, color, graph, inputs[0])
-    info = describe(
+    info = describe_model(
         cfg,
         checkpoint,
         'raw' if raw else task,
@@ -243,7 +243,7 @@ def _convert(
     content = _to_onnx(made, kind, precision)
     if kind == 'web':
         files = find_ort_web(ort_web)
-        page = partial(write_page, content, made.info, out, files)
+        page = partial(write_web_page, content, made.info, out, files)
         return onnx_call(content), page
     if kind == 'onnx':
         return onnx_call(content), lambda: write_atomically(out, content)
@@ -368,7 +368,7 @@ def _with_channels(picture: np.ndarray, channels: int) -> np.ndarray:
     return picture[..., [i % picture.shape[2] for i in range(channels)]]
 
 
-def require(*packages: str, extra: str = 'export') -> None:
+def check_packages(*packages: str, extra: str = 'export') -> None:
     """Check that optional packages can be imported.
 
     Args:
@@ -391,7 +391,9 @@ def require_format(
         UserError: Names one that cannot be, why, and what to do.
     """
     packages = [*PACKAGES[kind], *(['nncf'] if precision == 'int8' else [])]
-    require(*packages, extra='export' if kind in ('onnx', 'web') else kind)
+    check_packages(
+        *packages, extra='export' if kind in ('onnx', 'web') else kind
+    )
     if kind == 'web':
         find_ort_web(ort_web)
 

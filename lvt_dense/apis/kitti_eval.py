@@ -42,14 +42,14 @@ def score_folders(
         round_scores,
     )
     from lvt_dense.evaluation.kitti.metric import describe_limits
-    from lvt_dense.evaluation.kitti.table import format_table
+    from lvt_dense.evaluation.kitti.table import format_scores
 
     classes = classes or CLASSES
     truth, found = read_folders(results, labels, ids, missing_as_empty)
     scores = evaluate_kitti(truth, found, overlaps, classes)
     lines = [
         f'{len(truth)} frames, {overlaps} overlaps',
-        format_table(scores, METRICS, classes),
+        format_scores(scores, METRICS, classes),
     ]
     if note := describe_limits(truth, classes):
         lines.append(note)

@@ -10,7 +10,7 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 
-from lvt_dense.analysis.coco_results import read_results
+from lvt_dense.analysis.coco_results import read_coco_results
 from lvt_dense.analysis.detection import DetectionFigures, analyze_detection
 from lvt_dense.analysis.records import SUFFIX, Record, load_record
 from lvt_dense.analysis.semantic import SemanticFigures, analyze_semantic
@@ -19,7 +19,7 @@ from lvt_dense.config import best_checkpoint, load_config
 from lvt_dense.engine.runner import find_work_dir
 from lvt_dense.report.detection import detection_sections, figures_table
 from lvt_dense.report.gallery import detection_gallery, semantic_gallery
-from lvt_dense.report.page import Section, write_page
+from lvt_dense.report.page import Section, write_report_page
 from lvt_dense.report.run import (
     Curves,
     curve_section,
@@ -203,7 +203,7 @@ def write_report(
             ],
         )
     )
-    write_page(out, str(title), subtitle, sections)
+    write_report_page(out, str(title), subtitle, sections)
 
 
 def _add_to_metrics(path: Path, summary: dict[str, Any]) -> None:
@@ -359,7 +359,7 @@ def report_coco(
     check_precision(precision)
     default = Path(predictions).with_suffix('.html')
     target = check_page(out or str(default))
-    record = read_results(predictions, annotations, images)
+    record = read_coco_results(predictions, annotations, images)
     report_run(Run(Path(predictions).stem, record), target, precision)
     return target
 

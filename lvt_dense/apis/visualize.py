@@ -30,7 +30,7 @@ from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import write_atomically
 from lvt_dense.utils.progress import tqdm
 from lvt_dense.utils.text import describe_error
-from lvt_dense.visualization.draw import build_visualizer, save_picture
+from lvt_dense.visualization.draw import build_visualizer, draw_sample
 from lvt_dense.visualization.pictures import check_targets
 
 NAMED = 5  # files that an error message names; the log has all
@@ -128,7 +128,7 @@ def _draw(
                 failures.append((path, each.error or ValueError('no sample')))
                 continue
             picture = Path(out, f'{name}.png')
-            save_picture(
+            draw_sample(
                 visualizer,
                 mmcv.imread(path, channel_order='rgb'),
                 each.sample,

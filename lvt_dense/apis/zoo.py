@@ -84,7 +84,7 @@ def _license_cell(file: WeightFile | None) -> str:
     return f'[{file.license or "none stated"}]({file.page or file.url})'
 
 
-def table(
+def format_backbones(
     rows: Sequence[Sequence[str]], columns: Sequence[str] = HEADER
 ) -> str:
     """Format rows of backbones as a Markdown table with its caption.

@@ -96,7 +96,7 @@ def run(args: argparse.Namespace) -> Outcome:
             )
     if args.train:
         return _train(args)
-    from lvt_dense.apis.benchmark import benchmark, format_table
+    from lvt_dense.apis.benchmark import benchmark, format_measurements
 
     names = [args.against] if args.against else []
     batch = 1 if args.batch is None else args.batch
@@ -110,7 +110,7 @@ def run(args: argparse.Namespace) -> Outcome:
         device=args.device or 'cpu',
         out=args.out,
     )
-    print(format_table(found, batch))
+    print(format_measurements(found, batch))
     return Outcome(found)
 
 

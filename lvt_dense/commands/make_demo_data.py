@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--size',
-        type=parse_size,
+        type=parse_width_height,
         metavar='WxH',
         help='image size, such as 320x240 (default: depends on the format)',
     )
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def parse_size(text: str) -> tuple[int, int]:
+def parse_width_height(text: str) -> tuple[int, int]:
     """Parse (width, height) in pixels from a text such as '320x240'."""
     match = re.fullmatch(r'(\d+)x(\d+)', text)
     if not match:

@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> Outcome:
             cfg_options=args.cfg_options,
         )
         summary = command.run_on(model, args)
-        status = command.report(summary, args)
+        status = command.print_summary(summary, args)
         return Outcome(dict(folder=args.out, **vars(summary)), status)
     except OSError as error:
         raise UserError(str(error)) from error

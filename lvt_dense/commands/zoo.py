@@ -15,8 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> Outcome:
     """Print the table."""
-    from lvt_dense.apis.zoo import list_rows, table
+    from lvt_dense.apis.zoo import format_backbones, list_rows
 
     rows = list_rows()
-    print(table(rows))
+    print(format_backbones(rows))
     return Outcome(rows)

@@ -15,7 +15,7 @@ from lvt_dense.utils.safe_load import safe_load
 from lvt_dense.utils.text import shorten
 
 
-def adapt(module: ModuleType) -> None:
+def forbid_code(module: ModuleType) -> None:
     """Let MMEngine's module of checkpoints run nothing that is in a file.
 
     It reads every file with ``torch.load``, and falls back to unpickling

@@ -10,7 +10,7 @@ from typing import Any
 OURS = 'lvt_dense'
 
 
-def adapt(module: ModuleType) -> None:
+def find_package_configs(module: ModuleType) -> None:
     """Let a module of MMEngine find ``lvt_dense::name.py``.
 
     MMEngine takes the distribution of a package from a table that knows the

@@ -112,7 +112,7 @@ class _MovedModule:
         module.__spec__ = self.spec
 
 
-def install() -> None:
+def install_old_paths() -> None:
     """Install the finder; a second call does nothing."""
     if not any(isinstance(f, OldPathFinder) for f in sys.meta_path):
         sys.meta_path.insert(0, OldPathFinder())

@@ -93,26 +93,26 @@ def _install_operators() -> None:
 
 
 def _adapt_names(module: 'ModuleType') -> None:
-    from lvt_dense.compat.config_names import adapt
+    from lvt_dense.compat.config_names import find_package_configs
 
-    adapt(module)
+    find_package_configs(module)
 
 
 def _load_safely(module: 'ModuleType') -> None:
-    from lvt_dense.compat.checkpoint_loading import adapt
+    from lvt_dense.compat.checkpoint_loading import forbid_code
     from lvt_dense.compat.stack import allow_own_checkpoints
 
-    adapt(module)
+    forbid_code(module)
     allow_own_checkpoints()
 
 
 def _adapt_suppression(module: 'ModuleType') -> None:
-    from lvt_dense.ops.batched_nms import adapt
+    from lvt_dense.ops.batched_nms import compute_in_float32
 
-    adapt(module)
+    compute_in_float32(module)
 
 
-def install() -> None:
+def install_hooks() -> None:
     """Install the hooks; a second call does nothing."""
     if any(isinstance(finder, ImportHooks) for finder in sys.meta_path):
         return

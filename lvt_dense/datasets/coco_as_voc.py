@@ -65,7 +65,7 @@ class COCOAsVOCDataset(BaseSegDataset):
             instances = [
                 dict(
                     label=labels[item['category_id']],
-                    mask=encode_mask(item['segmentation'], *size),
+                    mask=encode_segmentation(item['segmentation'], *size),
                 )
                 for item in items
             ]
@@ -103,7 +103,7 @@ class COCOAsVOCDataset(BaseSegDataset):
         )
 
 
-def encode_mask(
+def encode_segmentation(
     segmentation: list | dict[str, Any], height: int, width: int
 ) -> dict[str, Any]:
     """Run-length encode a mask of COCO.

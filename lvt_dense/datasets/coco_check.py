@@ -18,7 +18,7 @@ from lvt_dense.utils.progress import tqdm
 from lvt_dense.utils.reading import no_collection, read_json
 from lvt_dense.utils.text import shorten
 
-from .coco_index import CocoIndex, CocoReport, place_of
+from .coco_index import CocoIndex, CocoReport, find_index_file
 from .segmentations import rle_fault
 
 _NUMBERS = {int, float}
@@ -58,7 +58,7 @@ def load_index(path: str | Path, masks: bool = False) -> CocoIndex:
         index = _find(path, known)
         if index is not None:
             return index
-    place = place_of(path, masks)
+    place = find_index_file(path, masks)
     with locked(place, f'reads {path}'):
         index = CocoIndex.load(path, masks)
         if index is None:
@@ -70,7 +70,7 @@ def load_index(path: str | Path, masks: bool = False) -> CocoIndex:
 
 
 def _find(path: Path, masks: bool) -> CocoIndex | None:
-    place = place_of(path, masks)
+    place = find_index_file(path, masks)
     index = _KNOWN.get(place) or CocoIndex.load(path, masks)
     if index is not None:
         _KNOWN[place] = index

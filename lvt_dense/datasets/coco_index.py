@@ -127,13 +127,15 @@ class CocoIndex:
             stops=self.stops,
             labels=self.labels,
         )
-        write_quietly(place_of(path, masks), buffer.getvalue())
+        write_quietly(find_index_file(path, masks), buffer.getvalue())
 
     @classmethod
     def load(cls, path: Path, masks: bool) -> 'CocoIndex | None':
         """Load the index of a file; None if it is unknown or was changed."""
         try:
-            with np.load(place_of(path, masks), allow_pickle=False) as file:
+            with np.load(
+                find_index_file(path, masks), allow_pickle=False
+            ) as file:
                 head = json.loads(file['head'].tobytes())
                 return cls(
                     CocoReport(**head['report']),
@@ -146,7 +148,7 @@ class CocoIndex:
             return None
 
 
-def place_of(path: Path, masks: bool) -> Path:
+def find_index_file(path: Path, masks: bool) -> Path:
     """Name the file in the cache for an annotation file as it is now."""
     stat = path.stat()
     key = (VERSION, str(path.resolve()), stat.st_size, stat.st_mtime_ns, masks)

@@ -194,7 +194,9 @@ class TwoStage(nn.Module):
         total: Tensor | float = 0.0
         *stages, last = stages_of(roi_head)
         for stage in stages:
-            logits, deltas = stage.head(pool(stage.extractor, features, rois))
+            logits, deltas = stage.head(
+                pool_regions(stage.extractor, features, rois)
+            )
             total = total + logits
             boxes = stage.head.regress_by_class(
                 rois[:, 1:],
@@ -203,7 +205,7 @@ class TwoStage(nn.Module):
                 dict(img_shape=None),
             )
             rois = with_image_index(clip(boxes.view(batch, -1, 4), shape))
-        pooled = pool(last.extractor, features, rois)
+        pooled = pool_regions(last.extractor, features, rois)
         if roi_head.with_shared_head:
             pooled = roi_head.shared_head(pooled)
         logits, deltas = last.head(pooled)
@@ -216,7 +218,7 @@ class TwoStage(nn.Module):
         stages = stages_of(roi_head, masks=True)
         total: Tensor | float = 0.0
         for stage in stages:
-            pooled = pool(stage.extractor, features, rois)
+            pooled = pool_regions(stage.extractor, features, rois)
             if roi_head.with_shared_head:
                 pooled = roi_head.shared_head(pooled)
             logits = stage.head(pooled)
@@ -304,7 +306,7 @@ def with_image_index(boxes: Tensor) -> Tensor:
     return torch.cat((index, boxes), -1).flatten(0, 1)
 
 
-def pool(
+def pool_regions(
     extractor: nn.Module, features: Sequence[Tensor], rois: Tensor
 ) -> Tensor:
     """Pool regions (R, 5) as a ``SingleRoIExtractor`` does."""

@@ -34,7 +34,7 @@ KEY = 'lvt_dense'
 DRAWN_SCORE = 0.3
 
 
-def describe(
+def describe_model(
     cfg: Config,
     checkpoint: str,
     task: str,

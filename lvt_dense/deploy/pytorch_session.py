@@ -12,7 +12,7 @@ from lvt_dense.runtime import Session
 from lvt_dense.utils.errors import UserError
 
 from .graph import build_graph
-from .metadata import describe, test_resize
+from .metadata import describe_model, test_resize
 from .reference import predict_with_model
 
 _COLOR = 'rgb'
@@ -37,7 +37,7 @@ def open_pytorch(
         UserError: The config has no test pipeline.
     """
     metainfo = find_metainfo(cfg, checkpoint)
-    info = describe(cfg, checkpoint, task, metainfo, _COLOR, None)
+    info = describe_model(cfg, checkpoint, task, metainfo, _COLOR, None)
     padded = test_resize(cfg)['resize'] == 'fit'
     try:
         graph: Any = build_graph(model, cfg, _COLOR, padded=padded).to(device)

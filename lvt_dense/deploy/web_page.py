@@ -58,7 +58,7 @@ def _places() -> Iterator[Path]:
         yield Path(found.stdout.strip() or '.', 'onnxruntime-web')
 
 
-def write_page(
+def write_web_page(
     content: bytes, info: Mapping[str, Any], out: Path, ort_web: Path
 ) -> None:
     """Write the page whole.

@@ -25,7 +25,7 @@ from .hooks.start_hook import StartHook
 from .official_weights import (
     Part,
     backbones_of,
-    forget_weights,
+    drop_replaced_weights,
     prepare_weights,
     use_pretrained,
 )
@@ -56,7 +56,7 @@ def prepare_start(
     if pretrained:
         use_pretrained(cfg, pretrained)
     if is_resumed:
-        forget_weights(cfg)
+        drop_replaced_weights(cfg)
         return [f'the training goes on from {cfg.load_from}']
     lines: list[str] = []
     filled: list[str] = []
@@ -116,7 +116,7 @@ def _prepare_load_from(cfg: Config) -> tuple[list[str], list[str]]:
     if path != found.checkpoint.path:
         lines.append(f'load_from: {found}, rewritten as {path}')
     filled = [p.path for p in backbones_of(cfg) if _fills(found.state, p)]
-    forget_weights(cfg, unless=lambda part: part.path not in filled)
+    drop_replaced_weights(cfg, unless=lambda part: part.path not in filled)
     return [*lines, *(f'{p} is filled by load_from' for p in filled)], filled
 
 

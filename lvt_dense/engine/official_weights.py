@@ -127,7 +127,7 @@ def _use_official(part: Part) -> None:
     part.cfg['init_cfg'] = dict(type='Pretrained', checkpoint=OFFICIAL)
 
 
-def forget_weights(
+def drop_replaced_weights(
     cfg: Config, unless: Callable[[Part], bool] = lambda part: False
 ) -> list[Part]:
     """Leave out weights that something else replaces; nothing is thawed.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 
-def adapt(module: ModuleType) -> None:
+def compute_in_float32(module: ModuleType) -> None:
     """Let MMCV's ``batched_nms`` compute in float32.
 
     It moves the boxes of each class to a place of their own. In half

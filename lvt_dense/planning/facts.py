@@ -11,7 +11,7 @@ from mmengine.config import Config
 from lvt_dense.datasets.own.api import load_labels
 from lvt_dense.datasets.own.formats import Tree, find_task
 from lvt_dense.datasets.own.formats.labeled_data import LabeledData, Sample
-from lvt_dense.datasets.own.prepared import place_of
+from lvt_dense.datasets.own.prepared import find_prepared_file
 from lvt_dense.utils.cache import write_quietly
 
 
@@ -57,7 +57,9 @@ def choose_task(data: str | Path) -> tuple[str, str]:
         UserError: No labels are recognized.
     """
     tree = Tree(data, masks=True)
-    place = place_of('task', str(tree.root.resolve()), tree.fingerprint)
+    place = find_prepared_file(
+        'task', str(tree.root.resolve()), tree.fingerprint
+    )
     try:
         task, reason = json.loads(place.read_text(encoding='utf-8'))
     except (OSError, ValueError):
@@ -84,7 +86,7 @@ def read_facts(
         UserError: The data cannot be used.
     """
     tree = Tree(data, masks=task != 'detection')
-    place = place_of(
+    place = find_prepared_file(
         'facts', str(tree.root.resolve()), tree.fingerprint, task, classes
     )
     try:

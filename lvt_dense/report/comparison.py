@@ -6,7 +6,7 @@ from lvt_dense.analysis.comparison import LEVEL, Difference
 from lvt_dense.analysis.thresholds import GRID, ThresholdCurve
 
 from .charts import Series, line_chart
-from .page import Section, paragraph, percent, switch, table
+from .page import Section, format_html_table, paragraph, percent, switch
 
 
 def comparison_section(
@@ -30,11 +30,10 @@ def comparison_section(
         [name, *(percent(figures[key]) for key in columns)]
         for name, figures in zip(names, overall)
     ]
-    body = table(['run', *columns], rows)
+    body = format_html_table(['run', *columns], rows)
     for name, found in zip(names[1:], differences):
-        body += paragraph(
-            f'{name} against {names[0]}: {describe(found, metric, num_images)}'
-        )
+        worth = describe_difference(found, metric, num_images)
+        body += paragraph(f'{name} against {names[0]}: {worth}')
     if differences:
         body += paragraph(
             f'By a bootstrap over the images ({differences[0].rounds} '
@@ -46,7 +45,9 @@ def comparison_section(
     return Section('Comparison', body)
 
 
-def describe(found: Difference, metric: str, num_images: int) -> str:
+def describe_difference(
+    found: Difference, metric: str, num_images: int
+) -> str:
     """Say in words what a difference is worth."""
     verdict = (
         'significant'

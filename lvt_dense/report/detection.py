@@ -14,7 +14,7 @@ from lvt_dense.analysis.thresholds import (
 )
 
 from .charts import MAX_CLASSES, Series, bars, line_chart, matrix
-from .page import Section, cards, paragraph, percent, switch, table
+from .page import Section, cards, format_html_table, paragraph, percent, switch
 
 _CURVES = 60  # classes that have a chart of their own
 _CONFUSIONS = 12
@@ -63,7 +63,7 @@ def figures_table(figures: DetectionFigures) -> str:
         'object in the data.',
         soft=True,
     )
-    return head + text + table(headers, rows)
+    return head + text + format_html_table(headers, rows)
 
 
 def _thresholds(figures: DetectionFigures, precision: float | None) -> str:
@@ -210,7 +210,7 @@ def _worst_pairs(figures: DetectionFigures) -> str:
     ]
     if not rows:
         return paragraph('No object was taken for one of another class.')
-    return '<h3>Most frequent confusions</h3>' + table(
+    return '<h3>Most frequent confusions</h3>' + format_html_table(
         ['truth', 'taken for', 'objects'], rows
     )
 

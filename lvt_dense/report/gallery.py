@@ -24,7 +24,7 @@ from .pictures import (
     crop,
     draw_marks,
     marks_of,
-    read_image,
+    read_upright,
     shrink,
     to_uri,
 )
@@ -70,7 +70,7 @@ def detection_gallery(
     chosen = choose_images(errors, figures.images[:, 1:].sum(1))
     shots = []
     for i in chosen:
-        image = read_image(record.images.paths[i])
+        image = read_upright(record.images.paths[i])
         if image is None:
             continue
         truth, prediction = draw_objects(record, figures, i, image)
@@ -217,7 +217,7 @@ def _cut(
 ) -> list[tuple[str, str]]:
     items = []
     for k in rows.tolist():
-        image = read_image(record.images.paths[objects.images[k]])
+        image = read_upright(record.images.paths[objects.images[k]])
         if image is None:
             continue
         name = record.classes[objects.labels[k]]
@@ -234,7 +234,7 @@ def semantic_gallery(record: Record, figures: SemanticFigures) -> Section:
     palette = record.palette or default_palette(len(record.classes))
     shots = []
     for i in chosen:
-        image = read_image(record.images.paths[i])
+        image = read_upright(record.images.paths[i])
         if image is None:
             continue
         image, _ = shrink(image)

@@ -3,7 +3,7 @@
 from lvt_dense.analysis.mono3d import Mono3DFigures, kitti_rows
 
 from .detection import detection_sections
-from .page import Section, paragraph, table
+from .page import Section, format_html_table, paragraph
 
 
 def mono3d_sections(
@@ -23,7 +23,9 @@ def mono3d_sections(
             for name, values in kitti_rows(scores, classes)
         ]
         parts.append(f'<h3>{overlaps.capitalize()} overlaps</h3>')
-        parts.append(table(['AP|R40', 'easy', 'moderate', 'hard'], rows))
+        parts.append(
+            format_html_table(['AP|R40', 'easy', 'moderate', 'hard'], rows)
+        )
     text = paragraph(
         'KITTI, in percent, with 40 recall positions, by difficulty.',
         soft=True,

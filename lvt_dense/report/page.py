@@ -68,7 +68,7 @@ def cards(items: Sequence[tuple[str, str]]) -> str:
     )
 
 
-def table(
+def format_html_table(
     headers: Sequence[str],
     rows: Sequence[Sequence[Any]],
     text_columns: Sequence[int] = (),
@@ -172,7 +172,7 @@ def paragraph(text: str, soft: bool = False) -> str:
     return f'<p{" class=soft" if soft else ""}>{escape(text)}</p>'
 
 
-def write_page(
+def write_report_page(
     path: str | Path,
     title: str,
     subtitle: str,

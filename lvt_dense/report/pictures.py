@@ -27,7 +27,7 @@ IGNORED: Color = (160, 160, 160)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
-def read_image(path: str) -> np.ndarray | None:
+def read_upright(path: str) -> np.ndarray | None:
     """Read an image (H, W, 3), RGB, upright; None if that is impossible."""
     if not path or not Path(path).is_file():
         return None

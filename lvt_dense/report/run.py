@@ -15,7 +15,7 @@ from lvt_dense.analysis.semantic import SemanticFigures
 from lvt_dense.visualization.curves import Curve
 
 from .charts import Series, line_chart
-from .page import Section, cards, paragraph, switch, table
+from .page import Section, cards, format_html_table, paragraph, switch
 
 # Distributions whose versions matter.
 _PACKAGES = (
@@ -95,7 +95,9 @@ def data_section(record: Record, semantic: SemanticFigures | None) -> Section:
         types = record.extra['truth_types']
         names, counts = np.unique(types, return_counts=True)
         rows = [[str(n), int(c)] for n, c in zip(names, counts)]
-        return Section('Data', cards(items) + table(['type', 'labels'], rows))
+        return Section(
+            'Data', cards(items) + format_html_table(['type', 'labels'], rows)
+        )
     truths = record.truths
     items.append(('objects', str(int((~truths.ignored).sum()))))
     items.append(('that do not count', str(int(truths.ignored.sum()))))
@@ -122,7 +124,7 @@ def _object_table(truths: Objects, classes: Sequence[str]) -> str:
         side = float(np.sqrt(np.median(areas))) if len(areas) else None
         rows.append([name, len(areas), *by_size, side])
     headers = ['class', 'objects', *list(SIZES)[1:], 'median side (px)']
-    return table(headers, rows)
+    return format_html_table(headers, rows)
 
 
 def _pixel_table(figures: SemanticFigures) -> str:
@@ -133,7 +135,7 @@ def _pixel_table(figures: SemanticFigures) -> str:
         [name, f'{100 * pixels[c] / total:.2f}', int(images[c])]
         for c, name in enumerate(figures.classes)
     ]
-    return table(['class', 'pixels (%)', 'images'], rows)
+    return format_html_table(['class', 'pixels (%)', 'images'], rows)
 
 
 def config_section(
@@ -150,13 +152,14 @@ def config_section(
         text = paragraph('Its base is not known, so it is shown as a whole.')
         rows = [[key, _text(value)] for key, value in _flatten(own)]
         return Section(
-            'Config', text + table(['setting', 'value'], rows, (0, 1))
+            'Config',
+            text + format_html_table(['setting', 'value'], rows, (0, 1)),
         )
     rows = config_difference(base, own)
     if not rows:
         return Section('Config', paragraph(f'The same as {base_name}.'))
     text = paragraph(f'What differs from {base_name}.', soft=True)
-    body = table(['setting', 'base', 'here'], rows, (0, 1, 2))
+    body = format_html_table(['setting', 'base', 'here'], rows, (0, 1, 2))
     return Section('Config', text + body)
 
 
@@ -215,7 +218,9 @@ def environment_section(gpu: str | None = None) -> Section:
             rows.append([name, version(name)])
         except PackageNotFoundError:
             continue
-    return Section('Environment', table(['name', 'version'], rows, (1,)))
+    return Section(
+        'Environment', format_html_table(['name', 'version'], rows, (1,))
+    )
 
 
 def _cpu() -> str:
@@ -249,4 +254,6 @@ def cost_section(
         'GMACs',
         'activations (M)',
     ]
-    return Section('Complexity and latency', text + table(headers, rows))
+    return Section(
+        'Complexity and latency', text + format_html_table(headers, rows)
+    )

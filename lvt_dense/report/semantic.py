@@ -6,7 +6,7 @@ from lvt_dense.analysis.semantic import SemanticFigures
 
 from .charts import MAX_CLASSES
 from .detection import calibration_chart, confusion_matrices
-from .page import Section, cards, paragraph, percent, table
+from .page import Section, cards, format_html_table, paragraph, percent
 
 
 def semantic_sections(figures: SemanticFigures) -> list[Section]:
@@ -40,7 +40,7 @@ def _figures(figures: SemanticFigures) -> str:
             'truth below 32 x 32, below 96 x 96 and above.',
             soft=True,
         )
-        + table(['class', *names], rows)
+        + format_html_table(['class', *names], rows)
     )
 
 

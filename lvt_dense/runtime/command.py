@@ -174,7 +174,7 @@ def run_on(predictor: 'Predictor', args: argparse.Namespace) -> 'Summary':
     return predict_source(predictor, source, options)
 
 
-def report(summary: 'Summary', args: argparse.Namespace) -> int:
+def print_summary(summary: 'Summary', args: argparse.Namespace) -> int:
     """Print what came of a run.
 
     Returns:
@@ -213,7 +213,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
     try:
         predictor = Predictor(args.model, args.threads)
-        return report(run_on(predictor, args), args)
+        return print_summary(run_on(predictor, args), args)
     except (OSError, InputError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 2

@@ -25,7 +25,7 @@ from .records import (
     CocoIds,
     Record,
     make_record,
-    write_coco,
+    write_coco_results,
     write_csv,
     write_json,
 )
@@ -323,7 +323,9 @@ class _Run:
             elif name == 'csv':
                 write_csv(out, records())
             elif name == 'coco':
-                write_coco(out, records(), self.ids, self.predictor.classes)
+                write_coco_results(
+                    out, records(), self.ids, self.predictor.classes
+                )
 
 
 class Progress:

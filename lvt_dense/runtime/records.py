@@ -146,7 +146,7 @@ class CocoIds:
         return self.images[same[0]]
 
 
-def write_coco(
+def write_coco_results(
     out: Path,
     records: Iterable[Record],
     ids: CocoIds,

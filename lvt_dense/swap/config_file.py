@@ -39,7 +39,7 @@ def write_config(
         raise UserError(f'--out {path}: that is the config it is made from')
     is_program = bool(before._imported_names)  # it imports what it builds
     old = {} if is_program else before.to_dict()
-    changes = compare(old, cfg.to_dict())
+    changes = find_difference(old, cfg.to_dict())
     name = base
     if '::' not in base:
         name = os.path.relpath(before.filename, out.parent)
@@ -55,7 +55,9 @@ def write_config(
     write_atomically(out, '\n'.join(lines) + '\n')
 
 
-def compare(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+def find_difference(
+    old: dict[str, Any], new: dict[str, Any]
+) -> dict[str, Any]:
     """Find what a config must hold to turn its base ``old`` into ``new``.
 
     Args:
@@ -74,7 +76,7 @@ def compare(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(before, dict) or not isinstance(value, dict):
             changes[key] = value
         elif before.keys() <= value.keys():
-            changes[key] = compare(before, value)
+            changes[key] = find_difference(before, value)
         else:
             changes[key] = dict(_delete_=True, **value)
     return changes

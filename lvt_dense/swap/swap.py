@@ -16,7 +16,7 @@ from .backbone_slot import Choice, Slot, trained_parts
 from .training import (
     adapt_optimizer,
     drop_imports,
-    forget_weights,
+    drop_model_checkpoints,
     import_custom_modules,
     set_input_norm,
 )
@@ -78,8 +78,8 @@ def swap_backbone(
         scope = cfg.get('default_scope') or 'mmdet'
         slot = Slot(part, path, scope, missing)
         adapt_optimizer(cfg, *slot.swap(Choice(backbone, arch, pretrained)))
-        forget_weights(part)
-    forget_weights(model)
+        drop_model_checkpoints(part)
+    drop_model_checkpoints(model)
     if cfg.get('load_from'):
         cfg.load_from = None
     in_channels = {part['backbone'].get('in_channels', 3) for part, _ in parts}

@@ -70,7 +70,7 @@ def _mean(numbers: Sequence[float]) -> float:
     return sum(numbers) / len(numbers)
 
 
-def forget_weights(node: dict[str, Any]) -> None:
+def drop_model_checkpoints(node: dict[str, Any]) -> None:
     """Drop checkpoints of a whole model that has the old backbone in it."""
     if node.get('pretrained'):
         node['pretrained'] = None

@@ -60,7 +60,7 @@ def use_fast_drawing(cfg: Config) -> None:
         visualizer['type'] = 'lvt_dense.DetVisualizer'
 
 
-def save_picture(
+def draw_sample(
     visualizer: Visualizer,
     image: np.ndarray,
     sample: object,

@@ -105,7 +105,7 @@ def add_title(picture: np.ndarray, title: str) -> np.ndarray:
     return np.concatenate([strip, picture])
 
 
-def compare(
+def draw_side_by_side(
     image: np.ndarray,
     predicted: np.ndarray | None,
     truth: np.ndarray | None,

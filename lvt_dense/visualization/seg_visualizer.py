@@ -14,7 +14,7 @@ from mmseg.visualization import SegLocalVisualizer
 from lvt_dense.registry import VISUALIZERS
 from lvt_dense.utils.errors import UserError
 
-from .seg_drawing import colorize, compare, default_palette, overlay
+from .seg_drawing import colorize, default_palette, draw_side_by_side, overlay
 
 
 @VISUALIZERS.register_module()
@@ -123,7 +123,7 @@ class SegVisualizer(SegLocalVisualizer):
         truth = _labels(data_sample, 'gt_sem_seg') if draw_gt else None
         predicted = _labels(data_sample, 'pred_sem_seg') if draw_pred else None
         classes, palette = self._classes()
-        sheet = compare(
+        sheet = draw_side_by_side(
             image,
             predicted,
             truth,

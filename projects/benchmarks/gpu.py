@@ -252,13 +252,13 @@ HEAD = (
 
 def measure_images(device: str, side: int | None, rounds: int) -> str:
     """Return the table of single images, eager and as a CUDA graph."""
-    from lvt_dense.apis.benchmark import benchmark, format_table
+    from lvt_dense.apis.benchmark import benchmark, format_measurements
 
     modes = ['eager', 'cudagraph'] if device == 'cuda' else ['eager']
     size = (side or 512, side or 512)
     names = BACKBONES if device == 'cuda' else BACKBONES[:1]
     tables = [
-        format_table(
+        format_measurements(
             benchmark([n], size, modes=modes, rounds=rounds, device=device), 1
         )
         for n in names

@@ -13,7 +13,7 @@ from lvt_dense.analysis.average_precision import (
     build_curves,
 )
 from lvt_dense.analysis.detection import analyze_detection
-from lvt_dense.analysis.matching import find_pairs, keep_best, match
+from lvt_dense.analysis.matching import find_overlaps, keep_best, match_objects
 from lvt_dense.analysis.records import Record
 
 
@@ -52,8 +52,8 @@ def test_every_class_and_threshold_equals_pycocotools() -> None:
     record = random_record(5)
     judge = official(record, 'bbox')
     found = keep_best(record.detections)
-    pairs = find_pairs(record.images, record.truths, found)
-    matches = match(record.truths, found, pairs)
+    pairs = find_overlaps(record.images, record.truths, found)
+    matches = match_objects(record.truths, found, pairs)
     curves = build_curves(
         record.truths, found, matches, len(record.classes), len(record.images)
     )

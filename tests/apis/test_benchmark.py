@@ -16,7 +16,7 @@ from lvt_dense.apis import benchmark as module
 from lvt_dense.apis.benchmark import (
     Measurement,
     benchmark,
-    format_table,
+    format_measurements,
     measure,
 )
 from lvt_dense.apis.benchmark_subjects import Subject
@@ -46,7 +46,7 @@ def test_subjects_and_modes(
     content = json.loads(out.read_text())
     assert [row['mode'] for row in content['rows'][:2]] == ['eager', 'folded']
     assert out.with_suffix('.png').stat().st_size > 1000
-    assert format_table(found, 1).count('| emo_1m |') == 5
+    assert format_measurements(found, 1).count('| emo_1m |') == 5
 
 
 def test_a_pause_and_another_clock() -> None:

@@ -15,7 +15,7 @@ from write_backbone_tables import (
 )
 
 from lvt_dense import list_backbones
-from lvt_dense.apis.zoo import HEADER, SIZES, macs, row, table
+from lvt_dense.apis.zoo import HEADER, SIZES, format_backbones, macs, row
 from lvt_dense.models.backbones import families
 from lvt_dense.utils.errors import UserError
 
@@ -101,7 +101,7 @@ def test_row() -> None:
 
 def test_replacement() -> None:
     text = f'a\n{BEGIN}\nold\nold\n{END}\nb'
-    new = table([['1'] * 9])
+    new = format_backbones([['1'] * 9])
     assert replace_table(text, new) == f'a\n{BEGIN}\n{new}\n{END}\nb'
     header, marks, line, *caption = new.splitlines()
     assert header.count('|') == marks.count('|') == line.count('|') == 10

@@ -9,7 +9,7 @@ from torch import Tensor
 from lvt_dense import build_backbone
 from lvt_dense.checkpoints import Layout
 from lvt_dense.models.backbones import EMO, MobileViT, families
-from lvt_dense.models.backbones.pretrained import convert, identify
+from lvt_dense.models.backbones.pretrained import convert_state, identify
 
 # Of MobileViT-XXS, read from the code bases: name, shape, and our name.
 BLOCK = 'stages.1.1'
@@ -211,7 +211,7 @@ def test_prefix_and_head(
     whole['head.fc.weight'] = torch.zeros(2, 2)
     family, found, found_prefix = identify(whole, families().values())
     assert (family, found.name, found_prefix) == (MobileViT, name, prefix)
-    back, unknown = convert(whole, found, found_prefix)
+    back, unknown = convert_state(whole, found, found_prefix)
     assert back.keys() == own.keys()
     assert unknown == []
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from lvt_dense.checkpoints import Target
 from lvt_dense.models.backbones import NASViT, families
 from lvt_dense.models.backbones.pretrained import (
-    convert,
+    convert_state,
     identify,
     load_backbone,
     target_of,
@@ -43,7 +43,7 @@ def supernet() -> dict[str, Tensor]:
 @pytest.fixture(scope='module')
 def t2(supernet: dict[str, Tensor]) -> dict[str, Tensor]:
     _, layout, prefix = identify(supernet, families().values())
-    return convert(supernet, layout, prefix, all_levels(T2))[0]
+    return convert_state(supernet, layout, prefix, all_levels(T2))[0]
 
 
 def test_slices_are_those_of_the_official_code(
@@ -104,7 +104,7 @@ def test_scaling_row_follows_the_training_resolution(
     table = supernet['blocks.14.rescale_attn']
     for resolution, row in ((192, 0), (224, 4), (256, 0), (288, 4)):
         settings = dict(T2, resolution=resolution)
-        own, _ = convert(supernet, layout, prefix, all_levels(settings))
+        own, _ = convert_state(supernet, layout, prefix, all_levels(settings))
         assert torch.equal(own['stages.2.1.scale_attn'], table[3, row, :64])
 
 
@@ -138,9 +138,9 @@ def test_static_file_of_the_largest_network(
     state = static_of(supernet, settings)
     family, layout, prefix = identify(state, families().values())
     assert (family, layout.name, prefix) == (NASViT, 'official static', '')
-    got, unknown = convert(state, layout, prefix, all_levels(settings))
+    got, unknown = convert_state(state, layout, prefix, all_levels(settings))
     _, layout, prefix = identify(supernet, families().values())
-    expected, _ = convert(supernet, layout, prefix, all_levels(settings))
+    expected, _ = convert_state(supernet, layout, prefix, all_levels(settings))
     assert not unknown
     assert got.keys() == expected.keys()
     assert all(torch.equal(got[k], expected[k]) for k in got)
@@ -206,7 +206,7 @@ def test_official_file_with_its_configuration(
 def test_supernet_needs_a_sub_network(supernet: dict[str, Tensor]) -> None:
     _, layout, prefix = identify(supernet, families().values())
     with pytest.raises(UserError, match='which sub-network'):
-        convert(supernet, layout, prefix)
+        convert_state(supernet, layout, prefix)
 
 
 def test_deeper_than_the_supernet(

@@ -26,7 +26,7 @@ from lvt_dense.models.backbones import (
 )
 from lvt_dense.models.backbones.pretrained import (
     LoadReport,
-    convert,
+    convert_state,
     identify,
     target_of,
 )
@@ -131,7 +131,7 @@ def test_layout_of_every_file(name: str, file: WeightFile) -> None:
     assert found is not None
     assert found[0] is cls
     assert found[1].name == file.layout
-    given, unknown = convert(official, *found[1:], target_of(backbone))
+    given, unknown = convert_state(official, *found[1:], target_of(backbone))
     report = LoadReport(file.name, name, file.layout)
     given = backbone.adapt_state(given)
     report.compare(given, backbone.state_dict())

@@ -83,12 +83,12 @@ def test_report_of_a_test_run(tested: Path) -> None:
 def test_json_of_a_test_run_gives_the_same_figures(
     tested: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from lvt_dense.analysis.coco_results import read_results
+    from lvt_dense.analysis.coco_results import read_coco_results
     from lvt_dense.analysis.detection import analyze_detection
 
     found = tested / 'one/found.json'
     truth = data / 'annotations/instances_val2017.json'
-    overall = analyze_detection(read_results(found, truth)).overall
+    overall = analyze_detection(read_coco_results(found, truth)).overall
     metrics = json.loads((tested / 'one/metrics.json').read_text())
     assert overall['AR100'] == pytest.approx(
         metrics['report']['figures']['AR100'], abs=1e-9

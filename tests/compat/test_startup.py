@@ -74,7 +74,7 @@ def test_hooks_are_installed_once() -> None:
         OURS,
         'import sys',
         'before = len(sys.meta_path)',
-        'lvt_dense.compat.startup.install()',
+        'lvt_dense.compat.startup.install_hooks()',
         'print(len(sys.meta_path) - before)',
     )
     assert found == '0'

@@ -13,7 +13,7 @@ from PIL import Image
 
 from lvt_dense.config import dataset_cfgs, load_config
 from lvt_dense.datasets.own.adapt import find_dicts
-from lvt_dense.datasets.own.detection import adapt_detection, write_coco
+from lvt_dense.datasets.own.detection import adapt_detection, write_split_files
 from lvt_dense.datasets.own.formats.labeled_data import (
     SPLITS,
     LabeledData,
@@ -141,7 +141,7 @@ def test_own_data_in_any_recipe(
         'COCO JSON', image.parent, ['part'], {s: [sample] for s in SPLITS}
     )
     prepared = Prepared(
-        data.root, data.classes, [(0, 0, 0)], write_coco(data), ''
+        data.root, data.classes, [(0, 0, 0)], write_split_files(data), ''
     )
     adapt_detection(cfg, prepared, 'detection')
     init_default_scope('mmdet')

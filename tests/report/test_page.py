@@ -14,7 +14,12 @@ from lvt_dense.analysis.records import Record
 from lvt_dense.report.charts import Series, line_chart, matrix
 from lvt_dense.report.detection import detection_sections
 from lvt_dense.report.gallery import detection_gallery
-from lvt_dense.report.page import Section, percent, table, write_page
+from lvt_dense.report.page import (
+    Section,
+    format_html_table,
+    percent,
+    write_report_page,
+)
 from lvt_dense.report.run import config_difference
 
 
@@ -40,7 +45,7 @@ def page(record: Record, tmp_path_factory: pytest.TempPathFactory) -> Path:
         *detection_sections(figures, 0.9),
         *detection_gallery(record, figures),
     ]
-    write_page(out, 'A <title>', 'below & beside', sections)
+    write_report_page(out, 'A <title>', 'below & beside', sections)
     return out
 
 
@@ -89,7 +94,9 @@ def test_matrix_names_its_cells() -> None:
 
 
 def test_table_shows_a_dash_for_nothing() -> None:
-    assert table(['a', 'b'], [[None, float('nan')]]).count('–') == 2
+    assert (
+        format_html_table(['a', 'b'], [[None, float('nan')]]).count('–') == 2
+    )
     assert percent(0.1234) == '12.3'
     assert percent(float('nan')) == '–'
 
@@ -111,7 +118,7 @@ def test_nothing_is_left_of_a_page_that_fails(
 
     monkeypatch.setattr('os.replace', fail)
     with pytest.raises(OSError):
-        write_page(tmp_path / 'a.html', 'a', 'b', [Section('c', 'd')])
+        write_report_page(tmp_path / 'a.html', 'a', 'b', [Section('c', 'd')])
     assert list(tmp_path.iterdir()) == []
 
 

@@ -15,9 +15,9 @@ from lvt_dense.visualization.seg_drawing import (
     RIGHT,
     WRONG,
     colorize,
-    compare,
     draw_errors,
     draw_legend,
+    draw_side_by_side,
     overlay,
 )
 from lvt_dense.visualization.seg_visualizer import SegVisualizer
@@ -65,12 +65,12 @@ def test_legend_breaks_into_rows() -> None:
 
 
 def test_panels_stand_side_by_side() -> None:
-    sheet = compare(IMAGE, PREDICTED, TRUTH, CLASSES, PALETTE, 1.0)
+    sheet = draw_side_by_side(IMAGE, PREDICTED, TRUTH, CLASSES, PALETTE, 1.0)
     row = sheet[STRIP : STRIP + 2]
     np.testing.assert_array_equal(row[:, :3], IMAGE)
     np.testing.assert_array_equal(row[:, 6:9], colorize(PREDICTED, PALETTE))
     np.testing.assert_array_equal(row[:, 9:], draw_errors(PREDICTED, TRUTH))
-    alone = compare(IMAGE, PREDICTED, None, CLASSES, PALETTE, 1.0)
+    alone = draw_side_by_side(IMAGE, PREDICTED, None, CLASSES, PALETTE, 1.0)
     assert alone.shape[1] == 6
 
 

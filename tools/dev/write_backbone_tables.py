@@ -6,7 +6,7 @@ python tools/dev/write_backbone_tables.py
 import re
 from pathlib import Path
 
-from lvt_dense.apis.zoo import list_rows, row, table
+from lvt_dense.apis.zoo import format_backbones, list_rows, row
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import write_atomically
 
@@ -49,7 +49,7 @@ def replace_table(text: str, new: str, begin: str = BEGIN) -> str:
 
 def short_table() -> str:
     """Format a short table of the backbones in :data:`SHORT`."""
-    return table([row(name) for name in SHORT], SHORT_COLUMNS)
+    return format_backbones([row(name) for name in SHORT], SHORT_COLUMNS)
 
 
 def write_table(path: Path) -> None:
@@ -67,7 +67,7 @@ def write_table(path: Path) -> None:
     if BEGIN_SHORT in text:
         text = replace_table(text, short_table(), BEGIN_SHORT)
     else:
-        text = replace_table(text, table(list_rows()))
+        text = replace_table(text, format_backbones(list_rows()))
     write_atomically(path, text)
 
 

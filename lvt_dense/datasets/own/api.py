@@ -18,7 +18,7 @@ from lvt_dense.utils.text import shorten
 from .classes import ignore_void, make_colors, select_classes
 from .cleaning import clean
 from .crowding import Most, raise_limits
-from .detection import adapt_detection, check_masks, write_coco
+from .detection import adapt_detection, check_masks, write_split_files
 from .mono3d import (
     adapt_mono3d,
     check_frames,
@@ -26,11 +26,11 @@ from .mono3d import (
     write_frames,
 )
 from .pictures import choose_samples, draw_samples
-from .prepared import Prepared, place_of
+from .prepared import Prepared, find_prepared_file
 from .semantic import (
     BACKGROUND,
     adapt_semantic,
-    draw_masks,
+    draw_label_maps,
     prepare_masks,
     write_lists,
 )
@@ -82,7 +82,7 @@ def use_data(
     if tiling is not None and task == 'mono3d':
         raise UserError('--tiles: 3D boxes need the whole view of the camera')
     tree = Tree(data, masks=task != 'detection')
-    place = place_of(
+    place = find_prepared_file(
         str(tree.root.resolve()),
         tree.fingerprint,
         task,
@@ -133,12 +133,12 @@ def _report(cfg: Config, data: Prepared, task: str, folder: Path) -> None:
 def _prepare(cfg: Config, labels: LabeledData, task: str) -> Prepared:
     """Write what a config needs into the cache."""
     writers = dict(semantic=write_lists, mono3d=write_frames)
-    text = describe(cfg, labels)
+    text = describe_data(cfg, labels)
     return Prepared(
         labels.root.resolve(),
         labels.classes,
         labels.palette,
-        writers.get(task, write_coco)(labels),
+        writers.get(task, write_split_files)(labels),
         text,
         sum((s.pixels for s in labels.splits['train']), Counter()),
         choose_samples(labels.splits['train']),
@@ -188,7 +188,7 @@ def _load(
     if masks:
         prepare_masks(labels, classes)
     elif task == 'semantic':
-        draw_masks(labels)
+        draw_label_maps(labels)
     elif task == 'instance':
         check_masks(labels)
     complete_splits(labels, to_train, whole)
@@ -218,7 +218,7 @@ def _check_objects(labels: LabeledData) -> None:
             )
 
 
-def describe(cfg: Config, labels: LabeledData) -> str:
+def describe_data(cfg: Config, labels: LabeledData) -> str:
     """Return the table of a data set, notes and warnings as text."""
     lines = [make_table(labels)]
     lines += [f'note: {note}' for note in labels.notes]

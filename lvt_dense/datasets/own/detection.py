@@ -66,7 +66,7 @@ def check_masks(data: LabeledData) -> None:
         )
 
 
-def write_coco(data: LabeledData) -> dict[str, Path]:
+def write_split_files(data: LabeledData) -> dict[str, Path]:
     """Write one COCO JSON a split into the cache, named by its content.
 
     Images are in the order of their paths and named from the data root.

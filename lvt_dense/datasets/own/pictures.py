@@ -16,7 +16,7 @@ from lvt_dense.config import dataset_cfgs
 from lvt_dense.datasets.image_files import read_image
 from lvt_dense.datasets.label_maps import read_mask
 from lvt_dense.datasets.own.formats.labeled_data import Sample
-from lvt_dense.visualization.draw import build_visualizer, save_picture
+from lvt_dense.visualization.draw import build_visualizer, draw_sample
 
 from .prepared import Prepared
 
@@ -61,7 +61,7 @@ def draw_samples(
             )
             continue
         target = folder / f'{number}_{sample.path.stem}.png'
-        save_picture(
+        draw_sample(
             visualizer,
             np.ascontiguousarray(image[..., ::-1]),
             make(sample, image.shape[:2]),

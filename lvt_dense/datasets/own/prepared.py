@@ -108,7 +108,7 @@ def _is_there(path: str) -> bool:
     return os.path.isfile(path)
 
 
-def place_of(*key: object) -> Path:
+def find_prepared_file(*key: object) -> Path:
     """Name the file in the cache for what a data set is prepared from."""
     digest = hashlib.sha256(repr((VERSION, *key)).encode('utf-8', 'replace'))
     return cache_dir() / 'prepared' / f'{digest.hexdigest()[:16]}.json'

@@ -156,7 +156,7 @@ def _write_map(path: Path, labels: np.ndarray) -> None:
         ) from None
 
 
-def draw_masks(data: LabeledData) -> None:
+def draw_label_maps(data: LabeledData) -> None:
     """Draw label maps of polygons into the cache, and set them, in place.
 
     Pixels of no object are ``background``, label 0; smaller objects lie on

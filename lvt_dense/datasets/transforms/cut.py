@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 
-def centers_inside(boxes: np.ndarray, crop: np.ndarray) -> np.ndarray:
+def centers_in_crop(boxes: np.ndarray, crop: np.ndarray) -> np.ndarray:
     """Tell which boxes have their center inside of a crop.
 
     Args:

@@ -11,7 +11,7 @@ from mmdet.structures.bbox import autocast_box_type
 
 from lvt_dense.registry import TRANSFORMS
 
-from .cut import centers_inside, cut_annotations
+from .cut import centers_in_crop, cut_annotations
 
 NUM_TRIALS = 50
 WHOLE = 1
@@ -65,7 +65,7 @@ class MinIoURandomCrop(MMDetMinIoURandomCrop):
         results['img_shape'] = results['img'].shape[:2]
         if is_whole or not len(boxes):
             return results
-        kept = centers_inside(corners, crop)
+        kept = centers_in_crop(corners, crop)
         return cut_annotations(results, crop, kept, self.bbox_clip_border)
 
     def _place(
@@ -188,5 +188,5 @@ def _least_ious(boxes: np.ndarray, crops: np.ndarray) -> np.ndarray:
 
 def _have_center(boxes: np.ndarray, crops: np.ndarray) -> np.ndarray:
     """Tell which of the crops (M, 4) hold the center of a box (N, 4)."""
-    inside: np.ndarray = centers_inside(boxes, crops[:, None])
+    inside: np.ndarray = centers_in_crop(boxes, crops[:, None])
     return np.asarray(inside.any(axis=1))

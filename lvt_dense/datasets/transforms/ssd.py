@@ -14,7 +14,7 @@ from mmcv.transforms import BaseTransform
 
 from lvt_dense.registry import TRANSFORMS
 
-from .cut import centers_inside, cut_annotations
+from .cut import centers_in_crop, cut_annotations
 
 WHOLE = 0.0
 
@@ -77,7 +77,7 @@ class SSDBestBoxCrop(BaseTransform):
         left, top, right, bottom = crop.tolist()
         results['img'] = results['img'][top:bottom, left:right]
         results['img_shape'] = results['img'].shape[:2]
-        kept = centers_inside(boxes, crop)
+        kept = centers_in_crop(boxes, crop)
         return cut_annotations(results, crop, kept)
 
     def _draw(
@@ -102,7 +102,7 @@ class SSDBestBoxCrop(BaseTransform):
                 )
                 if _ious(counted, crop).max() < min_iou:
                     continue
-                if centers_inside(counted, crop).any():
+                if centers_in_crop(counted, crop).any():
                     return crop
 
     def __repr__(self) -> str:

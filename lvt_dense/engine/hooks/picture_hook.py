@@ -17,7 +17,7 @@ from lvt_dense.datasets.metainfo import (
     metainfo_of_checkpoint,
 )
 from lvt_dense.registry import HOOKS
-from lvt_dense.visualization.draw import add_sample, save_picture
+from lvt_dense.visualization.draw import add_sample, draw_sample
 from lvt_dense.visualization.pictures import check_targets, name_pictures
 
 
@@ -149,7 +149,7 @@ class PictureHook(Hook):
 
     def _save(self, runner: Runner, sample: Any, folder: Path) -> None:
         name = self._names.get(sample.img_path) or Path(sample.img_path).name
-        save_picture(
+        draw_sample(
             self._visualizer(runner),
             self._read(sample),
             sample,

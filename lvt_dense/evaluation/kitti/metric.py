@@ -23,7 +23,7 @@ from .average_precision import (
 from .average_precision import (
     METRICS as KINDS,
 )
-from .table import format_table
+from .table import format_scores
 
 # Fewer ground truths than recall positions keep AP below 100.
 _ENOUGH = 41
@@ -134,7 +134,7 @@ class KittiMetric(BaseMetric):
             scores = evaluate_kitti(
                 labels, detections, overlaps, classes, self.overlaps
             )
-            table = format_table(scores, _KINDS[overlaps], classes)
+            table = format_scores(scores, _KINDS[overlaps], classes)
             print_log(f'KITTI, {overlaps} overlaps\n{table}', 'current')
             metrics.update(_name_metrics(scores, overlaps, classes))
         metrics['3D_AP40_moderate_strict'] = _headline(metrics, classes)

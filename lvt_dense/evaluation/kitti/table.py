@@ -15,7 +15,7 @@ from .average_precision import (
 _WIDTHS = (13, 10, 10)
 
 
-def format_table(
+def format_scores(
     scores: Scores,
     metrics: Sequence[str] = METRICS,
     classes: Sequence[str] = CLASSES,

@@ -64,7 +64,7 @@ class WindowAttention(Attention):
         return self.proj(out)
 
 
-def pool(x: Tensor, mode: str) -> Tensor:
+def pool_to_window(x: Tensor, mode: str) -> Tensor:
     """Pool a map to one window, adaptively.
 
     Args:
@@ -158,9 +158,9 @@ class ParallelAttention(nn.Module):
 
     def _global(self, x: Tensor) -> Tensor:
         n, c, height, width = x.shape
-        pooled = pool(x, 'max')
+        pooled = pool_to_window(x, 'max')
         if not self.light:
-            pooled = pooled + pool(x, 'mean')
+            pooled = pooled + pool_to_window(x, 'mean')
         # The output projection commutes with the interpolation, whose weights
         # sum to one, and is cheaper before it.
         out = self.global_attn(pooled.flatten(2).transpose(1, 2))

@@ -132,7 +132,7 @@ def identify(
     return None
 
 
-def convert(
+def convert_state(
     state: Mapping[str, Tensor],
     layout: Layout,
     prefix: str = '',
@@ -394,7 +394,7 @@ def _own_tensors(
             f'checkpoint {path} is of {family.__name__} ({layout.name} '
             f'layout), not of {type(backbone).__name__}'
         )
-    own, unknown = convert(state, layout, prefix, target_of(backbone))
+    own, unknown = convert_state(state, layout, prefix, target_of(backbone))
     return own, unknown, layout.name
 
 

@@ -265,7 +265,7 @@ def encode_direction(alpha: Tensor) -> Tensor:
     return (turned >= math.pi).long()
 
 
-def decode_alpha(angle: Tensor, direction: Tensor) -> Tensor:
+def decode_half_turns(angle: Tensor, direction: Tensor) -> Tensor:
     """Compute angles in [-pi, pi) from angles known up to half turns."""
     turned = torch.remainder(angle - _DIRECTION_OFFSET, math.pi)
     return wrap_angle(turned + _DIRECTION_OFFSET + math.pi * direction)

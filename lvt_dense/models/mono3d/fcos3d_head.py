@@ -26,9 +26,9 @@ from .fcos3d_coder import (
     Candidates,
     Points,
     PointTargets,
-    decode_alpha,
     decode_boxes,
     decode_boxes_2d,
+    decode_half_turns,
     encode_points,
     find_candidates,
     fuse_depth,
@@ -419,7 +419,7 @@ class FCOS3DHead(Mono3DHead):
         labels: Tensor,
         camera: Tensor,
     ) -> InstanceData:
-        alpha = decode_alpha(
+        alpha = decode_half_turns(
             pred['angle'].squeeze(1), pred['direction'].argmax(1)
         )
         boxes = decode_boxes(

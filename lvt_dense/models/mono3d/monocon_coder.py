@@ -74,7 +74,7 @@ def encode_alpha(alpha: Tensor) -> tuple[Tensor, Tensor]:
     return bins, turned - (bins + 0.5) * _BIN_SIZE
 
 
-def decode_alpha(logits: Tensor, residuals: Tensor) -> Tensor:
+def decode_alpha_bins(logits: Tensor, residuals: Tensor) -> Tensor:
     """Compute angles (...) in [-pi, pi) from logits and residuals.
 
     Args:
@@ -149,7 +149,7 @@ def decode_maps(
     xyz = unproject_points(torch.cat((center, depth[..., None]), -1), camera)
     # An untrained network may predict sizes that are none.
     dim = at_peaks('dim').clamp(min=0.01)
-    alpha = decode_alpha(*at_peaks('angle').chunk(2, -1))
+    alpha = decode_alpha_bins(*at_peaks('angle').chunk(2, -1))
     yaw = alpha_to_yaw(alpha, center[..., 0], camera)
     # From the center of the volume to the center of the bottom face.
     xyz = xyz + F.pad(dim[..., 1:2] / 2, (1, 1))

@@ -59,7 +59,7 @@ def coco_categories() -> list[dict]:
     return categories
 
 
-def encode_mask(mask: np.ndarray) -> dict:
+def encode_run_lengths(mask: np.ndarray) -> dict:
     """Encode a mask (H, W) as COCO's uncompressed run lengths."""
     flat = np.concatenate([[False], mask.T.ravel().astype(bool)])
     changes = np.flatnonzero(flat[1:] != flat[:-1])
@@ -76,7 +76,7 @@ def _annotation(frame: Frame, user: RoadUser, image_id: int) -> dict:
         bbox=[x1, y1, x2 - x1, y2 - y1],
         area=user.area,
         iscrowd=0,
-        segmentation=encode_mask(frame.instances == user.number),
+        segmentation=encode_run_lengths(frame.instances == user.number),
     )
 
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from lvt_dense.checkpoints import Target
 from lvt_dense.models.backbones import NASViT, families
 from lvt_dense.models.backbones.pretrained import (
-    convert,
+    convert_state,
     identify,
     target_of,
 )
@@ -56,7 +56,7 @@ def filled(official: dict[str, Tensor]) -> Supernet:
     state = supernet.network.backbone.state_dict()
     with supernet._single_rows():
         whole = target_of(supernet.network.backbone)
-    own, _ = convert(official, layout, prefix, whole)
+    own, _ = convert_state(official, layout, prefix, whole)
     for depth in range(3, 10):
         rows = dict(space.largest)
         rows['depth'] = tuple(
@@ -65,7 +65,7 @@ def filled(official: dict[str, Tensor]) -> Supernet:
                 zip(space.depth, space.largest['depth'])
             )
         )
-        found, _ = convert(official, layout, prefix, target(rows))
+        found, _ = convert_state(official, layout, prefix, target(rows))
         for name, value in found.items():
             if '.scale_' in name:
                 put_row(state, space, rows, name, value)
@@ -99,7 +99,7 @@ def test_subnetwork_is_the_plain_backbone(
     state = filled.extract(arch).backbone.state_dict()
     plain.load_state_dict(state)  # strictly
     _, layout, prefix = identify(official, families().values())
-    expected, _ = convert(official, layout, prefix, target(arch))
+    expected, _ = convert_state(official, layout, prefix, target(arch))
     counters = {k for k in state if k.endswith('num_batches_tracked')}
     assert state.keys() - counters == expected.keys() - counters
     for key in state.keys() - counters:
@@ -126,7 +126,7 @@ def test_features_are_the_official_ones(
     # Our rows are those of the largest resolution.
     own = dict(NASViT.arch_settings[name])
     _, layout, prefix = identify(official, families().values())
-    rows, _ = convert(official, layout, prefix, target(own))
+    rows, _ = convert_state(official, layout, prefix, target(own))
     for key, value in rows.items():
         if '.scale_' in key:
             put_row(state, supernet.space, arch, key, value)

@@ -24,7 +24,7 @@ from mmcv import imread
 from PIL import Image
 
 from lvt_dense.config import load_config
-from lvt_dense.datasets.own.api import describe, load_labels
+from lvt_dense.datasets.own.api import describe_data, load_labels
 from lvt_dense.datasets.own.formats import LabeledData
 from lvt_dense.datasets.own.splits import share_of
 from lvt_dense.utils.errors import UserError
@@ -518,7 +518,7 @@ def test_table_and_warnings(tmp_path: Path) -> None:
     for step in cfg.test_dataloader.dataset.pipeline:
         if 'scale' in step:
             step['scale'] = (20, 20)
-    text = describe(cfg, load(root))
+    text = describe_data(cfg, load(root))
     rows = {line.split('  ')[0].strip(): line for line in text.split('\n')}
     counts = [sum(b[0] == n for i in EXPECTED for b in i) for n in CLASSES]
     assert rows['images'].split()[1:] == ['4', '2']

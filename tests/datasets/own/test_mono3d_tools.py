@@ -129,12 +129,12 @@ def summary_of(root: Path) -> str:
     """Read the data; a third of the boxes may miss their 2D box."""
     from lvt_dense.config import load_config
     from lvt_dense.datasets.own import mono3d
-    from lvt_dense.datasets.own.api import describe, load_labels
+    from lvt_dense.datasets.own.api import describe_data, load_labels
 
     cfg = load_config(MONO3D)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mono3d, '_check_projections', lambda data: None)
-        return describe(cfg, load_labels(cfg, root, 'mono3d'))
+        return describe_data(cfg, load_labels(cfg, root, 'mono3d'))
 
 
 def behind(found: KittiObjects) -> None:

@@ -12,7 +12,7 @@ from mmdet.datasets.transforms import Expand
 from mmdet.structures.bbox import HorizontalBoxes
 from mmdet.structures.mask import BitmapMasks
 
-from lvt_dense.datasets.transforms.cut import centers_inside
+from lvt_dense.datasets.transforms.cut import centers_in_crop
 from lvt_dense.datasets.transforms.min_iou_crop import MinIoURandomCrop
 
 DRAWS = 10_000
@@ -68,7 +68,7 @@ def draw(
             yield dict(img=image, gt_bboxes_labels=np.arange(len(boxes)))
             continue
         x1, y1, x2, y2 = crop
-        kept = centers_inside(corners, crop).nonzero()[0]
+        kept = centers_in_crop(corners, crop).nonzero()[0]
         yield dict(img=image[y1:y2, x1:x2], gt_bboxes_labels=kept)
 
 

@@ -28,7 +28,7 @@ from lvt_dense.datasets.kitti.results import (
     write_results,
 )
 from lvt_dense.evaluation.kitti.metric import describe_limits
-from lvt_dense.evaluation.kitti.table import format_table
+from lvt_dense.evaluation.kitti.table import format_scores
 from lvt_dense.utils.errors import UserError
 
 ROW = [0.0, 0, 1.85, 387.63, 181.54, 423.81, 203.12, 1.67, 1.87, 3.69,
@@ -152,7 +152,7 @@ def test_table() -> None:
         for c in ('car', 'pedestrian', 'cyclist')
         for m in ('2d', 'bev', '3d', 'aos')
     ]
-    table = format_table(dict.fromkeys(names, levels)).splitlines()
+    table = format_scores(dict.fromkeys(names, levels)).splitlines()
     assert len(table) == 13
     assert table[3].split() == ['Car', '3D', *['12.35'] * 3, *['-'] * 3] or (
         table[3].split() == ['Car', '3D', *['12.34'] * 3, *['-'] * 3]

@@ -17,7 +17,11 @@ from lvt_dense.models.backbones.nasvit_attention import (
     TalkingHeadAttention,
     TransformerBlock,
 )
-from lvt_dense.models.backbones.pretrained import convert, identify, target_of
+from lvt_dense.models.backbones.pretrained import (
+    convert_state,
+    identify,
+    target_of,
+)
 
 FIGURES = figures('nasvit')
 ALL_LEVELS = range(5)
@@ -55,7 +59,7 @@ def test_levels_match_the_official_code(
     net = NASViT(subnet['subnet'], ALL_LEVELS).eval()
     assert net.settings['width'][2] == 24
     _, layout, prefix = identify(supernet, families().values())
-    own, unknown = convert(supernet, layout, prefix, target_of(net))
+    own, unknown = convert_state(supernet, layout, prefix, target_of(net))
     assert not unknown
     net.load_state_dict(own)
     mb5 = []

@@ -18,7 +18,7 @@ from lvt_dense.models.backbones import (
     build_backbone,
     families,
 )
-from lvt_dense.models.backbones.pretrained import convert, identify
+from lvt_dense.models.backbones.pretrained import convert_state, identify
 from lvt_dense.models.backbones.t2t_blocks import (
     DenseBlock,
     GhostAttention,
@@ -82,7 +82,7 @@ def test_levels_match_the_official_code(name: str) -> None:
     keys, fixed = FIGURES[name]['official_keys'], FIGURES[name]['fixed']
     state = official_state({k: v for k, v in keys.items() if k not in fixed})
     _, layout, prefix = identify(state, families().values())
-    own, unknown = convert(state, layout, prefix)
+    own, unknown = convert_state(state, layout, prefix)
     assert not unknown
     model = build_backbone(name).eval()
     model.load_state_dict(model.adapt_state(own))

@@ -8,7 +8,7 @@ from mmengine.structures import InstanceData
 
 from lvt_dense.models.mono3d.fcos3d_coder import (
     Points,
-    decode_alpha,
+    decode_half_turns,
     encode_direction,
     encode_points,
     fuse_depth,
@@ -110,7 +110,7 @@ def test_angles_come_back_from_half_turns() -> None:
         1,
     ]
     for turned in (alpha, alpha + math.pi, alpha - 3 * math.pi):
-        back = decode_alpha(turned, direction)
+        back = decode_half_turns(turned, direction)
         wrong = (back - alpha).abs()
         wrong = wrong.minimum(2 * math.pi - wrong) > 1e-4
         # Rounding may throw angles to the other side of a boundary.

@@ -5,7 +5,7 @@ import torch
 from mmdet.structures import DetDataSample
 
 from lvt_dense.models.mono3d.monocon_coder import (
-    decode_alpha,
+    decode_alpha_bins,
     encode_alpha,
     encode_objects,
 )
@@ -42,7 +42,7 @@ def test_angles_come_back() -> None:
     logits = torch.nn.functional.one_hot(bins, 12).float()
     spread = torch.full((len(alpha), 12), 9.0)
     spread[logits.bool()] = residuals
-    back = decode_alpha(logits, spread)
+    back = decode_alpha_bins(logits, spread)
     assert torch.allclose(back.cos(), alpha.cos(), atol=1e-5)
     assert torch.allclose(back.sin(), alpha.sin(), atol=1e-5)
 

@@ -60,7 +60,7 @@ class MaskFiles:
     orphans: list[Path]
 
 
-def find_pairs(tree: Tree) -> MaskFiles | None:
+def pair_masks(tree: Tree) -> MaskFiles | None:
     """Pair images with masks; None if no mask is recognized."""
     images, masks = _by_folder(tree)
     if not masks or not images:

@@ -10,7 +10,7 @@ from lvt_dense.utils.text import shorten
 from .color_tables import find_table, read_table
 from .known_tables import known_table
 from .labeled_data import ALL, LabeledData, Sample
-from .mask_pairs import MaskFiles, find_pairs
+from .mask_pairs import MaskFiles, pair_masks
 from .tree import Tree
 from .voc import find_listed, group_by_stem
 
@@ -24,7 +24,7 @@ _LISTS = ('train', 'val', 'test', 'trainval')
 
 def find(tree: Tree) -> MaskFiles | None:
     """Pair images with masks; None if no mask is recognized."""
-    return find_pairs(tree)
+    return pair_masks(tree)
 
 
 def read(tree: Tree, found: MaskFiles) -> LabeledData:
