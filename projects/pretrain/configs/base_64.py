@@ -4,7 +4,7 @@ _base_ = './base_224.py'
 size = (64, 64)
 train_pipeline = [
     dict(type='lvt_dense.LoadImageFromFile', skip_unreadable=True),
-    dict(type='lvt_dense.RandomResizedCrop', scale=size, area=(0.35, 1.0)),
+    dict(type='lvt_dense.RandomResizedCrop', scale=size, area=(0.5, 1.0)),
     dict(type='RandomFlip', prob=0.5),
     dict(type='lvt_dense.PackClassInputs'),
 ]
@@ -22,7 +22,7 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 max_epochs = 20
 train_cfg = dict(max_epochs=max_epochs, val_interval=2)
-optim_wrapper = dict(optimizer=dict(lr=2e-3))
+optim_wrapper = dict(optimizer=dict(lr=1e-3))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=500),
     dict(

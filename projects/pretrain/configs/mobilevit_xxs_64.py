@@ -9,6 +9,5 @@ model = dict(
     type='lvt_dense.ImageClassifier',
     backbone=dict(type='lvt_dense.MobileViT', arch='xxs'),
     label_smoothing=0.1,
-    mixup=0.2,
     num_classes=64,
 )

@@ -9,6 +9,5 @@ model = dict(
     type='lvt_dense.ImageClassifier',
     backbone=dict(type='lvt_dense.PLGViT', arch='lw_r'),
     label_smoothing=0.1,
-    mixup=0.2,
     num_classes=64,
 )
