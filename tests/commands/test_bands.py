@@ -64,6 +64,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         skip_beautifier(patch)
         status = run_command(
             *(*args, '--epochs', 1, '--batch-size', 2, '--workers', 0),
+            *('--seed', 0),
             *('--cfg-options', FOUR, *SMALL),
         )
     assert status == 0

@@ -131,8 +131,11 @@ def test_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
 def test_lock_that_is_held_for_too_long(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(
+        cache_module, 'print_log', lambda line, logger: said.append(line)
+    )
     monkeypatch.setattr(cache_module, '_QUIET', 0.05)
     monkeypatch.setattr(cache_module, '_PATIENCE', 0.1)
     path = tmp_path / 'made.json'
@@ -141,8 +144,7 @@ def test_lock_that_is_held_for_too_long(
         expected = pytest.raises(UserError, match=words)
         with expected, locked(path, 'reads --data X'):
             pytest.fail('two processes have the lock')
-    said = capsys.readouterr().out
-    assert 'waiting for another process, which reads --data X' in said
+    assert said == ['waiting for another process, which reads --data X']
 
 
 def test_of_two_processes_one_prepares_the_data(tmp_path: Path) -> None:

@@ -26,9 +26,9 @@ HEADS = dict(
     SegformerHead=dict(in_index=[0, 1], in_channels=[8, 8]),
 )
 CRITERIA = [
-    dict(type='CrossEntropyLoss', loss_name='loss_ce'),
-    dict(type='DiceLoss', loss_name='loss_dice'),
-    dict(type='CrossEntropyLoss', loss_name='loss_ce', loss_weight=0.3),
+    dict(type='mmseg.CrossEntropyLoss', loss_name='loss_ce'),
+    dict(type='mmseg.DiceLoss', loss_name='loss_dice'),
+    dict(type='mmseg.CrossEntropyLoss', loss_name='loss_ce', loss_weight=0.3),
 ]
 
 
