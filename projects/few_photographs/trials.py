@@ -42,6 +42,7 @@ TRIALS = {
     'ssdlite_256': Trial(_SSDLITE, 256),
     'ssdlite_320': Trial(_SSDLITE, 320),
     'ssdlite_256_strong': Trial(_SSDLITE, 256, augment='strong'),
+    'ssdlite_256_recipe': Trial(_SSDLITE, 256, augment=RECIPE),
     'rtmdet_256': Trial(_RTMDET, 256, backbone=_XXS),
     'rtmdet_320': Trial(_RTMDET, 320, backbone=_XXS),
     'rtmdet_256_strong': Trial(_RTMDET, 256, augment='strong', backbone=_XXS),
