@@ -133,7 +133,9 @@ def test_time_for_hardly_an_update() -> None:
 def test_augmentation_follows_how_often_an_image_is_seen() -> None:
     ssdlite = recipe('ssdlite')
     assert rules.choose_augment(ssdlite, 5)[0] == 'light'
-    assert rules.choose_augment(ssdlite, 80)[0] == 'recipe'
+    assert rules.choose_augment(ssdlite, 80)[0] == 'light'
+    assert rules.choose_augment(recipe('rtmdet'), 5)[0] == 'light'
+    assert rules.choose_augment(recipe('rtmdet'), 80)[0] == 'strong'
     assert rules.choose_augment(recipe('deeplabv3'), 5)[0] == 'recipe'
 
 
