@@ -202,7 +202,8 @@ def find_run(work_dir: str | Path) -> tuple[str, str]:
     checkpoint = best_checkpoint(folder)
     if checkpoint is None:
         raise UserError(
-            f'{folder} holds no checkpoint, as best.pth or iter_N.pth: give '
+            f'{folder} holds no checkpoint such as best.pth or iter_N.pth: '
+            'give '
             'the folder of a training that has been validated or has ended, '
             'or config and checkpoint'
         )

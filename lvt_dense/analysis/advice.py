@@ -1,4 +1,4 @@
-"""What a finished training reached, where it fails, and what would help."""
+"""Decide from the results of a training what would improve them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from .detection import DetectionFigures
 from .error_kinds import KINDS
 from .semantic import SemanticFigures
 
-# When something is worth a word; figures are in [0, 1].
+# Thresholds of the suggestions; figures are in [0, 1].
 RISE = 0.02  # of the best value, in the last quarter of the validations
 GAP = 0.15  # from validation to training images
 SMALL = 0.5  # of the large objects' figure
@@ -94,11 +94,11 @@ class Result:
 
 @dataclass(frozen=True)
 class Advice:
-    """One thing that would help.
+    """A suggestion.
 
     Attributes:
-        text: What, and by which figures.
-        options: Options of the next training; empty where none does it.
+        text: The suggestion, with the figures that lead to it.
+        options: Options of the next training; empty if there is none for it.
     """
 
     text: str
@@ -106,8 +106,8 @@ class Advice:
 
 
 @dataclass(frozen=True)
-class Used:
-    """What the training used already.
+class UsedSettings:
+    """Settings that the training used.
 
     Attributes:
         epochs: Passes through the data.
@@ -124,38 +124,38 @@ class Used:
     can_tile: bool = True
 
 
-def advise(result: Result, used: Used) -> list[Advice]:
-    """Decide from figures what would help most.
+def advise(result: Result, used: UsedSettings) -> list[Advice]:
+    """Suggest what would improve a training most.
 
     Args:
         result: What was reached.
-        used: What was used already.
+        used: Settings of the training.
 
     Returns:
-        At most :data:`MOST` suggestions, the surest first.
+        At most :data:`MOST` suggestions, the most certain first.
     """
     found = [
-        *_longer(result, used),
-        *_fewer_mistakes_unseen(result),
-        *_rare_classes(result, used),
-        *_small_objects(result, used),
+        *_advise_longer(result, used),
+        *_advise_against_overfitting(result),
+        *_advise_on_rare_classes(result, used),
+        *_advise_on_small_objects(result, used),
     ]
     if not found:
         found = [
             Advice(
-                'no figure stands out: more labeled images like those that '
-                'fail, which the report shows'
+                'no figure stands out: label more images like those with '
+                'errors, which the report shows'
             )
         ]
     return found[:MOST]
 
 
-def _longer(result: Result, used: Used) -> Iterator[Advice]:
+def _advise_longer(result: Result, used: UsedSettings) -> Iterator[Advice]:
     options = (
         ('--resume', '--epochs', str(2 * used.epochs)) if used.epochs else ()
     )
     if result.best == 0 and result.higher_is_better:
-        text = f'longer: nothing is right yet, {result.metric} is 0'
+        text = f'train longer: {result.metric} is still 0'
         yield Advice(text, options)
         return
     values = [value for _, value in result.curve]
@@ -169,14 +169,14 @@ def _longer(result: Result, used: Used) -> Iterator[Advice]:
     if gain >= RISE * abs(result.best) > 0:
         how = 'rising' if result.higher_is_better else 'falling'
         yield Advice(
-            f'longer: {result.metric} was still {how} at the end, from '
+            f'train longer: {result.metric} was still {how} at the end, from '
             f'{before:.4g} to {values[-1]:.4g} in the last {last} of '
             f'{len(values)} validations',
             options,
         )
 
 
-def _fewer_mistakes_unseen(result: Result) -> Iterator[Advice]:
+def _advise_against_overfitting(result: Result) -> Iterator[Advice]:
     train, val = result.train_score, result.val_score
     if train is not None and val is not None and train - val > GAP:
         yield Advice(
@@ -186,7 +186,9 @@ def _fewer_mistakes_unseen(result: Result) -> Iterator[Advice]:
         )
 
 
-def _rare_classes(result: Result, used: Used) -> Iterator[Advice]:
+def _advise_on_rare_classes(
+    result: Result, used: UsedSettings
+) -> Iterator[Advice]:
     if not result.classes:
         return
     mean = sum(c.score for c in result.classes) / len(result.classes)
@@ -200,8 +202,8 @@ def _rare_classes(result: Result, used: Used) -> Iterator[Advice]:
     )
     if rare:
         yield Advice(
-            f'more images of {names}: rarer than others, and below their '
-            f'mean {result.score_name}, {mean:.2f}',
+            f'more images of {names}: rarer than other classes, and below '
+            f'the mean {result.score_name} of {mean:.2f}',
             () if used.balance else ('--balance',),
         )
     elif few:
@@ -211,14 +213,16 @@ def _rare_classes(result: Result, used: Used) -> Iterator[Advice]:
         )
 
 
-def _small_objects(result: Result, used: Used) -> Iterator[Advice]:
+def _advise_on_small_objects(
+    result: Result, used: UsedSettings
+) -> Iterator[Advice]:
     if result.small is None or result.small_share < SMALL_SHARE:
         return
     small, large = result.small
     if large < POOR / 5 or small >= SMALL * large:
         return
     text = (
-        f'larger images: small objects reach {small:.2f}, large ones '
+        f'larger images: small objects score {small:.2f}, large ones '
         f'{large:.2f}'
     )
     if used.tiles or not used.can_tile or used.size is None:
@@ -227,10 +231,10 @@ def _small_objects(result: Result, used: Used) -> Iterator[Advice]:
         yield Advice(text, ('--tiles', str(used.size)))
 
 
-def detection_result(
+def add_detection_figures(
     figures: DetectionFigures, result: Result, counts: dict[str, tuple]
 ) -> None:
-    """Take the figures of objects into a result, in place.
+    """Add the figures of a detector to a result, in place.
 
     Args:
         figures: Of the validation images.
@@ -256,10 +260,10 @@ def detection_result(
         result.small_share = float((areas < 32**2).mean())
 
 
-def semantic_result(
+def add_semantic_figures(
     figures: SemanticFigures, result: Result, counts: dict[str, tuple]
 ) -> None:
-    """Take the figures of label maps into a result, in place.
+    """Add the figures of a segmenter to a result, in place.
 
     Args:
         figures: Of the validation images.

@@ -91,8 +91,8 @@ def _detections(
         if row['image_id'] not in places or row['category_id'] not in labels:
             raise UserError(
                 f'{path}: a result is of image {row["image_id"]!r} and '
-                f'category {row["category_id"]!r}, which the annotations do '
-                'not have; give those of the same data set'
+                f'category {row["category_id"]!r}, which are not in the '
+                'annotations; give the annotations of the same data set'
             )
     codes = [row['segmentation'] for row in rows] if has_masks else []
     return Objects.build(

@@ -1,4 +1,4 @@
-"""Whether one run is better than another, or only luckier."""
+"""Test whether the difference between two runs is significant."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Which class was taken for which."""
+"""Confusion matrices of detectors."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""What kinds of error cost how much AP, after TIDE.
+"""Compute how much AP each kind of error costs, after TIDE.
 
 Bolya et al., "TIDE: A General Toolbox for Identifying Object Detection
 Errors", ECCV 2020. Each false positive has one kind, and each is mended by
@@ -20,8 +20,8 @@ KINDS = dict(
     Loc='right class, wrong place',
     Both='wrong class and wrong place',
     Dupe='duplicate of a detection with a higher score',
-    Bkg='nothing there',
-    Miss='truth that was missed altogether',
+    Bkg='background taken for an object',
+    Miss='object that was not detected',
 )
 
 

@@ -1,4 +1,4 @@
-"""Match detections with truths after COCO's protocol.
+"""Match detections with ground truths by COCO's protocol.
 
 The pairs of all images lie in flat arrays, so that no step loops over images
 and classes; the figures equal those of pycocotools.

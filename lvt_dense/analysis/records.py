@@ -1,4 +1,4 @@
-"""Truths and predictions of a data set, and the file that keeps them."""
+"""Ground truths and predictions of a data set, and their file format."""
 
 import io
 import json

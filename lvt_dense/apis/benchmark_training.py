@@ -1,4 +1,4 @@
-"""Measure the training steps of a config, and where their time goes."""
+"""Measure the training steps of a config, and the time of their parts."""
 
 import functools
 import json
@@ -120,7 +120,7 @@ def benchmark_training(
         UserError: An option or the data cannot be used.
     """
     if steps < 1:
-        raise UserError(f'--steps {steps}: 1 is the least')
+        raise UserError(f'--steps {steps}: must be at least 1')
     import_stack()
     with tempfile.TemporaryDirectory() as folder:
         if not has_data:

@@ -1,4 +1,4 @@
-"""A contact sheet of what a training pipeline feeds the network."""
+"""Draw training images after augmentation."""
 
 from pathlib import Path
 from typing import Any
@@ -129,7 +129,7 @@ def choose(
         fits = [i for i, own in enumerate(sizes) if own]
     if not fits:
         raise UserError(
-            'no image of the training set fits; the recipe may leave such '
+            'no image of the training set matches; the recipe may leave such '
             'images out (filter_cfg of the data set)'
         )
     if pick == 'smallest':
@@ -159,8 +159,8 @@ def _choose_maps(
     """Choose images by the pixels of a class in their label maps."""
     if label is None:
         raise UserError(
-            f'--{pick}: label maps have no objects; give --class NAME, to '
-            'go by the pixels of a class'
+            f'--{pick}: label maps have no objects; give --class NAME to '
+            'choose images by the pixels of a class'
         )
     load = [
         transform
@@ -175,7 +175,7 @@ def _choose_maps(
         counts.append(int(np.sum(results['gt_seg_map'] == label)))
     fits = [i for i, n in enumerate(counts) if (n == 0) == (pick == 'empty')]
     if not fits:
-        raise UserError('no image of the training set fits')
+        raise UserError('no image of the training set matches')
     if pick in ('smallest', 'largest'):
         sign = 1 if pick == 'smallest' else -1
         return sorted(fits, key=lambda i: sign * counts[i])[:number]

@@ -1,4 +1,4 @@
-"""The end of a training on one's own data: results, failures, advice."""
+"""Summarize a training on one's own data: results, weaknesses, suggestions."""
 
 import shlex
 import time
@@ -22,10 +22,10 @@ from torch import nn
 from lvt_dense.analysis.advice import (
     Advice,
     Result,
-    Used,
+    UsedSettings,
+    add_detection_figures,
+    add_semantic_figures,
     advise,
-    detection_result,
-    semantic_result,
 )
 from lvt_dense.analysis.recording import Recorder
 from lvt_dense.analysis.records import Record
@@ -36,7 +36,7 @@ from lvt_dense.datasets.own.task import task_of
 from lvt_dense.engine.hooks import ValidationHook
 from lvt_dense.engine.hooks.best_checkpoint_hook import BEST
 from lvt_dense.engine.train_samples import kept_random_state, spread
-from lvt_dense.report.closing import closing_text
+from lvt_dense.report.closing import format_summary
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import newest_checkpoint, write_atomically
 from lvt_dense.utils.text import describe_error
@@ -51,7 +51,7 @@ MOST, LEAST, LIMIT = 100, 8, 30.0
 
 @dataclass
 class Command:
-    """How a training was asked for on the command line.
+    """Command line of a training.
 
     Attributes:
         config: The config.
@@ -78,16 +78,16 @@ class Command:
         return shlex.join([*parts, *options])
 
 
-def close(runner: Runner, watch: ValidationHook, command: Command) -> str:
-    """Write and print the page at the end of a training.
+def summarize(runner: Runner, watch: ValidationHook, command: Command) -> str:
+    """Write and print the summary at the end of a training.
 
-    The figures are those of the best validation of this run; only some
-    training images are predicted on, for half a minute at most.
+    The figures are those of the best validation of this run. For comparison,
+    the model predicts on some training images, for half a minute at most.
 
     Args:
         runner: The runner, after training.
-        watch: What the validations saw.
-        command: How the training was asked for.
+        watch: Hook that recorded the validations.
+        command: Command line of the training.
 
     Returns:
         The text, which is in ``WORK_DIR/result.txt`` as well; empty without
@@ -114,14 +114,14 @@ def _write(runner: Runner, watch: ValidationHook, command: Command) -> str:
         _add_figures(result, runner, watch, checkpoint)
     advice = [
         (item, _command_of(item, command, folder))
-        for item in advise(result, _used(runner, command))
+        for item in advise(result, _read_settings(runner, command))
     ]
     follow = [shlex.join(['lvt-dense', 'report', str(folder)])]
     if checkpoint:
         out = str(folder / 'model.onnx')
         args = [command.config, str(checkpoint), '--out', out]
         follow.append(shlex.join(['lvt-dense', 'export', *args]))
-    text = closing_text(result, advice, checkpoint, follow)
+    text = format_summary(result, advice, checkpoint, follow)
     write_atomically(folder / NAME, text)
     return text
 
@@ -151,9 +151,9 @@ def _best_checkpoint(folder: Path) -> Path | None:
     return best if best.is_file() else newest_checkpoint(folder)
 
 
-def _used(runner: Runner, command: Command) -> Used:
+def _read_settings(runner: Runner, command: Command) -> UsedSettings:
     loop = runner.train_loop
-    return Used(
+    return UsedSettings(
         epochs=loop.max_epochs
         if isinstance(loop, EpochBasedTrainLoop)
         else None,
@@ -203,9 +203,9 @@ def _add_figures(
 def _fill(result: Result, record: Record, counts: dict[str, tuple]) -> None:
     analysis = analyze(record, quiet=True)
     if analysis.semantic:
-        semantic_result(analysis.semantic, result, counts)
+        add_semantic_figures(analysis.semantic, result, counts)
     elif analysis.objects:
-        detection_result(analysis.objects, result, counts)
+        add_detection_figures(analysis.objects, result, counts)
 
 
 def _parts(dataset: Any) -> Iterator[Any]:
@@ -247,7 +247,7 @@ def _training_record(
     """Predict on a few training images, as in a validation.
 
     Returns:
-        None where that would take long, or there are too few images.
+        None if that would take too long, or there are too few images.
     """
     sets = [list(dataset_cfgs(runner.cfg, s)) for s in ('train', 'val')]
     if get_world_size() > 1 or [len(s) for s in sets] != [1, 1]:
@@ -285,7 +285,7 @@ def _training_record(
 
 @contextmanager
 def _best_weights(model: nn.Module, checkpoint: Path | None) -> Iterator[None]:
-    """Give a model the weights of a checkpoint for a while."""
+    """Load the weights of a checkpoint temporarily."""
     own, is_training = None, model.training
     if checkpoint:
         own = {k: v.clone() for k, v in model.state_dict().items()}

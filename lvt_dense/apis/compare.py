@@ -1,4 +1,4 @@
-"""Compare runs: one page, and what is noise."""
+"""Compare runs on one page, with the significance of their differences."""
 
 from collections.abc import Sequence
 

@@ -96,7 +96,7 @@ def _backbone_weights(
         backbone, source, flip_stem=flip_stem, families=families().values()
     )
     if report is None:
-        raise UserError(f'{SWITCH} is none, so nothing was read of {source}')
+        raise UserError(f'{SWITCH} is none, so {source} was not read')
     return dict(backbone.state_dict()), report.layout, str(report)
 
 
@@ -111,7 +111,7 @@ def _all_weights(source: str) -> tuple[dict[str, Tensor], str, str]:
         match = identify(state, families().values())
         if match is None:
             raise UserError(
-                f'{source} is of no known layout; tried {_all_layouts()}; its '
+                f'{source} has an unknown layout; tried {_all_layouts()}; its '
                 f'first keys are {_some(list(state))}'
             )
         family, layout, prefix = match

@@ -1,4 +1,4 @@
-"""What a run is: its config, what it costs, and the machine."""
+"""Describe a run: its config, its cost and the machine."""
 
 import torch
 from mmengine.config import Config

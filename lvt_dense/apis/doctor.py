@@ -1,4 +1,4 @@
-"""Look over an installation and, if given, a config and its data.
+"""Check an installation and, if given, a config and its data.
 
 This module imports the standard library only, because what it looks for is
 that something else cannot be imported.

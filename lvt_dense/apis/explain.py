@@ -1,4 +1,4 @@
-"""Pictures of what a network looks at."""
+"""Draw Grad-CAM, attention maps, receptive fields and similarities."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

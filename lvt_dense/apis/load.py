@@ -1,4 +1,4 @@
-"""A model that is ready to predict, from wherever it is."""
+"""Load a model for prediction: exported, published, or with its config."""
 
 import json
 from collections.abc import Mapping, Sequence

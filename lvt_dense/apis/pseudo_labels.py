@@ -1,4 +1,4 @@
-"""Images without labels, which a teacher labels to train on."""
+"""Label images with a teacher, and train on them."""
 
 import hashlib
 import json
@@ -31,7 +31,7 @@ from lvt_dense.utils.text import shorten
 
 FOLDER = 'pseudo_labels'  # in the work directory
 IGNORED = 255
-CONFIDENCE = 0.7  # of a pixel's class; less does not count
+CONFIDENCE = 0.7  # of a pixel's class; pixels below are ignored
 SCORE = 0.5  # of an object
 
 
@@ -49,7 +49,7 @@ def use_unlabeled(cfg: Config, folder: str) -> list[str]:
         folder: Folder of images, also in folders below.
 
     Returns:
-        How many there are, in a line for the log.
+        A line for the log that counts the images and labels.
 
     Raises:
         UserError: There is no image, the teacher cannot label it for this
@@ -57,7 +57,7 @@ def use_unlabeled(cfg: Config, folder: str) -> list[str]:
     """
     settings = ConfigDict(cfg.get('distillation') or {})
     if not settings.get('teacher'):
-        raise UserError('--unlabeled DIR needs --teacher, who labels them')
+        raise UserError('--unlabeled DIR needs --teacher to label the images')
     if is_exported(settings.teacher):
         raise UserError(
             f'--unlabeled: {settings.teacher} is an exported file; give '
@@ -73,8 +73,9 @@ def use_unlabeled(cfg: Config, folder: str) -> list[str]:
     if done.get('key') != key:
         if cfg.get('launcher', 'none') != 'none':
             raise UserError(
-                '--unlabeled: one process labels the images: run once without '
-                f'--launcher, which leaves the labels in {out} to be used'
+                '--unlabeled: a distributed run cannot label the images: run '
+                'once without --launcher, which writes the labels to '
+                f'{out}, and start this run again'
             )
         done = dict(_label(cfg, settings, images, out), key=key)
         write_atomically(out / 'summary.json', json.dumps(done))
@@ -122,13 +123,16 @@ def _label(
 
 def _check(cfg: Config, task: str, classes: Sequence[str]) -> None:
     if task not in (SEGMENTER, DETECTOR):
-        raise UserError(f'--unlabeled: a {task} cannot label images here')
+        raise UserError(
+            f'--unlabeled: the teacher is a {task}; only segmenters and '
+            'detectors can label images'
+        )
     student = tuple(metainfo_of_config(cfg, 'train').get('classes') or ())
     if student != tuple(classes):
         raise UserError(
-            f'--unlabeled: the teacher knows the classes '
-            f'{shorten(classes, 8)}, and the data have {shorten(student, 8)}, '
-            'in this order: they have to agree'
+            f'--unlabeled: the classes of the teacher are '
+            f'{shorten(classes, 8)}, and those of the data '
+            f'{shorten(student, 8)}: they must be the same, in the same order'
         )
     masks = any(
         step.get('with_mask')
@@ -137,7 +141,8 @@ def _check(cfg: Config, task: str, classes: Sequence[str]) -> None:
     )
     if masks and task == DETECTOR:
         raise UserError(
-            '--unlabeled: the model learns masks, and boxes alone are labeled'
+            '--unlabeled: the model needs masks, but the teacher labels only '
+            'boxes'
         )
 
 
@@ -165,7 +170,7 @@ def _label_pixels(
         task=SEGMENTER,
         line=f'--unlabeled: the teacher has labeled {len(pairs)} images, '
         f'{100 * kept / total:.1f} % of their pixels with a probability of '
-        f'at least {CONFIDENCE}; the others do not count ({out})',
+        f'at least {CONFIDENCE}; the other pixels are ignored ({out})',
     )
 
 

@@ -1,4 +1,4 @@
-"""Reports: one page on what a model does right and wrong."""
+"""Reports: one page on the results and errors of a model."""
 
 import json
 from collections.abc import Sequence
@@ -89,7 +89,9 @@ def analyze(
     check_precision(precision)
     import_stack()
     if not len(record.images):
-        raise UserError('the test set has no image, so nothing to report')
+        raise UserError(
+            'the test set has no images, so there is nothing to report'
+        )
     if record.task == 'semantic':
         return Analysis(record, semantic=analyze_semantic(record, quiet))
     if record.task == 'mono3d':

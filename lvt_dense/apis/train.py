@@ -44,7 +44,7 @@ from lvt_dense.utils.config_class import find_class
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import ATOMIC, is_complete, newest_checkpoint
 
-from .closing import Command, close
+from .closing import Command, summarize
 
 
 def train(
@@ -79,7 +79,7 @@ def train(
         start: The whole model to start from, see
             :func:`lvt_dense.engine.start.choose_start`.
         command: How the training was asked for, for the page at its end, see
-            :func:`.closing.close`; None writes none.
+            :func:`.closing.summarize`; None writes none.
         **options: ``epochs``, ``batch_size``, ``multi_scale``, ``workers``,
             ``seed``, ``device``, ``amp``, ``compile``, ``auto_scale_lr``,
             ``log``, ``per_class``, ``patience``, ``on_nan``,
@@ -123,7 +123,7 @@ def train(
             runner.register_hook(watch)
         runner.train()
     if command:
-        close(runner, watch, command)
+        summarize(runner, watch, command)
     return runner
 
 
@@ -197,11 +197,11 @@ def _go_on_alone(path: Path, has_projections: bool) -> None:
     if has_projections:
         raise UserError(
             f'{text}, whose projections are in the optimizer: give --teacher '
-            'again, or start anew from its weights with --cfg-options '
-            f'load_from={path}'
+            'again, or start a new training from its weights with '
+            f'--cfg-options load_from={path}'
         )
     print_log(
-        f'{text}, and this one goes on without: give --teacher to keep it',
+        f'{text}, and this one has none: give --teacher to use it again',
         'current',
         logging.WARNING,
     )

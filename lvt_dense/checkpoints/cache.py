@@ -300,7 +300,7 @@ def _copy(source: Any, target: Any, done: int, title: str) -> None:
 def _refuse_page(head: bytes, headers: Any) -> None:
     is_page = headers.get_content_type() in ('text/html', 'text/xml')
     if is_page or head.lstrip().startswith(b'<'):
-        raise DownloadError('a web page came instead of the file')
+        raise DownloadError('the server sent a web page instead of the file')
 
 
 def _fault_of(path: Path, record: WeightFile) -> str | None:

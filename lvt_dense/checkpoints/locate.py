@@ -128,7 +128,7 @@ def _from_backend(url: str) -> Path:
         write_atomically(path, fileio.get(url))
     except Exception as error:  # every backend has its own
         raise UserError(
-            f'checkpoint {url} cannot be read ({error}): MMEngine has '
-            'backends for some URLs, and needs their packages'
+            f'checkpoint {url} cannot be read ({error}): MMEngine needs an '
+            'additional package for some kinds of URLs'
         ) from error
     return path

@@ -1,4 +1,4 @@
-"""Read the checkpoint of a whole model, whoever wrote it."""
+"""Read the checkpoint of a detector or segmenter, in any layout."""
 
 import io
 from dataclasses import dataclass

@@ -111,7 +111,7 @@ class NASViTLayout(Layout):
         if target is None:
             raise UserError(
                 f'the {self.name} layout of NASViT holds more than one '
-                'network: say which sub-network is wanted'
+                'network: name a sub-network'
             )
         used = {k: v for k, v in state.items() if not _UNUSED.search(k)}
         official, unknown = super().to_own(used)

@@ -1,4 +1,4 @@
-"""Every published weight file that is known, one record a file.
+"""Records of all published weight files.
 
 The tables of the families are keyed by variant; the first file of a variant
 is the one that ``checkpoint='official'`` stands for. Figures are those that

@@ -1,4 +1,4 @@
-"""Read the tensors of a checkpoint file, and run nothing that is in it."""
+"""Read the tensors of a checkpoint file without running code in it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -86,9 +86,9 @@ def read_state_dict(source: str | Path | WeightFile) -> dict[str, Tensor]:
 def read_checkpoint(source: str | Path | WeightFile) -> Checkpoint:
     """Read a checkpoint of any of the known wrappings.
 
-    A file is data: objects in it that are no tensors or containers are
-    replaced by inert ones, so that neither their code runs nor their package
-    has to be installed.
+    Objects in the file other than tensors and containers are replaced by
+    placeholders, so that their code does not run and their package does not
+    have to be installed.
 
     Args:
         source: A ``.pth``, ``.pt``, ``.tar``, ``.bin`` or ``.safetensors``

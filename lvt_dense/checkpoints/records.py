@@ -1,4 +1,4 @@
-"""What is known of a published weight file, all facts in one record."""
+"""The record of a published weight file."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-r"""Draw what the training pipeline feeds the network, with its labels.
+r"""Draw training images after augmentation, with their labels.
 
 Example:
     lvt-dense browse configs/ssdlite_mobilevit_320_coco.py --data DIR \

@@ -19,8 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('target', help='file to write')
     parser.add_argument(
         '--backbone',
-        help='backbone that the file has to fill, such as emo_5m; needed '
-        'for a supernet; of a whole model, only the backbone is converted',
+        help='backbone to load the file into, such as emo_5m; required for a '
+        'supernet; of a detector or segmenter, only the backbone is '
+        'converted',
     )
     parser.add_argument(
         '--flip-stem',

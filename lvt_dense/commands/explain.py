@@ -1,4 +1,4 @@
-r"""Draw what a network looks at.
+r"""Draw Grad-CAM, attention maps or receptive fields of a network.
 
 By default it is Grad-CAM of the detection with the highest score, or of the
 largest class of a segmenter, at each level of the backbone.
@@ -37,7 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--class',
         dest='class_name',
         metavar='NAME',
-        help='class of a segmenter; for a detector, its detections count',
+        help='class to explain; for a detector, --detection counts the '
+        'detections of this class',
     )
     parser.add_argument(
         '--method',
@@ -52,17 +53,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--attention',
         type=_parse_point,
         metavar='X,Y',
-        help='where this pixel looks, instead of Grad-CAM',
+        help='draw the attention of this pixel instead of Grad-CAM',
     )
     views.add_argument(
         '--receptive-field',
         action='store_true',
-        help='how far each level sees, before and after training',
+        help='draw the receptive field of each level, before and after '
+        'training',
     )
     views.add_argument(
         '--similarity',
         action='store_true',
-        help='how alike the positions on the diagonal of each level are',
+        help='draw how similar the positions on the diagonal of each level '
+        'are',
     )
     parser.add_argument(
         '--compare',

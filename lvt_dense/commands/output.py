@@ -1,4 +1,4 @@
-"""What scripts want of every command: results and options as JSON.
+"""Print the results and options of every command as JSON.
 
 Exit statuses:
 
@@ -56,8 +56,8 @@ def add_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--json',
         action='store_true',
-        help='print one JSON document to standard output, and all else to '
-        'standard error',
+        help='print one JSON document to standard output, and everything else '
+        'to standard error',
     )
     parser.add_argument(
         '--schema',

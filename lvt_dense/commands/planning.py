@@ -11,7 +11,7 @@ from lvt_dense.utils.errors import UserError
 
 
 def plan(args: argparse.Namespace) -> dict[str, Any] | None:
-    """Plan a training, and point the arguments at what was written.
+    """Plan a training, and set the arguments to the written config.
 
     The first process plans; the others train what it has written.
 
@@ -29,8 +29,8 @@ def plan(args: argparse.Namespace) -> dict[str, Any] | None:
         what = 'plans a new training' if args.config else 'needs its config'
         option = '--minutes' if args.config else '--resume'
         raise UserError(
-            f'{option} {what}: to go on with an earlier one, give the config '
-            'in its folder with --resume and without --minutes'
+            f'{option} {what}: to continue an earlier one, give the config '
+            'in its work directory with --resume and without --minutes'
         )
     from lvt_dense.engine.sharing import share_object
     from lvt_dense.planning.plan import check_request, make_plan

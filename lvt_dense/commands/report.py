@@ -1,4 +1,4 @@
-r"""Report on what a model does right and wrong, or compare runs.
+r"""Write a report on the results and errors of a model, or compare runs.
 
 A run is the work directory of a training, whose best checkpoint is tested if
 that was not done yet, or a file of predictions that ``lvt-dense test --out
@@ -44,8 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--out',
         metavar='FILE',
-        help='page to write, by default report.html beside what it is of, or '
-        'comparison.html here',
+        help='page to write, by default report.html next to the input, or '
+        'comparison.html in the current folder',
     )
 
 
@@ -83,8 +83,7 @@ def _check(args: argparse.Namespace) -> None:
         )
     if len(args.runs) > 1 and args.precision is not None:
         raise UserError(
-            '--precision belongs to the report of one run, and several are '
-            'given'
+            '--precision works with a single run, but several are given'
         )
     if not args.predictions:
         if args.annotations or args.images:

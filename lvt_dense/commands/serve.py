@@ -9,7 +9,7 @@ import argparse
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument('page', help='folder that export --format web wrote')
+    parser.add_argument('page', help='folder written by export --format web')
     parser.add_argument(
         '--port', type=int, default=8000, help='port; 0 takes a free one'
     )

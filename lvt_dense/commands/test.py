@@ -36,8 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs='?',
         const='',
         metavar='FILE',
-        help='write an HTML page on what is right and wrong, by default '
-        'report.html in the work dir',
+        help='write an HTML report, by default '
+        'report.html in the work directory',
     )
     parser.add_argument(
         '--precision',

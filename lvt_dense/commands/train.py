@@ -1,6 +1,6 @@
 """Train a detector, a segmenter or a monocular 3D detector.
 
-Without a config, one is chosen for --data, and written to the work dir.
+Without a config, one is chosen for --data, and written to the work directory.
 
 Example:
     lvt-dense train --data DIR --minutes 10
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.2,
         metavar='SHARE',
-        help='least overlap of neighboring tiles; by default 0.2',
+        help='minimum overlap of neighboring tiles; by default 0.2',
     )
     parser.set_defaults(trains_on_tiles=True)
     _add_run(parser)
@@ -61,21 +61,21 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
         '--minutes',
         type=float,
         metavar='M',
-        help='time for all, from start-up to the last validation; the length '
-        'of the training is fitted to it',
+        help='total time, from start-up to the last validation, to which the '
+        'length of the training is fitted',
     )
     parser.add_argument(
         '--for',
         dest='goal',
         choices=['cpu', 'phone', 'gpu'],
-        help='where the model is to run, if there is no config; by default '
-        'gpu if there is one here, else cpu',
+        help='where the model will run, if no config is given; by default '
+        'gpu if this machine has one, else cpu',
     )
     parser.add_argument(
         '--task',
         choices=['detection', 'instance', 'semantic', 'mono3d'],
-        help='what to learn, if there is no config; by default what the '
-        'labels of --data are for',
+        help='task to train for, if no config is given; by default, it '
+        'depends on the labels of --data',
     )
 
 
@@ -87,7 +87,8 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         const=True,
         default=False,
         metavar='CKPT',
-        help='continue from CKPT, by default the newest one in the work dir',
+        help='continue from CKPT, by default the newest one in the work '
+        'directory',
     )
     parser.add_argument(
         '--amp',
@@ -108,7 +109,8 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         '--multi-scale',
         action='store_true',
         help='vary the image size between batches, from 0.5 to 1.5 times that '
-        'of the recipe, with a constant number of pixels (MobileViT)',
+        'of the recipe, with about the same number of pixels per batch '
+        '(MobileViT)',
     )
     _add_metrics(parser)
     parser.add_argument(
@@ -125,8 +127,9 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--exact-resume',
         action='store_true',
-        help='draw all random numbers from seed and step, so that a training '
-        'that goes on with --resume repeats those of one that never stopped',
+        help='make the random numbers depend only on seed and step, so that '
+        'a training that is resumed gives the same weights as one that was '
+        'never stopped',
     )
 
 
@@ -141,7 +144,7 @@ def _add_start(parser: argparse.ArgumentParser) -> None:
         '--augment',
         metavar='PRESET',
         help='augmentation instead of that of the recipe: none, light, '
-        'strong, aerial or industrial; recipe prints it',
+        'strong, aerial or industrial; "recipe" prints that of the recipe',
     )
     parser.add_argument(
         '--backbone', help='backbone to swap in, such as emo_5m or timm:NAME'
@@ -151,15 +154,15 @@ def _add_start(parser: argparse.ArgumentParser) -> None:
         metavar='WEIGHTS',
         help='weights of the backbone: "official" for the published ones, '
         '"none" for random ones (then nothing is frozen), a file, a URL, or '
-        'a name of "lvt-dense weights list"; by default as configured',
+        'a name from "lvt-dense weights list"; by default as configured',
     )
     parser.add_argument(
         '--start',
         metavar='MODEL',
-        help='trained model to start from, cut to the classes of the data: a '
-        'name of "lvt-dense weights list", a checkpoint, "none" for random '
-        'weights, or "auto", the default with --data, for the best published '
-        'one',
+        help='trained model to start from, whose head is adapted to the '
+        'classes of the data: a name from "lvt-dense weights list", a '
+        'checkpoint, "none" for random weights, or "auto" (the default with '
+        '--data) for the best published one',
     )
 
 
@@ -168,20 +171,20 @@ def _add_teacher(parser: argparse.ArgumentParser) -> None:
         '--teacher',
         nargs='+',
         metavar='FILE',
-        help='model to learn from: CONFIG CHECKPOINT, or one file that '
-        '"export --raw" wrote',
+        help='teacher model: CONFIG CHECKPOINT, or one file written by '
+        '"export --raw"',
     )
     parser.add_argument(
         '--distill',
         metavar='KIND',
-        help='what is learned from it: cwd, cwd_features, pkd, logits, '
-        'heatmap, or none; by default cwd for segmenters, heatmap for '
+        help='what the model imitates of the teacher: cwd, cwd_features, pkd, '
+        'logits, heatmap, or none; by default cwd for segmenters, heatmap for '
         'MonoCon, pkd for other detectors',
     )
     parser.add_argument(
         '--unlabeled',
         metavar='DIR',
-        help='folder of images that the teacher labels, to train on as well',
+        help='also train on the images of a folder, which the teacher labels',
     )
 
 

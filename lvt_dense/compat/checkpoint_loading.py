@@ -1,4 +1,4 @@
-"""MMEngine's loading of checkpoints, which takes them for data here."""
+"""Let MMEngine load checkpoints without running code in them."""
 
 import logging
 from collections.abc import Iterator

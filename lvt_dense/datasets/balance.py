@@ -70,10 +70,10 @@ def choose_threshold(presence: Presence, growth: float = GROWTH) -> float:
 
 
 def repeat_indices(factors: Sequence[float]) -> list[int]:
-    """Repeat indices so that their numbers add up to the factors.
+    """Repeat indices so that their counts add up to the factors.
 
-    A factor of 1.5 is twice for every other image, where MMEngine rounds
-    all factors up.
+    With a factor of 1.5, every other image is repeated; MMEngine would round
+    all factors up and repeat every image.
 
     Args:
         factors: At least 1 each.
@@ -144,7 +144,7 @@ def find_presence(dataset: Any) -> list[frozenset[int]]:
         dataset: Data set, read.
 
     Raises:
-        UserError: It does not say.
+        UserError: The data set does not list them.
     """
     infos = (dataset.get_data_info(i) for i in range(len(dataset)))
     number = len(dataset.metainfo.get('classes') or ())
@@ -158,8 +158,8 @@ def find_presence(dataset: Any) -> list[frozenset[int]]:
             found.append(frozenset())
         else:
             raise UserError(
-                f'--balance: {type(dataset).__name__} does not say which '
-                'classes are in an image: its annotations have neither '
+                f'--balance: {type(dataset).__name__} does not list the '
+                'classes in an image: its annotations have neither '
                 'instances nor seg_map_path'
             )
     if maps:

@@ -1,4 +1,4 @@
-"""COCO without a copy of its annotations in every process."""
+"""COCO data sets that share their annotations between processes."""
 
 import json
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""Batches that a resumed training draws again as they were.
+"""Draw the same batches again in a resumed training.
 
 The order of the images follows from a seed and the epoch already. Here, the
 random numbers of their augmentation follow too, whatever process loads them

@@ -34,11 +34,11 @@ def use_balance(cfg: Config) -> list[str]:
         cfg: Config; changed in place. Its data are there.
 
     Returns:
-        What is drawn more often, in lines for the log.
+        Lines for the log that say which classes are drawn more often.
 
     Raises:
-        UserError: The data are balanced already, or do not say what is in
-            an image.
+        UserError: The data are balanced already, or do not list the classes
+            in an image.
     """
     scope = cfg.get('default_scope') or 'mmengine'
     owner = cfg.train_dataloader
@@ -47,8 +47,8 @@ def use_balance(cfg: Config) -> list[str]:
         cls = lookup_class(DATASETS, owner.get('type'), scope)
         if isinstance(cls, type) and issubclass(cls, ClassBalancedDataset):
             raise UserError(
-                f'--balance: the training data are in {owner["type"]} '
-                'already; leave the option out'
+                f'--balance: {owner["type"]} already balances the training '
+                'data; leave the option out'
             )
     part = owner['dataset']
     probe = Config(dict(train_dataloader=dict(dataset=deepcopy(part))))
@@ -78,7 +78,7 @@ def _is_wrapper(dataset: Any) -> bool:
 def describe(
     names: Sequence[str], presence: Presence, threshold: float
 ) -> list[str]:
-    """Say which classes are drawn how often.
+    """Describe how often the classes are drawn.
 
     Args:
         names: Names of the classes.
@@ -112,5 +112,7 @@ def describe(
         return [f'{head}: no class is rarer than the others']
     lines = [head, *(text for _, text in rows[:SHOWN])]
     if len(rows) > SHOWN:
-        lines.append(f'and {len(rows) - SHOWN} more classes, less often')
+        lines.append(
+            f'and {len(rows) - SHOWN} other classes, with smaller factors'
+        )
     return lines

@@ -34,8 +34,9 @@ def fit_batches(runner: Runner) -> list[str]:
     count, size = len(sampler), batches.batch_size
     if batches.drop_last and count < size:
         raise UserError(
-            f'the training set has {count} images, which make no batch of '
-            f'{size}: set train_dataloader.batch_size to {count} or less, or '
+            f'the training set has {count} images, fewer than the batch size '
+            f'of {size}: set train_dataloader.batch_size to {count} or less, '
+            'or '
             'train_dataloader.drop_last=False'
         )
     is_normed = any(isinstance(m, _BatchNorm) for m in runner.model.modules())

@@ -54,7 +54,7 @@ def fit_classes(cfg: Config, checkpoint: str | Path) -> None:
     set_num_classes(cfg.model, len(trained), scope)
     print_log(
         f'{checkpoint} was trained for {len(trained)} classes '
-        f'({shorten(trained)}), which the model of the config is given',
+        f'({shorten(trained)}), so the model is built for these classes',
         logger='current',
     )
 

@@ -2,8 +2,8 @@
 
 A detector or segmenter has a few tensors whose size depends on the number of
 classes. They are found by building the model twice, with the number of
-classes of the data and with one more: what grows depends on the classes, and
-by how much tells how many rows a class has.
+classes of the data and with one more: the tensors that grow depend on the
+classes, and their growth is the number of rows of a class.
 """
 
 import inspect
@@ -23,7 +23,7 @@ from lvt_dense.utils.errors import UserError
 
 @dataclass(frozen=True)
 class RowLayout:
-    """What the rows of a tensor stand for, from the first to the last.
+    """Meaning of the rows of a tensor, from the first to the last.
 
     Attributes:
         groups: Groups that have all classes each, such as anchors.
@@ -50,7 +50,7 @@ class RowLayout:
         count, more = divmod(width - self.before - self.after, self.block)
         return None if rest or more or count < 0 else count
 
-    def move(
+    def copy_rows(
         self,
         old: Tensor,
         new: Tensor,
@@ -180,7 +180,7 @@ def _owner(model: nn.Module, key: str) -> nn.Module | None:
     return None
 
 
-def plain_name(name: str) -> str:
+def normalize_name(name: str) -> str:
     """Return the name of a class without case, spaces and underscores."""
     return ''.join(c for c in name.lower() if c not in ' _-')
 
@@ -200,10 +200,10 @@ def pair_classes(
     """
     index: dict[str, int] = {}
     for i, name in enumerate(old):
-        index.setdefault(plain_name(name), i)
+        index.setdefault(normalize_name(name), i)
     pairs = []
     for i, name in enumerate(new):
-        found = index.pop(plain_name(name), None)
+        found = index.pop(normalize_name(name), None)
         if found is not None:
             pairs.append((found, i))
     return pairs

@@ -1,4 +1,4 @@
-"""What a run prints, and what goes to its log file alone."""
+"""Decide what a run prints, and what it writes only to its log file."""
 
 import logging
 from pathlib import Path
@@ -33,7 +33,7 @@ class QuietRunner(Runner):
             if isinstance(handler, logging.FileHandler)
         ]
         for file in files:
-            logger.info(f'environment, config and all that follows: {file}')
+            logger.info(f'environment, config and full log: {file}')
         return logger
 
     @master_only

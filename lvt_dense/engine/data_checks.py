@@ -1,4 +1,4 @@
-"""Look at the inputs before, and for the cause after, a failed run."""
+"""Check the inputs of a run, and explain errors of a failed one."""
 
 import inspect
 import os
@@ -20,7 +20,7 @@ from lvt_dense.datasets.kitti.dataset import KittiMonoDataset
 from lvt_dense.datasets.kitti.labels import KittiObjects
 from lvt_dense.datasets.label_maps import IGNORED, read_mask
 from lvt_dense.datasets.own.adapt import find_dicts
-from lvt_dense.datasets.own.crowding import Most, crowding_faults
+from lvt_dense.datasets.own.crowding import ObjectCounts, find_low_limits
 from lvt_dense.datasets.own.heads import find_class_counts
 from lvt_dense.datasets.own.mono3d import left_out_lines
 from lvt_dense.datasets.own.task import scope_of
@@ -29,7 +29,7 @@ from lvt_dense.utils.dist import is_first_process
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.text import shorten
 
-from .turned_masks import check_turned_masks
+from .mask_orientation import check_mask_orientation
 
 _MASKS_LOOKED_AT = 50
 _REMEDY = 'or let --data DIR set all that depends on the data'
@@ -244,13 +244,14 @@ def _check_coco(
 def _warn_of_limits(
     cfg: Config, split: str, path: Path, classes: Sequence[str] | None
 ) -> None:
-    most = Most.of_index(load_index(path), classes)
-    faults = crowding_faults(cfg, split, most)
+    most = ObjectCounts.from_index(load_index(path), classes)
+    faults = find_low_limits(cfg, split, most)
     if faults:
         _warn(
             f'{path}: an image has up to {most.of_image} objects, and '
             f'{most.of_class} of one class, more than {", ".join(faults)} '
-            'allow, so that perfect predictions do not have perfect metrics: '
+            'allow, so even perfect predictions would not reach perfect '
+            'metrics: '
             f'raise these numbers, {_REMEDY}'
         )
 
@@ -415,7 +416,7 @@ def _check_segmentation(
         _check_binary_masks(built, infos)
     else:
         check_images(place, paths)
-    check_turned_masks(cfg, split, place, infos)
+    check_mask_orientation(cfg, split, place, infos)
 
 
 def _check_binary_masks(built: Any, infos: Sequence[dict]) -> None:

@@ -57,7 +57,7 @@ def prepare_start(
         use_pretrained(cfg, pretrained)
     if is_resumed:
         drop_replaced_weights(cfg)
-        return [f'the training goes on from {cfg.load_from}']
+        return [f'resuming from {cfg.load_from}']
     lines: list[str] = []
     filled: list[str] = []
     if cfg.get('load_from'):
@@ -89,7 +89,7 @@ def check_start(
     start = start or Start()
     check_same_start(runner, start)
     if start.path:
-        runner.register_hook(ClassRowsHook(start.cut))
+        runner.register_hook(ClassRowsHook(start.adapt))
     if is_resumed:
         lines += check_resume(runner, source)
         runner.register_hook(ResumeHook())
@@ -157,7 +157,7 @@ def check_load_from(
     given = read_checkpoint(source).state
     is_cut = start is not None and bool(start.path)
     if start is not None and is_cut:
-        given = start.cut(given, model)
+        given = start.adapt(given, model)
     else:
         given = adapt_backbones(model, given, PyramidBackbone)
     state = model.state_dict()
@@ -195,8 +195,8 @@ def check_load_from(
         isinstance(h, EMAHook) and h.strict_load for h in runner.hooks
     ):
         raise UserError(
-            f'load_from fills the model in part, which EMAHook with '
-            f'strict_load=True does not take: {report}'
+            f'load_from fills only a part of the model, which EMAHook does '
+            f'not accept with strict_load=True: {report}'
         )
     return lines
 
@@ -305,8 +305,8 @@ def _check_progress(content: Mapping[str, Any], path: str) -> None:
     ]
     if lacking:
         raise UserError(
-            f'--resume: {path} lacks {", ".join(lacking)}, so a training '
-            'cannot go on from it; to start a new one from its weights give '
+            f'--resume: {path} lacks {", ".join(lacking)}, so it cannot be '
+            'resumed; to start a new training from its weights, give '
             f'--cfg-options load_from={path}'
         )
 

@@ -1,12 +1,12 @@
-"""The pace at which a run goes through its schedule."""
+"""Fit the schedule of a run to a length that changes during the run."""
 
 
 class Pace:
-    """Where in its schedule a run is, when the length of the run changes.
+    """Position in a schedule of a run whose length changes.
 
-    A schedule is written for a number of steps. A run that turns out to be
-    shorter or longer goes through the rest of it faster or slower, and is
-    always at its end with the last update.
+    A schedule is written for a number of steps. If the run becomes shorter or
+    longer, the rest of the schedule is compressed or stretched, so that it
+    always ends with the last update.
 
     Args:
         total: Steps of the schedule, and updates of the run as planned.

@@ -134,7 +134,7 @@ def find_images(source: str, skipped: str | Path | None = None) -> list[Path]:
         ]
     elif path.suffix.lower() in VIDEO_SUFFIXES:
         raise UserError(
-            f'{source} is a video, of which images alone are drawn here; '
+            f'{source} is a video, but this command takes only images; '
             '"lvt-dense predict MODEL VIDEO" takes videos'
         )
     elif path.is_file():

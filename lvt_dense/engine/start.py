@@ -1,4 +1,4 @@
-"""The trained model that a training starts from, cut to its own classes.
+"""Start from a trained model, whose head is adapted to other classes.
 
 The best start is a detector or segmenter that was trained on a large data
 set, then a backbone trained on ImageNet, then random weights.
@@ -51,8 +51,8 @@ from .official_weights import (
 AUTO = 'auto'
 _SHOWN = 8  # names of classes that a line lists
 _COST = (
-    'this takes several times as many epochs, and with few images, less than '
-    'some ten thousand, the result stays behind (He et al., ICCV 2019)'
+    'this takes several times as many epochs, and with fewer than about ten '
+    'thousand images, the result is worse (He et al., ICCV 2019)'
 )
 
 
@@ -63,10 +63,10 @@ class Start:
     Attributes:
         pretrained: Weights of the backbones, as for ``--pretrained``; None
             for those of the config.
-        lines: What it is, for the log.
+        lines: Description of the start, for the log.
         path: Checkpoint of a whole model; None for none.
-        layouts: Tensors of the model that depend on the classes; None where
-            it is not understood how.
+        layouts: Layouts of the tensors of the model that depend on the
+            classes; None for unknown layouts.
         pairs: Index of each common class in the checkpoint and in the data.
     """
 
@@ -76,7 +76,7 @@ class Start:
     layouts: Mapping[str, RowLayout | None] = field(default_factory=dict)
     pairs: list[tuple[int, int]] = field(default_factory=list)
 
-    def cut(
+    def adapt(
         self, state: Mapping[str, Tensor], model: nn.Module
     ) -> dict[str, Tensor]:
         """Fit the tensors of the checkpoint to a model.
@@ -95,7 +95,7 @@ class Start:
             old = found.pop(key, None)
             if old is None or layout is None:
                 continue
-            moved = layout.move(old.to(own[key]), own[key], self.pairs)
+            moved = layout.copy_rows(old.to(own[key]), own[key], self.pairs)
             if moved is not None:
                 found[key] = moved
         return found
@@ -116,11 +116,11 @@ def choose_start(
             weights, a name of ``lvt-dense weights list``, or a checkpoint;
             None leaves all to the config.
         pretrained: Weights of the backbones, if they are asked for.
-        is_resumed: Whether the training goes on from a checkpoint.
+        is_resumed: Whether the training is resumed from a checkpoint.
 
     Raises:
-        UserError: The start cannot be had or used, or another is asked for
-            as well.
+        UserError: The start is not available, cannot be used, or is not the
+            only one.
     """
     own = Start(pretrained=pretrained)
     if start is None:
@@ -129,16 +129,16 @@ def choose_start(
         is_chosen = is_resumed or pretrained or cfg.get('load_from')
         return own if is_chosen else _best_published(cfg)
     for is_given, other in (
-        (is_resumed, '--resume goes on from a checkpoint'),
-        (pretrained, f'--pretrained {pretrained} chooses the backbone alone'),
+        (is_resumed, '--resume continues from a checkpoint'),
+        (pretrained, f'--pretrained {pretrained} is given'),
         (cfg.get('load_from'), f'load_from={cfg.get("load_from")} is set'),
     ):
         if is_given:
             raise UserError(f'--start {start}, but {other}: give one of them')
     if start == NONE:
-        return Start(NONE, ['start: random weights, as --start none asks'])
+        return Start(NONE, ['start: random weights (--start none)'])
     if start.startswith(PREFIX) or start in _backbone_files():
-        line = f'start: {start} holds a backbone; the head is random'
+        line = f'start: backbone {start}; the head has random weights'
         return Start(start, [line])
     return _from_checkpoint(cfg, start)
 
@@ -166,13 +166,13 @@ def _best_published(cfg: Config) -> Start:
     if missing:
         lines.append(
             f'WARNING: start: {shorten(missing)} would be a better start: '
-            '"lvt-dense weights fetch NAME" gets a file in advance'
+            'download it with "lvt-dense weights fetch NAME"'
         )
     return _from_backbones(cfg, lines)
 
 
 def _fault_of(record: WeightFile) -> str | None:
-    """Fetch a file; say why it cannot be had."""
+    """Fetch a file; return why it is not available, or None."""
     if not is_available(record):
         return 'cannot be reached'
     try:
@@ -200,22 +200,23 @@ def _from_backbones(cfg: Config, lines: list[str]) -> Start:
     if None in records or not records:
         titles = ', '.join(part.title for part in parts) or 'the model'
         line = (
-            f'WARNING: start: no weights for images like these are published '
-            f'for {titles}, so training starts from random ones: {_COST}'
+            f'WARNING: start: no weights are published for {titles} and '
+            'images with this normalization, so training starts from random '
+            f'ones: {_COST}'
         )
         return Start(lines=[*lines, line])
     for record in filter(None, records):
         fault = _fault_of(record)
         if fault is not None:
             line = (
-                f'WARNING: start: {record.name} cannot be had ({fault}), so '
-                f'training starts from random weights: {_COST}'
+                f'WARNING: start: {record.name} is not available ({fault}), '
+                f'so training starts from random weights: {_COST}'
             )
             return Start(NONE, [*lines, line])
     names = ', '.join(r.name for r in records if r)
     line = (
-        f'start: the backbone {names}, trained on ImageNet; no whole '
-        'model of this architecture is at hand, so the head is random'
+        f'start: backbone {names}, trained on ImageNet; no trained model of '
+        'this architecture is available, so the head has random weights'
     )
     return Start(OFFICIAL, [*lines, line])
 
@@ -300,7 +301,7 @@ def _from_checkpoint(cfg: Config, source: str | WeightFile) -> Start:
     classes = tuple(metainfo_of_config(cfg, 'train').get('classes') or ())
     model, layouts = find_layouts(cfg.model, _scope(cfg), len(classes))
     state = read_model_file(path).state
-    if not is_record and not _is_of(model, state):
+    if not is_record and not _is_same_network(model, state):
         return _backbone_alone(title, model, state)
     trained = (
         _classes_of(source)
@@ -315,8 +316,9 @@ def _from_checkpoint(cfg: Config, source: str | WeightFile) -> Start:
     unknown = [key for key in layouts if start.layouts[key] is None]
     if unknown:
         start.lines.append(
-            f'WARNING: start: {shorten(unknown)} depends on the classes in a '
-            'way that is not understood, or does not fit, and stays random'
+            f'WARNING: start: {shorten(unknown)} depends on the classes, but '
+            'its layout is unknown or does not fit, so it keeps its random '
+            'weights'
         )
     cfg.load_from = str(path)
     return start
@@ -338,7 +340,7 @@ def _checked(
     return checked
 
 
-def _is_of(model: nn.Module, state: Mapping[str, Tensor]) -> bool:
+def _is_same_network(model: nn.Module, state: Mapping[str, Tensor]) -> bool:
     """Whether a checkpoint is of the network, but for its head."""
     own = model.state_dict()
     own = {k: v for k, v in own.items() if k.startswith('backbone.')} or own
@@ -352,7 +354,7 @@ def _backbone_alone(
     title: str, model: nn.Module, state: Mapping[str, Tensor]
 ) -> Start:
     if identify(state, families().values()) is not None:
-        line = f'start: {title} holds a backbone; the head is random'
+        line = f'start: backbone {title}; the head has random weights'
         return Start(title, [line])
     report = LoadReport(title, type(model).__name__, 'lvt_dense')
     report.compare(dict(state), model.state_dict())
@@ -364,10 +366,10 @@ def _backbone_alone(
 
 def _describe(source: str | WeightFile, path: Path) -> str:
     if not isinstance(source, WeightFile):
-        return f'start: the whole model of {source}'
+        return f'start: all weights of {source}'
     is_checked = source.sha256 or source.size
     return (
-        f'start: the whole model {source.name} of {source.source} '
+        f'start: all weights of {source.name} by {source.source} '
         f'({source.describe_result()} on {source.dataset} as published; '
         f'license: {source.license or "none stated"}; content '
         f'{"verified" if is_checked else "not verified"}), {path}'
@@ -382,7 +384,7 @@ def _describe_rows(
     if not old:
         return [
             'WARNING: start: the checkpoint does not name its classes, so '
-            f'all {len(new)} start anew in the head'
+            f'all {len(new)} classes start from random weights in the head'
         ]
     kept = [new[i] for _, i in pairs]
     added = [name for name in new if name not in kept]
@@ -406,7 +408,7 @@ def check_same_start(runner: Runner, start: Start) -> None:
     found = all_gather_object(own)
     if len(set(found)) > 1:
         raise UserError(
-            'the processes have found different starts: '
+            'the processes would start from different weights: '
             f'{shorten(sorted({str(f) for f in found}))}; fetch the file '
             'first with "lvt-dense weights fetch NAME", or give --start'
         )

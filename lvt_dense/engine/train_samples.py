@@ -1,4 +1,4 @@
-"""What a training pipeline makes of an image, step by step."""
+"""Run a training pipeline on an image step by step."""
 
 import random
 from collections.abc import Iterator

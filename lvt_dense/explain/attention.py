@@ -1,4 +1,4 @@
-"""Where a pixel looks: the attention of all families, on the image.
+"""Draw the attention of a pixel, for all families.
 
 Every family cuts its maps with :class:`Windows`, so that attention is mapped
 back to pixels by cutting a map of their numbers in the same way.

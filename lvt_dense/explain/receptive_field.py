@@ -1,4 +1,4 @@
-"""How far a network sees: effective receptive fields."""
+"""Compute effective receptive fields."""
 
 from collections.abc import Callable, Sequence
 

@@ -1,4 +1,4 @@
-"""How alike the positions of a map are, along its diagonal.
+"""Compute the similarity of the positions on the diagonal of a map.
 
 As in the study of EMO (Zhang et al., "Rethinking Mobile Block for Efficient
 Attention-based Models", ICCV 2023): convolution makes neighbors alike, and

@@ -1,4 +1,4 @@
-"""Forms without a compiler in place of the compiled operators of mmcv.
+"""Pure PyTorch versions of mmcv's compiled operators.
 
 ``import lvt_dense`` installs them: where ``mmcv._ext`` is missing or cannot
 be loaded, a module of that name with the same functions takes its place, so

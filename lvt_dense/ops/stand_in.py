@@ -1,4 +1,4 @@
-"""The module that takes the place of ``mmcv._ext`` where that is missing.
+"""The module that replaces ``mmcv._ext`` if it is missing.
 
 Loads next to nothing when it is imported, because it may run at the start of
 every Python process of an environment.

@@ -1,4 +1,4 @@
-"""The rules of a plan: numbers in, a choice and its reason out."""
+"""The rules of a plan: functions from numbers to a choice and its reason."""
 
 import math
 from dataclasses import dataclass
@@ -8,18 +8,19 @@ from lvt_dense.utils.errors import UserError
 from .facts import DataFacts
 from .recipes import RECIPES, Recipe
 
-# The rest of a step does not depend on the size of the images.
+# Share of the time of a step that grows with the number of pixels.
 PIXEL_SHARE = 0.8
-# Of the time, for validations; and how many there are.
+# Share of the time for validations, and their number.
 VAL_SHARE = 0.1
 FEWEST_VALS, MOST_VALS = 3, 10
-# A prediction over the share of a training step that an image has.
+# Time to predict on an image, relative to training on it.
 PREDICTION = 0.6
 VAL_FIXED = 1.0  # seconds of a validation without images
-# Passes through the data, at least and at most.
+# Epochs, at least and at most.
 FEWEST_EPOCHS, MOST_EPOCHS = 12, 300
-LONG = 30  # passes from which strong augmentation helps
-# Data of this size take as long as the table says; others the root of it.
+LONG = 30  # epochs from which strong augmentation helps
+# The lengths in the table are for this number of images; for other data they
+# grow with the square root of the number.
 USUAL_IMAGES = 500
 LEAST_UPDATES = 10
 START_UP = 8.0  # seconds between plan and first update
@@ -47,8 +48,8 @@ def choose_recipe(
 ) -> tuple[Recipe, str]:
     """Choose the recipe of a task.
 
-    It is the first one for the goal, unless its input would be too coarse
-    for the objects, and that of another one is not.
+    This is the first one for the goal, unless its input is too small for the
+    objects and another recipe has a larger one.
 
     Args:
         task: The task.
@@ -61,12 +62,12 @@ def choose_recipe(
     known = [r for r in RECIPES if r.task == task]
     first = next(r for r in known if goal in r.goals)
     if _smallest_side(first, facts) >= first.object_pixels:
-        return first, f'{first.why}; --for {goal}'
+        return first, f'{first.why}; chosen for --for {goal}'
     best = max(known, key=lambda r: _smallest_side(r, facts) / r.object_pixels)
     if best is first:
-        return first, f'{first.why}; --for {goal}'
+        return first, f'{first.why}; chosen for --for {goal}'
     return best, (
-        f'a quarter of the objects is smaller than {facts.small_side:.1%} of '
+        f'a quarter of the objects are smaller than {facts.small_side:.1%} of '
         f'the image, too small for {first.title}'
     )
 
@@ -98,12 +99,12 @@ def choose_size(
     side = f'{facts.small_side:.0%}'
     if needed > usual:
         return needed, (
-            f'a quarter of the objects is smaller than {side} of the image, '
-            f'which makes {facts.small_side * needed:.0f} pixels'
+            f'a quarter of the objects are smaller than {side} of the image, '
+            f'or {facts.small_side * needed:.0f} pixels at this size'
         )
     return usual, (
         f'usual for --for {goal}; three quarters of the objects are larger '
-        f'than {side} of the image, {facts.small_side * usual:.0f} pixels'
+        f'than {side} of the image, or {facts.small_side * usual:.0f} pixels'
     )
 
 
@@ -133,7 +134,7 @@ def choose_batch(
         return usual, f'usual for this recipe on a {kind.upper()}'
     batch = 2 ** int(math.log2(most))
     return min(batch, max(images // gpus, 1)), (
-        f'in place of {usual}: there are {images} images'
+        f'instead of {usual}: there are only {images} images'
     )
 
 
@@ -153,8 +154,8 @@ def usual_updates(
     epochs = min(max(seen / images, FEWEST_EPOCHS), MOST_EPOCHS)
     start = 'pretrained' if is_pretrained else 'random'
     return max(LEAST_UPDATES, math.ceil(epochs * images / batch)), (
-        f'usual for {images} images from {start} weights; --minutes M or '
-        '--epochs N sets another length'
+        f'usual for {images} images and {start} weights; change it with '
+        '--minutes M or --epochs N'
     )
 
 
@@ -177,7 +178,7 @@ class Budget:
 
     @classmethod
     def after(cls, spent: float, minutes: float) -> 'Budget':
-        """Take off what start-up and closing need.
+        """Subtract the time that start-up and the end of the training need.
 
         Args:
             spent: Seconds since the start of the command.
@@ -192,7 +193,7 @@ class Budget:
             least = math.ceil((spent + START_UP) / 30)
             raise UserError(
                 f'--minutes {minutes:g}: start-up, reading the data and '
-                f'timing a step took {spent:.0f} s here; give {least} or more'
+                f'timing a step took {spent:.0f} s; give {least} or more'
             )
         return cls(left, minutes)
 
@@ -224,9 +225,8 @@ def fit_size(
         return size, ''
     count = int(seconds / scale_step(step, size, candidate))
     return candidate, (
-        f'in place of {size}: in {budget.minutes:g} minutes, {count} updates '
-        f'at {candidate} pixels are worth more than '
-        f'{int(seconds / step)} at {size}'
+        f'instead of {size}: {budget.minutes:g} minutes allow {count} updates '
+        f'at {candidate} pixels, but only {int(seconds / step)} at {size}'
     )
 
 
@@ -281,7 +281,7 @@ def fit_updates(
         least = math.ceil((least - budget.seconds) / 30) / 2
         raise UserError(
             f'--minutes {budget.minutes:g}: an update takes {step:.2g} s and '
-            f'a validation {validation:.2g} s here, so {max(updates, 0)} '
+            f'a validation {validation:.2g} s, so only {max(updates, 0)} '
             f'updates would fit; give {max(least, budget.minutes + 1):g} or '
             'more, or smaller images'
         )
@@ -290,14 +290,14 @@ def fit_updates(
             most,
             validations,
             (
-                f'{MOST_EPOCHS} passes through the data, which end before the '
+                f'{MOST_EPOCHS} epochs, which take less than '
                 f'{budget.minutes:g} minutes: more would not help'
             ),
         )
     return (
         updates,
         validations,
-        (f'what {budget.minutes:g} minutes hold at {step:.2g} s an update'),
+        f'fits into {budget.minutes:g} minutes at {step:.2g} s per update',
     )
 
 
@@ -311,16 +311,16 @@ def choose_augment(recipe: Recipe, epochs: float) -> tuple[str, str]:
     short, long = recipe.augment
     if short == long:
         return long, 'usual for this recipe'
-    times = f'each image is seen {epochs:.0f} times'
+    times = f'{epochs:.0f} times'
     if epochs < LONG:
-        return short, f'{times}, which is not often'
-    return long, times
+        return short, f'each image is seen only {times}'
+    return long, f'each image is seen {times}'
 
 
 def warn_of_length(
     epochs: float, images: int, seen: float = RECIPES[0].scratch_images
 ) -> str | None:
-    """Say when the recipe is far longer than its data need.
+    """Warn if the recipe is far longer than its data need.
 
     Args:
         epochs: Passes through the data, as configured.
@@ -336,5 +336,5 @@ def warn_of_length(
         return None
     return (
         f'the recipe has {epochs:.0f} epochs; {images} images need about '
-        f'{needed:.0f}: shorten it with --epochs or --minutes'
+        f'{needed:.0f}: shorten the training with --epochs or --minutes'
     )

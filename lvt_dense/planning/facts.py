@@ -1,4 +1,4 @@
-"""What a data set is, as far as a plan depends on it."""
+"""Numbers of a data set that a plan depends on."""
 
 import json
 from collections.abc import Sequence
@@ -21,10 +21,10 @@ class DataFacts:
 
     Attributes:
         layout: How its labels are stored.
-        train: Images to learn from.
-        val: Images that are held out.
+        train: Number of training images.
+        val: Number of validation images.
         classes: Number of classes.
-        objects: Objects to learn from; 0 for label maps.
+        objects: Number of training objects; 0 for label maps.
         width: Median width of an image, in pixels.
         height: Median height.
         side: Median side of an object over that of its image (the roots of
@@ -45,7 +45,7 @@ class DataFacts:
 
 
 def choose_task(data: str | Path) -> tuple[str, str]:
-    """Choose what to learn from the labels of a folder.
+    """Choose the task by the labels in a folder.
 
     Args:
         data: The folder.
@@ -119,11 +119,11 @@ def count_facts(labels: LabeledData) -> DataFacts:
     )
 
 
-def cut_facts(facts: DataFacts, side: int) -> DataFacts:
-    """Return what images are whose tiles are learned from.
+def cut_into_tiles(facts: DataFacts, side: int) -> DataFacts:
+    """Return the facts of the tiles of a data set.
 
     Args:
-        facts: The whole images.
+        facts: Facts of the whole images.
         side: Height and width of a tile, in pixels.
     """
     width, height = min(side, facts.width), min(side, facts.height)

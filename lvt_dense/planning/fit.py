@@ -44,7 +44,7 @@ def find_scale(cfg: Config) -> tuple[int, int]:
             ):
                 width, height = step['scale']
                 return width, height
-    raise UserError(f'{cfg.filename}: its test pipeline sets no size')
+    raise UserError(f'{cfg.filename}: the test pipeline sets no image size')
 
 
 def set_size(cfg: Config, size: int) -> None:
@@ -96,7 +96,7 @@ def _scale(side: int, ratio: float, exact: bool) -> int:
 
 
 def set_scratch_rate(cfg: Config, rate: float, batch: int) -> None:
-    """Set the learning rate for random weights, and what it is for.
+    """Set the learning rate for random weights, and its batch size.
 
     Args:
         cfg: Config; changed in place.
@@ -131,24 +131,24 @@ def set_length(
         gpus: Processes that train together.
 
     Returns:
-        What the recipe has that cannot be kept.
+        Parts of the recipe that cannot be kept, as lines for the plan.
     """
     fit_recipe(cfg, images, None, batch, gpus, iters=updates)
     return use_iterations(cfg, updates, math.ceil(updates / validations))
 
 
 def set_average(cfg: Config, updates: int) -> str:
-    """Let averages of weights follow a short training, or drop them.
+    """Adapt averaged weights to a short training, or drop them.
 
     Args:
         cfg: Config; changed in place.
         updates: Updates in all.
 
     Returns:
-        What becomes of them, in words.
+        A text that says what was done.
     """
     if drop_short_average(cfg, updates):
-        return f'weights are not averaged: {updates} updates are few'
+        return f'no averaged weights, because there are only {updates} updates'
     hooks = list(averaging_hooks(cfg))
     for hook in hooks:
         hook.update(ema_type='MomentumAnnealingEMA', gamma=SPAN)
@@ -160,7 +160,7 @@ def set_average(cfg: Config, updates: int) -> str:
 def set_time_limit(
     cfg: Config, minutes: float, validation: float, most: int
 ) -> None:
-    """Watch the clock, see :class:`lvt_dense.engine.hooks.TimeLimitHook`.
+    """Limit the time, see :class:`lvt_dense.engine.hooks.TimeLimitHook`.
 
     Args:
         cfg: Config; changed in place.
@@ -177,7 +177,7 @@ def set_time_limit(
 
 
 def drop_time_limit(cfg: Config) -> None:
-    """Take the limit of an earlier plan out of a config."""
+    """Remove the time limit of an earlier plan from a config."""
     hook = (cfg.get('default_hooks') or {}).get('param_scheduler') or {}
     if str(hook.get('type')).endswith('TimeLimitHook'):
         cfg.default_hooks['param_scheduler'] = dict(type='ParamSchedulerHook')

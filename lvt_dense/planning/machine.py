@@ -1,4 +1,4 @@
-"""How fast this machine trains."""
+"""Describe this machine, and time training steps on it."""
 
 import os
 from collections.abc import Iterator
@@ -84,16 +84,16 @@ def time_step(cfg: Config, **options: Any) -> float:
     Returns:
         Seconds of a step.
     """
-    with _no_trace():
+    with _keep_current_run():
         found = benchmark_training(cfg, steps=STEPS, **options)
     return found.batch / found.images_per_second
 
 
 @contextmanager
-def _no_trace() -> Iterator[None]:
-    """Forget the run of a measurement.
+def _keep_current_run() -> Iterator[None]:
+    """Keep the current run of MMEngine during a measurement.
 
-    MMEngine logs to the newest run, which would be that one.
+    MMEngine would log to the newest run, which is the measurement.
     """
     kinds: tuple[Any, ...] = (MMLogger, MessageHub, DefaultScope, Visualizer)
     before = [dict(kind._instance_dict) for kind in kinds]
@@ -106,8 +106,8 @@ def _no_trace() -> Iterator[None]:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Keep what is told again in the training out of the plan."""
+def silence_log() -> Iterator[None]:
+    """Silence the log, because the training logs the same lines again."""
     logger = MMLogger.get_current_instance()
     level = logger.level
     logger.setLevel('ERROR')

@@ -1,4 +1,4 @@
-"""Plan a training: look, measure, choose, write."""
+"""Plan a training: read the data, time a step, choose, write a config."""
 
 import math
 import re
@@ -29,16 +29,16 @@ from lvt_dense.utils.files import newest_checkpoint
 from . import choices as rules
 from . import fit
 from .choices import Budget, Choice
-from .facts import DataFacts, choose_task, cut_facts, read_facts
-from .machine import Machine, find_machine, quiet, time_step
+from .facts import DataFacts, choose_task, cut_into_tiles, read_facts
+from .machine import Machine, find_machine, silence_log, time_step
 from .recipes import TASKS, Recipe
 from .start import Start, find_start, use_start
-from .text import command_of, describe_time, format_plan, header_of
+from .text import describe_time, format_command, format_header, format_plan
 
 
 @dataclass
 class Request:
-    """What a plan is asked for; None leaves a choice to it.
+    """What the user asked for; None lets the plan choose.
 
     Attributes:
         data: Folder of labeled images of one's own.
@@ -54,7 +54,7 @@ class Request:
         backbone: Backbone to swap in.
         classes: Part of the classes.
         tiling: Tiles that the images are cut into.
-        options: Values of the config, by dotted key; they win.
+        options: Values of the config, by dotted key; they override the plan.
         work_dir: Folder of the training.
         gpus: Processes that train together.
         kept: Other options of the command, for the training.
@@ -83,7 +83,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a plan has come to.
+    """A finished plan.
 
     Attributes:
         file: Config that was written.
@@ -98,24 +98,22 @@ class Plan:
     choices: list[Choice]
 
 
-def check_request(asked: Request) -> None:
+def check_request(request: Request) -> None:
     """Refuse options that contradict each other.
 
     Raises:
         UserError: Some do.
     """
-    if asked.config is None and asked.data is None:
-        raise UserError(
-            'give a config, or --data DIR, for which one is chosen'
-        )
-    if asked.config is not None:
-        for name, value in (('task', asked.task), ('for', asked.goal)):
+    if request.config is None and request.data is None:
+        raise UserError('give a config, or --data DIR to have one chosen')
+    if request.config is not None:
+        for name, value in (('task', request.task), ('for', request.goal)):
             if value is not None:
                 raise UserError(
-                    f'--{name} {value} chooses a recipe, and {asked.config} '
-                    'is one already: drop either'
+                    f'--{name} {value} chooses a recipe, but {request.config} '
+                    'is given: leave out one of them'
                 )
-    minutes, epochs = asked.minutes, asked.epochs
+    minutes, epochs = request.minutes, request.epochs
     if minutes is not None and minutes <= 0:
         raise UserError(f'--minutes {minutes:g}: must be above 0')
     if minutes is not None and epochs is not None:
@@ -126,23 +124,23 @@ def check_request(asked: Request) -> None:
         )
 
 
-def make_plan(asked: Request) -> Plan:
+def make_plan(request: Request) -> Plan:
     """Plan a training, print the choices one by one, and write its config.
 
     Args:
-        asked: What is asked for.
+        request: What the user asked for.
 
     Raises:
         UserError: The data or the options cannot be used, or the time is too
             short.
     """
-    check_request(asked)
+    check_request(request)
     import_stack()
     avoid_mps()
-    if asked.kept.get('device'):
-        use_device(asked.kept['device'])
-    planner = Planner(asked)
-    with quiet():
+    if request.kept.get('device'):
+        use_device(request.kept['device'])
+    planner = Planner(request)
+    with silence_log():
         planner.choose()
     return planner.write()
 
@@ -151,12 +149,12 @@ class Planner:
     """The steps of a plan, and what they have found so far.
 
     Args:
-        asked: What is asked for.
+        request: What the user asked for.
     """
 
-    def __init__(self, asked: Request) -> None:
-        self.asked = asked
-        self.machine: Machine = find_machine(asked.gpus)
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.machine: Machine = find_machine(request.gpus)
         self.choices: list[Choice] = []
         self.recipe: Recipe | None = None
         self.facts: DataFacts | None = None
@@ -169,45 +167,48 @@ class Planner:
 
     def choose(self) -> None:
         """Make all choices, in :attr:`cfg`."""
-        asked = self.asked
-        if asked.config is None:
+        request = self.request
+        if request.config is None:
             self._choose_recipe()
         else:
-            self.base = asked.config
-            self.cfg = load_config(asked.config)
-            self.say('recipe', asked.config, 'as given')
+            self.base = request.config
+            self.cfg = load_config(request.config)
+            self.say('recipe', request.config, 'as given')
         fit.drop_time_limit(self.cfg)
-        if asked.backbone:
+        if request.backbone:
             self.cfg = swap_backbone(
-                self.cfg, asked.backbone, pretrained=asked.pretrained
+                self.cfg, request.backbone, pretrained=request.pretrained
             )
-            self.say('backbone', asked.backbone, 'as --backbone says')
+            self.say('backbone', request.backbone, 'as --backbone says')
         self._choose_start()
         self._choose_loading()
         self._choose_length()
-        self.cfg = load_config(self.cfg, asked.options)
-        if asked.options:
-            keys = ', '.join(asked.options)
+        self.cfg = load_config(self.cfg, request.options)
+        if request.options:
+            keys = ', '.join(request.options)
             self.say('options', keys, 'as --cfg-options says')
 
     def _choose_recipe(self) -> None:
-        asked = self.asked
-        assert asked.data is not None
-        task, reason = asked.task, 'as --task says'
+        request = self.request
+        assert request.data is not None
+        task, reason = request.task, 'as --task says'
         if task is None:
-            task, reason = choose_task(asked.data)
+            task, reason = choose_task(request.data)
             others = '|'.join(t for t in TASKS if t != task)
-            reason = f'{reason}; --task {others} overrules'
-        goal = asked.goal or self.machine.kind
+            reason = f'{reason}; change it with --task {others}'
+        goal = request.goal or self.machine.kind
         any_of_task = next(r for r in rules.RECIPES if r.task == task)
         facts = read_facts(
-            load_config(any_of_task.config), asked.data, task, asked.classes
+            load_config(any_of_task.config),
+            request.data,
+            task,
+            request.classes,
         )
-        if asked.tiling is not None:
-            facts = cut_facts(facts, asked.tiling.side)
+        if request.tiling is not None:
+            facts = cut_into_tiles(facts, request.tiling.side)
         self.facts, self.goal = facts, goal
         self.say('task', task, reason)
-        self.say('data', _describe_data(asked.data, facts))
+        self.say('data', _describe_data(request.data, facts))
         recipe, reason = rules.choose_recipe(task, goal, facts)
         self.recipe, self.base = recipe, recipe.config
         self.cfg = load_config(recipe.config, dict(recipe.options))
@@ -215,12 +216,12 @@ class Planner:
         self.say('recipe', f'{recipe.title}, {name}', reason)
 
     def _choose_start(self) -> None:
-        asked = self.asked
-        if self.recipe is None and asked.pretrained is None:
+        request = self.request
+        if self.recipe is None and request.pretrained is None:
             self.start = Start('as configured', '')
             return
-        self.start = find_start(self.cfg, asked.pretrained)
-        if not asked.backbone or not asked.pretrained:
+        self.start = find_start(self.cfg, request.pretrained)
+        if not request.backbone or not request.pretrained:
             use_start(self.cfg, self.start)
         weights = self.start.weights
         names = dict(none='random weights', official='official weights')
@@ -231,7 +232,7 @@ class Planner:
             fit.set_scratch_rate(self.cfg, *self.recipe.scratch_lr)
 
     def _choose_loading(self) -> None:
-        kept = self.asked.kept
+        kept = self.request.kept
         if self.recipe is None:
             return
         if kept.get('workers') is None:
@@ -241,19 +242,21 @@ class Planner:
 
     def _use_data(self) -> Config:
         """Return a copy of the config with the data in it."""
-        asked = self.asked
-        cfg = load_config(self.cfg, asked.options)
-        if asked.data is None:
-            if asked.data_root is not None:
-                set_data_root(cfg, asked.data_root)
+        request = self.request
+        cfg = load_config(self.cfg, request.options)
+        if request.data is None:
+            if request.data_root is not None:
+                set_data_root(cfg, request.data_root)
             return cfg
-        return use_data(cfg, asked.data, asked.classes, tiling=asked.tiling)
+        return use_data(
+            cfg, request.data, request.classes, tiling=request.tiling
+        )
 
     def _time(self, batch: int) -> float:
         """Time a step of the config as it is, at a batch size."""
         cfg = self._use_data()
         cfg.train_dataloader.batch_size = batch
-        kept = self.asked.kept
+        kept = self.request.kept
         return time_step(
             cfg,
             amp=kept.get('amp'),
@@ -263,21 +266,21 @@ class Planner:
 
     def _choose_length(self) -> None:
         """Choose size, batch, length, augmentation and validations."""
-        asked, machine = self.asked, self.machine
+        request, machine = self.request, self.machine
         with_data = self._use_data()
         images = count_images(with_data)
         batch = self._choose_batch(images)
         size, reason = self._choose_size()
         step = self._time(batch)
         budget = None
-        if asked.minutes is not None:
-            spent = clock.now() - asked.begin
-            budget = Budget.after(spent, asked.minutes)
+        if request.minutes is not None:
+            spent = clock.now() - request.begin
+            budget = Budget.after(spent, request.minutes)
             size, reason, step = self._fit_size(
                 size, reason, step, budget, batch
             )
-            spent = clock.now() - asked.begin
-            budget = Budget.after(spent, asked.minutes)
+            spent = clock.now() - request.begin
+            budget = Budget.after(spent, request.minutes)
         if self.recipe is not None:
             width, height = fit.find_scale(self.cfg)
             self.say('image size', f'{width} x {height}', reason)
@@ -298,18 +301,18 @@ class Planner:
         self.say('length', f'{updates} updates, {epochs:.3g} epochs', reason)
         self._choose_augment(epochs)
         self._fit_schedule(images, batch, updates, validations)
-        if asked.minutes is not None:
-            fit.set_time_limit(self.cfg, asked.minutes, val, most)
+        if request.minutes is not None:
+            fit.set_time_limit(self.cfg, request.minutes, val, most)
         self._say_time(step, val, updates, validations, batch)
 
     def _choose_batch(self, images: int) -> int:
-        asked = self.asked
-        if asked.batch_size is not None:
-            if asked.batch_size < 1:
+        request = self.request
+        if request.batch_size is not None:
+            if request.batch_size < 1:
                 raise UserError(
-                    f'--batch-size {asked.batch_size}: must be at least 1'
+                    f'--batch-size {request.batch_size}: must be at least 1'
                 )
-            batch, reason = asked.batch_size, 'as --batch-size says'
+            batch, reason = request.batch_size, 'as --batch-size says'
         elif self.recipe is not None:
             batch, reason = rules.choose_batch(
                 self.recipe, self.machine.kind, images, self.machine.gpus
@@ -320,7 +323,7 @@ class Planner:
             reason = (
                 'as configured'
                 if batch == own
-                else f'in place of {own}: there are {images} images'
+                else f'instead of {own}: there are only {images} images'
             )
         self.say('batch size', batch, reason)
         return batch
@@ -346,7 +349,7 @@ class Planner:
         return smaller, why, self._time(batch)
 
     def _usual_length(self, images: int, total: int) -> tuple[int, str]:
-        epochs = self.asked.epochs
+        epochs = self.request.epochs
         if epochs is not None:
             if epochs < 1:
                 raise UserError(f'--epochs {epochs}: must be at least 1')
@@ -357,7 +360,7 @@ class Planner:
         )
 
     def _choose_augment(self, epochs: float) -> None:
-        preset, reason = self.asked.augment, 'as --augment says'
+        preset, reason = self.request.augment, 'as --augment says'
         if preset is None:
             if self.recipe is None:
                 return
@@ -374,9 +377,13 @@ class Planner:
         for line in lines:
             self.say('note', line)
         average = fit.set_average(cfg, updates)
-        final = load_config(cfg, self.asked.options)
+        final = load_config(cfg, self.request.options)
         rate = final.optim_wrapper.optimizer.lr
-        start = 'random weights' if not self.start.is_pretrained else 'recipe'
+        start = (
+            'of the recipe'
+            if self.start.is_pretrained
+            else 'for random weights'
+        )
         self.say(
             'learning rate',
             f'{rate:.3g}',
@@ -389,39 +396,39 @@ class Planner:
         self.say(
             'validation',
             f'every {math.ceil(updates / count)} updates',
-            f'{count} in all, about {describe_time(val)} each',
+            f'{count} in total, about {describe_time(val)} each',
         )
         seconds = updates * step + count * val
         reason = (
-            f'{self.machine.name}: {step:.2g} s an update of {batch} images, '
-            'timed'
+            f'{self.machine.name}: measured {step:.2g} s per update of '
+            f'{batch} images'
         )
-        if self.asked.minutes is not None:
-            spent = clock.now() - self.asked.begin
+        if self.request.minutes is not None:
+            spent = clock.now() - self.request.begin
             seconds += spent + rules.START_UP
             reason += (
-                f'; with the {spent:.0f} s until now. The length is corrected '
-                'while it trains'
+                f'; includes the {spent:.0f} s so far. The length is adjusted '
+                'during training'
             )
         self.say('time', f'about {describe_time(seconds)}', reason)
 
     def write(self) -> Plan:
         """Write the config; return the plan."""
-        name = _name_of(self.asked)
-        work_dir, note = _choose_work_dir(self.asked.work_dir, name)
+        name = _choose_name(self.request)
+        work_dir, note = _choose_work_dir(self.request.work_dir, name)
         usual = Path('work_dirs', work_dir.name)
         if work_dir == usual:
             name = work_dir.name
         file = work_dir / f'{name}.py'
-        command = command_of(
+        command = format_command(
             file,
-            str(self.asked.data or self.asked.data_root),
-            self.asked.kept,
+            str(self.request.data or self.request.data_root),
+            self.request.kept,
             None if work_dir == usual else str(work_dir),
         )
-        if self.asked.data is None:
+        if self.request.data is None:
             command = command.replace(' --data ', ' --data-root ')
-        comment = header_of(command, self.choices)
+        comment = format_header(command, self.choices)
         write_config(self.cfg, self.base, str(file), comment)
         self.say('config', file, note)
         return Plan(file, work_dir, command, self.choices)
@@ -429,15 +436,15 @@ class Planner:
 
 def _describe_data(data: str, facts: DataFacts) -> str:
     text = (
-        f'{data}: {facts.train} images of {facts.width:.0f} x '
-        f'{facts.height:.0f} to learn from, {facts.val} held out; '
+        f'{data}: {facts.train} training images of {facts.width:.0f} x '
+        f'{facts.height:.0f}, {facts.val} validation images; '
         f'{facts.classes} class{"es" if facts.classes != 1 else ""}'
     )
     if not facts.objects or facts.side is None:
         return text
     return (
-        f'{text}, {facts.objects} objects with a side of {facts.side:.0%} of '
-        'the image (median)'
+        f'{text}, {facts.objects} objects with a median side of '
+        f'{facts.side:.0%} of that of the image'
     )
 
 
@@ -449,24 +456,27 @@ def _count_val(cfg: Config) -> int:
     return count_images(copy)
 
 
-def _name_of(asked: Request) -> str:
+def _choose_name(request: Request) -> str:
     """Name the config and its folder after the data or the config."""
-    if asked.config is None:
-        name = Path(asked.data or '').expanduser().resolve().name
+    if request.config is None:
+        name = Path(request.data or '').expanduser().resolve().name
     else:
-        stem = Path(asked.config.split('::')[-1]).stem
-        name = f'{stem}_{asked.minutes:g}min'
+        stem = Path(request.config.split('::')[-1]).stem
+        name = f'{stem}_{request.minutes:g}min'
     return re.sub(r'[^\w-]+', '_', name).strip('_') or 'data'
 
 
 def _choose_work_dir(given: str | None, name: str) -> tuple[Path, str]:
-    """Choose a folder that holds no other training.
+    """Choose a work directory that holds no other training.
 
-    A folder that was asked for is taken, and it is said what it holds.
+    A given one is used in any case, with a note if it holds a training.
+
+    Returns:
+        The folder, and the note or an empty text.
     """
     if given is not None:
         path = Path(given)
-        note = 'its checkpoints replace those of the earlier training there'
+        note = 'replaces the checkpoints of an earlier training'
         return path, note if newest_checkpoint(path) else ''
     first = path = Path('work_dirs', name)
     number = 1

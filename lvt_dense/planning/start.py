@@ -1,4 +1,4 @@
-"""Whether a training can start from pretrained weights."""
+"""Find the pretrained weights that a planned training can start from."""
 
 from dataclasses import dataclass
 
@@ -45,8 +45,8 @@ def find_start(cfg: Config, asked: str | None = None) -> Start:
 
     Args:
         cfg: The config.
-        asked: What the user asks for; None takes the official weights if they
-            can be had.
+        asked: Value of ``--pretrained``; None takes the official weights if
+            they are available.
     """
     if asked is not None:
         return Start(asked, 'as --pretrained says')
@@ -54,13 +54,13 @@ def find_start(cfg: Config, asked: str | None = None) -> Start:
         return Start(OFFICIAL, f'load_from is {cfg.load_from}')
     parts = list(backbones_of(cfg))
     if not parts or not all(part.is_ours for part in parts):
-        return Start(NONE, 'no official weights are known of its backbone')
+        return Start(NONE, 'its backbone has no official weights')
     names = []
     for part in parts:
         backbone = part.build_empty()
         record = official_record(backbone)
         if record is None:
-            return Start(NONE, 'there are no official weights of its backbone')
+            return Start(NONE, 'its backbone has no official weights')
         if not isinstance(resolve(backbone, OFFICIAL), WeightFile):
             return Start(NONE, f'{SWITCH} is none')
         try:
@@ -69,7 +69,7 @@ def find_start(cfg: Config, asked: str | None = None) -> Start:
             return Start(
                 NONE,
                 f'{record.name} is not in the cache and cannot be downloaded; '
-                f'"lvt-dense weights fetch {record.name}" says why',
+                f'"lvt-dense weights fetch {record.name}" shows the reason',
             )
         names.append(record.name)
     return Start(OFFICIAL, f'{", ".join(names)}, trained on ImageNet')

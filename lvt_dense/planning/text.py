@@ -1,4 +1,4 @@
-"""What is printed of a plan, and the file that is written."""
+"""Format a plan for the terminal and for its config file."""
 
 import shlex
 import textwrap
@@ -19,7 +19,7 @@ KEPT = (
 
 
 def format_plan(choices: Sequence[Choice]) -> str:
-    """Lay choices out as text, a line or two each."""
+    """Format choices as text, a line or two each."""
     lines = []
     for choice in choices:
         text = choice.value
@@ -36,7 +36,7 @@ def format_plan(choices: Sequence[Choice]) -> str:
     return '\n'.join(lines)
 
 
-def command_of(
+def format_command(
     file: Path, data: str, options: Mapping[str, Any], work_dir: str | None
 ) -> str:
     """Return the command that trains what a plan has written.
@@ -63,7 +63,7 @@ def command_of(
 
 
 def describe_time(seconds: float) -> str:
-    """Return a time as people say it."""
+    """Return a time in seconds, minutes or hours."""
     if seconds < 90:
         return f'{seconds:.0f} seconds'
     if seconds < 5400:
@@ -71,11 +71,11 @@ def describe_time(seconds: float) -> str:
     return f'{seconds / 3600:.1f} hours'
 
 
-def header_of(command: str, choices: Sequence[Choice]) -> str:
+def format_header(command: str, choices: Sequence[Choice]) -> str:
     """Return the comment that a config opens with."""
     return '\n'.join(
         [
-            'Chosen by lvt-dense for the data below. It is trained with',
+            'Written by lvt-dense for the data below. Train it with',
             '',
             f'  {command}',
             '',

@@ -37,14 +37,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--crops',
         action='store_true',
-        help='also write a picture of each object that was found',
+        help='also write a picture of each object',
     )
     parser.add_argument(
         '--score-thr',
         type=_threshold,
         metavar='SCORE',
-        help="lowest score, or best for the one that the model's report "
-        'found; by default that of the model',
+        help='lowest score to keep, or best for the threshold with the best '
+        'F1; by default that of the model',
     )
     parser.add_argument(
         '--classes',
@@ -108,7 +108,7 @@ def add_tiles(parser: argparse.ArgumentParser) -> None:
         '--overlap',
         type=float,
         metavar='SHARE',
-        help='least overlap of neighboring tiles; by default 0.2',
+        help='minimum overlap of neighboring tiles; by default 0.2',
     )
     parser.add_argument(
         '--whole',
@@ -205,7 +205,7 @@ def main(words: Sequence[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('model', help='file that lvt-dense export wrote')
+    parser.add_argument('model', help='file written by lvt-dense export')
     parser.add_argument('source', help=SOURCES)
     add_arguments(parser)
     args = parser.parse_args(words)

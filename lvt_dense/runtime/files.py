@@ -1,4 +1,4 @@
-"""Result files, which are written whole or not at all."""
+"""Write result files completely or not at all."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A record for each image that is done, so that a run can go on later."""
+"""Record the completed images of a run, so that it can be continued."""
 
 import json
 from collections.abc import Iterator

@@ -371,8 +371,8 @@ def _find_classes(predictor: Predictor, options: Options) -> set[int] | None:
             )
     if predictor.info['task'] == 'semantic' and len(names) > 255:
         raise InputError(
-            f'--classes: of {len(names)} classes, none is left for the '
-            'pixels of the others'
+            f'--classes: the model has {len(names)} classes, but pixels of '
+            'other classes become 255, so at most 255 are supported'
         )
     return {names.index(name) for name in options.classes}
 
@@ -383,7 +383,7 @@ def _check(
     task = predictor.info['task']
     if task == 'raw':
         raise InputError(
-            f"{predictor.name} gives its heads' maps: export it without --raw"
+            f'{predictor.name} was exported with --raw: export it without'
         )
     check_formats(options.formats, task)
     if task == 'mono3d' and options.camera is None:

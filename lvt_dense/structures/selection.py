@@ -1,4 +1,4 @@
-"""Which labeled objects are worth learning from."""
+"""Select the labeled objects to train on."""
 
 import math
 from typing import TypeVar

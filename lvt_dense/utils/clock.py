@@ -1,4 +1,4 @@
-"""When a command began, for what has to end in time."""
+"""The start time of the command, for training with a time limit."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Files: text of any origin, and writing whole files or none."""
+"""Read text files, and write files completely or not at all."""
 
 import os
 import re

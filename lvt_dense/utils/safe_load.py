@@ -56,7 +56,7 @@ def safe_load(
     map_location: Any = 'cpu',
     left_out: set[str] | None = None,
 ) -> Any:
-    """Read a file of ``torch.save``, with inert objects for strange ones.
+    """Read a file of ``torch.save``, with placeholders for unsafe objects.
 
     Args:
         file: Path, or a file opened in binary mode.
@@ -70,9 +70,9 @@ def safe_load(
     """
     if _is_script(file):
         raise UserError(
-            f'{getattr(file, "name", file)} is a TorchScript archive, a '
-            'program, and is not run: load it with torch.jit.load where you '
-            'trust it, and save its state_dict() with torch.save'
+            f'{getattr(file, "name", file)} is a TorchScript archive, which '
+            'contains code and is not loaded: if you trust it, load it with '
+            'torch.jit.load and save its state_dict() with torch.save'
         )
     return torch.load(
         file,

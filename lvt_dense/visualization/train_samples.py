@@ -1,4 +1,4 @@
-"""Pictures of what a training pipeline feeds a network."""
+"""Draw training images after each step of the pipeline."""
 
 import textwrap
 from collections.abc import Sequence

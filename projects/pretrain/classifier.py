@@ -189,7 +189,7 @@ def _check(
     num_classes: int, dropout: float, label_smoothing: float, mixup: float
 ) -> None:
     if num_classes < 2:
-        raise UserError(f'model.num_classes={num_classes}: 2 is the least')
+        raise UserError(f'model.num_classes={num_classes}: must be at least 2')
     for name, value in (
         ('dropout', dropout),
         ('label_smoothing', label_smoothing),

@@ -30,7 +30,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     'no switchable scaling': {'model.switchable_scaling': False},
     'strong augmentation': {'train_dataloader.dataset.pipeline.4.prob': 1.0},
 }
-APART = 'trained apart'
+APART = 'trained separately'
 COUNTED = 20  # random sub-networks, for their mean cost
 Result = dict[str, Any]
 

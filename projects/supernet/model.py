@@ -73,7 +73,7 @@ class Supernet(BaseModel):
         check_backbone(module)
         if num_random < 0:
             raise UserError(
-                f'supernet: num_random={num_random}; 0 is the least'
+                f'supernet: num_random={num_random}: must be at least 0'
             )
         search_space = SearchSpace(**_tuples(space or {}))
         stages = _num_stages(module['backbone'], search_space)

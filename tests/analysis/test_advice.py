@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from lvt_dense.analysis.advice import ClassResult, Result, Used, advise
+from lvt_dense.analysis.advice import ClassResult, Result, UsedSettings, advise
 
 RISING = [(e, 0.1 * e) for e in range(1, 9)]
-DEFAULT = Used(epochs=20, size=320)
+DEFAULT = UsedSettings(epochs=20, size=320)
 FLAT = [(1, 0.1), (2, 0.3), (3, 0.39), (4, 0.4), (5, 0.395), (6, 0.4)]
 EVEN = (
     ClassResult('cat', 0.6, 300, 200),
@@ -21,7 +21,7 @@ def result(**changes: Any) -> Result:
     return Result(**values)
 
 
-def only(found: Result, used: Used = DEFAULT) -> Any:
+def only(found: Result, used: UsedSettings = DEFAULT) -> Any:
     (advice,) = advise(found, used)
     return advice
 
@@ -35,11 +35,11 @@ def test_nothing_stands_out() -> None:
 def test_longer() -> None:
     advice = only(result(curve=RISING, best=0.8))
     assert advice.text == (
-        'longer: mAP was still rising at the end, from 0.6 to 0.8 in the '
-        'last 2 of 8 validations'
+        'train longer: mAP was still rising at the end, from 0.6 to 0.8 in '
+        'the last 2 of 8 validations'
     )
     assert advice.options == ('--resume', '--epochs', '40')
-    by_iterations = only(result(curve=RISING, best=0.8), Used())
+    by_iterations = only(result(curve=RISING, best=0.8), UsedSettings())
     assert by_iterations.options == ()
 
 
@@ -54,13 +54,13 @@ def test_not_longer() -> None:
 def test_less_is_better() -> None:
     curve = [(e, 1 - 0.1 * e) for e in range(1, 9)]
     found = result(curve=curve, best=curve[-1][1], higher_is_better=False)
-    assert 'longer: mAP was still falling' in only(found).text
+    assert 'train longer: mAP was still falling' in only(found).text
 
 
 def test_nothing_learned() -> None:
     found = result(best=0.0, curve=[(1, 0.0)], classes=())
     advice = only(found)
-    assert 'nothing is right yet' in advice.text
+    assert 'mAP is still 0' in advice.text
     assert '--resume' in advice.options
 
 
@@ -77,7 +77,7 @@ def test_rare_class() -> None:
     advice = only(found)
     assert advice.text.startswith('more images of hare (60 objects): rarer')
     assert advice.options == ('--balance',)
-    balanced = Used(epochs=20, size=320, balance=True)
+    balanced = UsedSettings(epochs=20, size=320, balance=True)
     assert only(found, balanced).options == ()
     easy = ClassResult('hare', 0.65, 60, 20)
     assert 'no figure' in only(result(classes=(*EVEN, easy))).text
@@ -93,16 +93,16 @@ def test_few_objects_at_all() -> None:
 @pytest.mark.parametrize(
     ('used', 'options'),
     (
-        (Used(size=320), ('--tiles', '320')),
-        (Used(size=320, tiles=True), ()),
-        (Used(size=320, can_tile=False), ()),
-        (Used(), ()),
+        (UsedSettings(size=320), ('--tiles', '320')),
+        (UsedSettings(size=320, tiles=True), ()),
+        (UsedSettings(size=320, can_tile=False), ()),
+        (UsedSettings(), ()),
     ),
 )
-def test_small_objects(used: Used, options: tuple) -> None:
+def test_small_objects(used: UsedSettings, options: tuple) -> None:
     found = result(small=(0.1, 0.5), small_share=0.6)
     advice = only(found, used)
-    assert 'small objects reach 0.10, large ones 0.50' in advice.text
+    assert 'small objects score 0.10, large ones 0.50' in advice.text
     assert advice.options == options
     assert ('raise the scale' in advice.text) == (not options)
 
@@ -124,9 +124,11 @@ def test_the_surest_first() -> None:
         classes=(*EVEN, ClassResult('hare', 0.1, 60, 20)),
         small=(0.1, 0.5),
     )
-    texts = [a.text.split(':')[0] for a in advise(found, Used(epochs=4))]
+    texts = [
+        a.text.split(':')[0] for a in advise(found, UsedSettings(epochs=4))
+    ]
     assert texts == [
-        'longer',
+        'train longer',
         'more images, or stronger augmentation',
         'more images of hare (60 objects)',
     ]

@@ -36,8 +36,8 @@ def test_segmentation(
     data = tmp_path / 'own'
     write_semantic(data, 'camvid', 4, seed=1, size=(96, 72), val_fraction=0.5)
     page = train(SEGMENTER, data, tmp_path / 'work')
-    assert page.startswith('reached: mIoU ')
-    assert 'fails: weakest classes by IoU: ' in page
+    assert page.startswith('result: mIoU ')
+    assert 'weakness: lowest IoU: ' in page
     assert 'images in training)' in page
     assert '--tiles' not in page
     assert capsys.readouterr().out.endswith(page)
@@ -47,5 +47,5 @@ def test_monocular_3d(tmp_path: Path) -> None:
     data = tmp_path / 'own'
     write_kitti(data, 4, seed=1, size=(160, 64), val_fraction=0.5)
     page = train(MONO3D, data, tmp_path / 'work')
-    assert page.startswith('reached: ')
+    assert page.startswith('result: ')
     assert 'next: lvt-dense report' in page

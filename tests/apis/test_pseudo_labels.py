@@ -80,7 +80,7 @@ def test_nothing_found_and_other_classes(
     cfg = config(data, tmp_path)
     dataset = cfg.train_dataloader.dataset
     dataset.metainfo = dict(classes=('car', 'person', 'bicycle'))
-    with pytest.raises(UserError, match='in this order'):
+    with pytest.raises(UserError, match='in the same order'):
         use_unlabeled(cfg, images)
     with pytest.raises(UserError, match='holds no image'):
         use_unlabeled(config(data, tmp_path), str(tmp_path))

@@ -313,7 +313,8 @@ def test_web_page(
     message = str(caught.value)
     for part in (
         'made cannot be fetched',
-        f'{server.url}/net.pth (a web page came instead of the file)',
+        f'{server.url}/net.pth (the server sent a web page instead of the '
+        'file)',
         f'from {page} and put it at {folder / "made.pth"}',
         'LVT_DENSE_MIRROR',
     ):

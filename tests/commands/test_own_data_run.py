@@ -80,10 +80,10 @@ def test_page_at_the_end(trained: Path) -> None:
     first, *rest = lines
     best = trained / 'best.pth'
     assert re.fullmatch(
-        rf'reached: coco/bbox_mAP \S+ at epoch 1, {best}', first
+        rf'result: coco/bbox_mAP \S+ at epoch 1, {best}', first
     )
-    assert any('in training' in x for x in rest if x.startswith('fails:'))
-    assert any(x.startswith('would help: ') for x in rest)
+    assert any('training' in x for x in rest if x.startswith('weakness:'))
+    assert any(x.startswith('suggestion: ') for x in rest)
     commands = [
         shlex.split(line.partition('lvt-dense ')[2])
         for line in rest
@@ -105,7 +105,7 @@ def test_start_from_a_training_with_other_classes(
     start = ('--start', trained / 'best.pth', '--balance')
     assert train(data, tmp_path, *classes, *start, '--epochs', 1) == 0
     log = max(tmp_path.glob('*/*.log')).read_text()
-    assert f'start: the whole model of {trained / "best.pth"}' in log
+    assert f'start: all weights of {trained / "best.pth"}' in log
     kept = 'start: 2 of 3 classes kept by name: person, car; 1 new: truck'
     assert kept in log.replace('car, person', 'person, car')
     total = re.search(r'load_from: .* fills (\d+) of (\d+) tensors', log)

@@ -144,7 +144,7 @@ def test_run_goes_on_with_its_projections(run: Path, folder: Folder) -> None:
         'optim_wrapper.optimizer.lr=0.0',
     )  # fmt: skip
     assert status == 0
-    assert 'goes on from' in log_of(folder.root / 'resumed')
+    assert 'resuming from' in log_of(folder.root / 'resumed')
     # At a rate of 0 nothing moves, so what is saved is what was loaded.
     again = load(folder.root / 'resumed/iter_2.pth')
     for name, value in saved['distillation'].items():

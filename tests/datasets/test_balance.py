@@ -123,7 +123,7 @@ def test_detection(scenes: Path) -> None:
     sized = dataset._get_ori_dataset_idx(SizedIndex(1, 64, 96))
     assert (sized.height, sized.width) == (64, 96)
     assert len(pickle.loads(pickle.dumps(dataset))) == len(dataset)
-    with pytest.raises(UserError, match='in lvt_dense.BalancedDataset alre'):
+    with pytest.raises(UserError, match='lvt_dense.BalancedDataset alre'):
         use_balance(cfg)
 
 
@@ -182,7 +182,7 @@ def test_data_that_do_not_say() -> None:
         def get_data_info(self, index: int) -> dict:
             return dict(img_path='a.png')
 
-    with pytest.raises(UserError, match='SilentDataset does not say which'):
+    with pytest.raises(UserError, match='SilentDataset does not list the'):
         find_presence(SilentDataset())
 
 

@@ -71,13 +71,13 @@ def test_rows_by_hand(
 ) -> None:
     """The third class of the old model is the first one of the new model."""
     before = new.clone()
-    moved = layout.move(old, new, [(2, 0)])
+    moved = layout.copy_rows(old, new, [(2, 0)])
     assert moved is not None and moved.tolist() == expected.tolist()
     assert torch.equal(new, before)
     assert layout.count_rows(3) == len(old)
     assert layout.count_classes(len(old)) == 3
     wide = torch.stack([old, 2 * old], 1)
-    moved = layout.move(wide, torch.stack([new, new], 1), [(2, 0)])
+    moved = layout.copy_rows(wide, torch.stack([new, new], 1), [(2, 0)])
     assert moved is not None and torch.equal(moved[:, 0], expected)
 
 
@@ -85,8 +85,8 @@ def test_rows_of_another_layout() -> None:
     layout = RowLayout(2, after=1)
     assert layout.count_classes(7) is None
     assert layout.count_classes(2) == 0
-    assert layout.move(torch.zeros(7), torch.zeros(6), []) is None
-    assert layout.move(torch.zeros(8, 3), torch.zeros(6, 2), []) is None
+    assert layout.copy_rows(torch.zeros(7), torch.zeros(6), []) is None
+    assert layout.copy_rows(torch.zeros(8, 3), torch.zeros(6, 2), []) is None
 
 
 # ---------------------------------------------------------------------- heads
@@ -151,7 +151,7 @@ def test_kept_classes_keep_their_scores(name: str) -> None:
     assert layouts and None not in layouts.values()
     pairs = pair_classes(OLD, NEW)
     start = Start(path='x', layouts=layouts, pairs=pairs)
-    given = start.cut(old.state_dict(), new)
+    given = start.adapt(old.state_dict(), new)
     assert given.keys() == new.state_dict().keys()
     new.load_state_dict(given)
     image = torch.randn(1, 3, 96, 128, dtype=torch.float64)

@@ -323,7 +323,7 @@ def test_resume_needs_no_official_weights(
     backbone = backbone_with(init_cfg=official)
     resumed(config(tmp_path, backbone=backbone), trained)
     assert not server.requests
-    assert f'the training goes on from {trained}' in log_of(tmp_path)
+    assert f'resuming from {trained}' in log_of(tmp_path)
     assert (tmp_path / 'epoch_2.pth').is_file()
 
 

@@ -90,7 +90,7 @@ def test_best_published(
     assert Path(start.path).name == f'{DETECTOR}.pt'
     assert start.pairs == [(0, 0), (9, 2)]
     first, second = start.lines
-    assert first.startswith(f'start: the whole model {DETECTOR} of ml-cvnets')
+    assert first.startswith(f'start: all weights of {DETECTOR} by ml-cvnets')
     for part in ('bbox_mAP 19.9 on coco', 'Apple', 'not verified'):
         assert part in first
     assert second == (
@@ -110,7 +110,7 @@ def test_another_architecture_has_no_whole_model(
     cfg = config('rtmdet_mobilevit_xs_coco', tmp_path)
     start = choose_start(cfg, 'auto')
     assert start.path is None and start.pretrained == 'official'
-    assert start.lines[0].startswith('start: the backbone mobilevit_xs,')
+    assert start.lines[0].startswith('start: backbone mobilevit_xs,')
     assert 'load_from' not in cfg or cfg.load_from is None
 
 
@@ -121,7 +121,7 @@ def test_offline(server: Server, tmp_path: Path) -> None:
     assert start.pretrained == 'none' and start.path is None
     better, cost = start.lines
     assert f'{DETECTOR} (cannot be reached) would be a better' in better
-    assert cost.startswith('WARNING: start: mobilevit_xxs cannot be had')
+    assert cost.startswith('WARNING: start: mobilevit_xxs is not available')
     assert 'several times as many epochs' in cost
     assert len(server.asked) == 1  # type: ignore[attr-defined]
 
@@ -129,7 +129,7 @@ def test_offline(server: Server, tmp_path: Path) -> None:
 def test_none_published(server: Server, tmp_path: Path) -> None:
     cfg = config('ssdlite_plg_vit_lw_r_320_coco', tmp_path)
     start = choose_start(cfg, 'auto')
-    assert 'no weights for images like these are published' in start.lines[0]
+    assert 'images with this normalization, so' in start.lines[0]
     assert server.asked == []  # type: ignore[attr-defined]
 
 
@@ -173,7 +173,9 @@ def test_files(detector: bytes, tmp_path: Path) -> None:
     path.write_bytes(detector)
     start = choose_start(config(DETECTOR, tmp_path), str(path))
     assert start.pairs == [] and start.path == str(path)
-    assert 'does not name its classes, so all 3 start anew' in start.lines[1]
+    assert (
+        'does not name its classes, so all 3 classes start' in start.lines[1]
+    )
     emo = config('ssdlite_emo_1m_320_coco', tmp_path)
     with pytest.raises(UserError, match='is a checkpoint of another network'):
         choose_start(emo, str(path))
@@ -189,7 +191,7 @@ def test_classes_that_do_not_fit_the_rows(
     torch.save(dict(state_dict=state, meta=meta), path)
     start = choose_start(config(DETECTOR, tmp_path), str(path))
     assert set(start.layouts.values()) == {None}
-    assert 'or does not fit, and stays random' in start.lines[-1]
+    assert 'does not fit, so it keeps its random weights' in start.lines[-1]
 
 
 def test_every_whole_model_names_its_classes() -> None:

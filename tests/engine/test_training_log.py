@@ -103,7 +103,9 @@ def test_no_whole_batch(tmp_path: Path) -> None:
         'train_dataloader.dataset.count': 1,
         'train_dataloader.drop_last': True,
     }
-    with pytest.raises(UserError, match='1 images, which make no batch of 2'):
+    with pytest.raises(
+        UserError, match='1 images, fewer than the batch size of 2'
+    ):
         run_tiny(tmp_path, 1, **changes)
 
 

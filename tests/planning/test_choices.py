@@ -45,7 +45,7 @@ def test_small_objects_take_a_larger_input() -> None:
     small = facts(small_side=0.07)
     size, reason = rules.choose_size(ssdlite, 'cpu', small)
     assert size == 384 > ssdlite.size['cpu']
-    assert '7% of the image, which makes 27 pixels' in reason
+    assert '7% of the image, or 27 pixels' in reason
 
 
 def test_label_maps_have_no_sides() -> None:
@@ -63,7 +63,7 @@ def test_label_maps_have_no_sides() -> None:
 def test_batch(kind: str, images: int, gpus: int, batch: int) -> None:
     found, reason = rules.choose_batch(recipe('ssdlite'), kind, images, gpus)
     assert found == batch
-    assert ('in place of' in reason) == (batch < 16 and kind == 'gpu'
+    assert ('instead of' in reason) == (batch < 16 and kind == 'gpu'
                                          or images < 16)  # fmt: skip
 
 
@@ -95,7 +95,7 @@ def test_short_time_takes_a_smaller_input() -> None:
     assert rules.fit_size(ssdlite, 256, 0.3, minutes, 192) == (256, '')
     size, reason = rules.fit_size(ssdlite, 256, 1.35, minutes, 192)
     assert size == 192
-    assert 'in place of 256: in 8.5 minutes, 492 updates at 192' in reason
+    assert 'instead of 256: 8.5 minutes allow 492 updates at 192' in reason
     # not smaller than the objects allow
     assert rules.fit_size(ssdlite, 256, 1.35, minutes, 224)[0] == 224
     assert rules.fit_size(ssdlite, 320, 9, minutes, 448)[0] == 320
@@ -116,17 +116,19 @@ def test_updates_and_validations_fill_the_time() -> None:
     )
     assert validations * 4 <= 0.1 * 160
     assert updates * 0.5 + validations * 4 == pytest.approx(160, abs=0.5)
-    assert reason == 'what 3 minutes hold at 0.5 s an update'
+    assert reason == 'fits into 3 minutes at 0.5 s per update'
 
 
 def test_more_passes_than_help_are_not_made() -> None:
     updates, _, reason = rules.fit_updates(Budget(1600, 30), 0.1, 4, 900)
     assert updates == 900
-    assert 'which end before the 30 minutes' in reason
+    assert 'which take less than 30 minutes' in reason
 
 
 def test_time_for_hardly_an_update() -> None:
-    with pytest.raises(UserError, match='an update takes 20 s.*2 updates'):
+    with pytest.raises(
+        UserError, match='an update takes 20 s.*only 2 updates'
+    ):
         rules.fit_updates(Budget(60, 1.5), 20, 4, 900)
 
 

@@ -169,7 +169,7 @@ def test_errors(
         capsys, '--data', data, '--minutes=-1'
     )
     said = error_of(capsys, recipe, '--data', data, '--task', 'semantic')
-    assert '--task semantic chooses a recipe, and lvt_dense::' in said
+    assert '--task semantic chooses a recipe, but lvt_dense::' in said
     said = error_of(capsys, '--data', data, '--resume')
     assert '--resume needs its config' in said
     assert not list(tmp_path.iterdir())

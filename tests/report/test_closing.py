@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lvt_dense.analysis.advice import Advice, ClassResult, Result
-from lvt_dense.report.closing import closing_text
+from lvt_dense.report.closing import format_summary
 
 
 def test_the_whole_page() -> None:
@@ -24,23 +24,23 @@ def test_the_whole_page() -> None:
         (Advice('more images of hare', ('--balance',)), 'lvt-dense train x'),
         (Advice('larger images'), ''),
     ]
-    text = closing_text(result, advice, Path('w/best.pth'), ['lvt-dense y'])
+    text = format_summary(result, advice, Path('w/best.pth'), ['lvt-dense y'])
     assert text.splitlines() == [
-        'reached: coco/bbox_mAP 0.412 at epoch 2, w/best.pth',
-        'fails: weakest classes by AP50: hare 0.12 (14 objects in training), '
-        'cat 0.60 (300 objects in training)',
-        'fails: the costliest error is Loc, right class, wrong place: 8.1 '
+        'result: coco/bbox_mAP 0.412 at epoch 2, w/best.pth',
+        'weakness: lowest AP50: hare 0.12 (14 training objects), '
+        'cat 0.60 (300 training objects)',
+        'weakness: Loc errors (right class, wrong place) cost most: 8.1 '
         'points of AP50',
-        'fails: small objects reach 0.05, large ones 0.43; 60 % of all are '
-        'small (of 120 validation images)',
-        'would help: more images of hare',
+        'weakness: small objects score 0.05, large ones 0.43; 60 % of all '
+        'objects are small (of 120 validation images)',
+        'suggestion: more images of hare',
         '    lvt-dense train x',
-        'would help: larger images',
+        'suggestion: larger images',
         'next: lvt-dense y',
     ]
 
 
 def test_metrics_alone() -> None:
     result = Result('mIoU', 51.2, [(3, 50.0)])
-    text = closing_text(result, [], None, [])
-    assert text == 'reached: mIoU 51.2 before this run\n'
+    text = format_summary(result, [], None, [])
+    assert text == 'result: mIoU 51.2 before this run\n'

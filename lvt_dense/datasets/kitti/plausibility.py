@@ -1,4 +1,4 @@
-"""Labels of objects that are never learned, or cannot be right."""
+"""Find labels that are implausible, or that no recipe trains on."""
 
 from collections.abc import Iterable, Mapping
 from itertools import permutations

@@ -17,7 +17,7 @@ from lvt_dense.utils.text import shorten
 
 from .classes import ignore_void, make_colors, select_classes
 from .cleaning import clean
-from .crowding import Most, raise_limits
+from .crowding import ObjectCounts, raise_limits
 from .detection import adapt_detection, check_masks, write_split_files
 from .mono3d import (
     adapt_mono3d,
@@ -142,7 +142,9 @@ def _prepare(cfg: Config, labels: LabeledData, task: str) -> Prepared:
         text,
         sum((s.pixels for s in labels.splits['train']), Counter()),
         choose_samples(labels.splits['train']),
-        Most.of_samples([s for x in labels.splits.values() for s in x]),
+        ObjectCounts.from_samples(
+            [s for x in labels.splits.values() for s in x]
+        ),
     )
 
 
@@ -213,8 +215,8 @@ def _check_objects(labels: LabeledData) -> None:
             raise UserError(
                 f'--data {labels.root}: no object of the classes '
                 f'{shorten(labels.classes, 10)} is in the {split} split '
-                f'({len(samples)} images{but}); there is nothing to learn or '
-                'to measure'
+                f'({len(samples)} images{but}); there is nothing to train on '
+                'or to evaluate'
             )
 
 

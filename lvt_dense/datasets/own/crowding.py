@@ -1,4 +1,4 @@
-"""How many objects an image holds, and what limits their number."""
+"""Count the objects in an image, and raise the limits of their number."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ _THEIRS = (100, 300, 1000)  # what MMDetection's metric counts
 
 
 @dataclass(frozen=True)
-class Most:
+class ObjectCounts:
     """The largest numbers of objects in an image, crowds included.
 
     Attributes:
@@ -37,7 +37,7 @@ class Most:
     of_class: int = 0
 
     @classmethod
-    def of_samples(cls, samples: Sequence[Sample]) -> 'Most':
+    def from_samples(cls, samples: Sequence[Sample]) -> 'ObjectCounts':
         """Count the labels of images."""
         counts = [Counter(o.label for o in s.objects) for s in samples]
         return cls(
@@ -46,9 +46,9 @@ class Most:
         )
 
     @classmethod
-    def of_index(
+    def from_index(
         cls, index: CocoIndex, classes: Sequence[str] | None
-    ) -> 'Most':
+    ) -> 'ObjectCounts':
         """Count the annotations of a COCO file.
 
         Args:
@@ -95,8 +95,8 @@ def _test_settings(
             yield from _test_settings(value, f'{path}.{key}', is_test)
 
 
-def crowding_faults(cfg: Config, split: str, most: Most) -> list[str]:
-    """Say what keeps perfect predictions from perfect metrics.
+def find_low_limits(cfg: Config, split: str, most: ObjectCounts) -> list[str]:
+    """Find limits with which perfect predictions would not be perfect.
 
     Args:
         cfg: Config of a detector.
@@ -111,7 +111,7 @@ def crowding_faults(cfg: Config, split: str, most: Most) -> list[str]:
         for path, settings, key in box_limits(cfg)
         if settings[key] < most.of_image
     ]
-    faults += _few_queries(cfg, most)
+    faults += _find_low_queries(cfg, most)
     for metric in _coco_metrics(cfg, split):
         if _counted_by(cfg, metric) < most.of_class:
             numbers = _numbers_of(cfg, metric)
@@ -119,8 +119,8 @@ def crowding_faults(cfg: Config, split: str, most: Most) -> list[str]:
     return faults
 
 
-def raise_limits(cfg: Config, most: Most) -> list[str]:
-    """Let model and metrics count all objects of the fullest image.
+def raise_limits(cfg: Config, most: ObjectCounts) -> list[str]:
+    """Raise the limits of model and metrics to the number of objects.
 
     Args:
         cfg: Config of a detector; changed in place.
@@ -145,19 +145,19 @@ def raise_limits(cfg: Config, most: Most) -> list[str]:
     lines = []
     if changes:
         lines.append(
-            f'an image has up to {most.of_image} objects, and '
-            f'{most.of_class} of one class, so that these limits are raised: '
+            f'an image has up to {most.of_image} objects, and up to '
+            f'{most.of_class} of one class, so these limits are raised: '
             f'{", ".join(changes)}'
         )
     lines += [
-        f'an image has up to {most.of_image} objects, but a model with '
-        f'{fault} finds no more: set it to {_round_up(most.of_image)}'
-        for fault in _few_queries(cfg, most)
+        f'an image has up to {most.of_image} objects, but the model finds no '
+        f'more than {fault}: set it to {_round_up(most.of_image)}'
+        for fault in _find_low_queries(cfg, most)
     ]
     return lines
 
 
-def _few_queries(cfg: Config, most: Most) -> list[str]:
+def _find_low_queries(cfg: Config, most: ObjectCounts) -> list[str]:
     # A number of weights, which are not ours to change.
     return [
         f'num_queries={part["num_queries"]}'
@@ -212,7 +212,7 @@ def _counted_by(cfg: Config, metric: dict) -> int:
 
 
 def _raise_metric(cfg: Config, metric: dict, number: int) -> None:
-    """Make a metric count more boxes, and rename recalls that follow."""
+    """Make a metric count more boxes, and rename recalls accordingly."""
     if _is_theirs(cfg, metric):
         # Ours has mAP of the last number; the names of recalls stay.
         first, second, last = _numbers_of(cfg, metric)

@@ -62,7 +62,7 @@ def check_masks(data: LabeledData) -> None:
         raise UserError(
             f'--data {data.root}: the {data.layout} labels have boxes but no '
             'masks or polygons, which this recipe for instance segmentation '
-            'learns from; take a recipe for detection'
+            'needs; use a recipe for detection'
         )
 
 

@@ -1,4 +1,4 @@
-"""Where a model counts classes."""
+"""Find the parts of a model that depend on the number of classes."""
 
 import inspect
 from collections.abc import Iterator

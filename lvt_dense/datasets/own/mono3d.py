@@ -110,7 +110,7 @@ def left_out_lines(cfg: Config, objects: KittiObjects) -> list[str]:
     ]
     if not kept:
         raise UserError(
-            'no object is left to learn: '
+            'no object is left to train on: '
             + '; '.join(lines)
             + '; correct the labels, or set the limits of FilterObjects3D in '
             'train_dataloader.dataset.pipeline'

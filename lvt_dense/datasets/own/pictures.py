@@ -1,4 +1,4 @@
-"""Pictures of labeled images, as they will be learned."""
+"""Draw images with their labels, as used in training."""
 
 import logging
 from collections.abc import Callable

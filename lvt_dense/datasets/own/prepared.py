@@ -10,7 +10,7 @@ from pathlib import Path
 from lvt_dense.datasets.own.formats.labeled_data import Object, Sample
 from lvt_dense.utils.cache import cache_dir, write_quietly
 
-from .crowding import Most
+from .crowding import ObjectCounts
 
 VERSION = 2
 Color = tuple[int, int, int]
@@ -39,7 +39,7 @@ class Prepared:
     text: str
     pixels: Counter = field(default_factory=Counter)
     shown: list[Sample] = field(default_factory=list)
-    most: Most = Most()
+    most: ObjectCounts = ObjectCounts()
 
     def save(self, path: Path) -> None:
         """Write it as JSON; errors do not matter."""
@@ -74,7 +74,7 @@ class Prepared:
                 content['text'],
                 Counter(dict(content['pixels'])),
                 shown,
-                Most(**content['most']),
+                ObjectCounts(**content['most']),
             )
         except (OSError, ValueError, KeyError, TypeError):
             return None

@@ -168,8 +168,8 @@ def draw_label_maps(data: LabeledData) -> None:
     if not any(o.segmentation for _, o in _objects(data)):
         raise UserError(
             f'--data {data.root}: the {data.layout} labels have no polygons, '
-            'which a recipe for semantic segmentation needs; take a recipe '
-            'for detection'
+            'which a recipe for semantic segmentation needs; use a recipe for '
+            'detection'
         )
     shift = _background_first(data)
     ignored = ignored_label(len(data.classes))

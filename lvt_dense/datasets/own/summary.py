@@ -1,4 +1,4 @@
-"""What a data set holds, as a table, and what to beware of."""
+"""Summarize a data set in a table, with warnings."""
 
 from collections import Counter
 from statistics import median

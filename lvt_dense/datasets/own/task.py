@@ -1,4 +1,4 @@
-"""Which kind of labels a recipe learns from."""
+"""Find the kind of labels that a recipe needs."""
 
 from mmengine.config import Config
 from mmengine.registry import DATASETS

@@ -1,4 +1,4 @@
-"""Labels of images with an EXIF rotation: stored as they are, or turned."""
+"""Find out whether the labels of images with an EXIF rotation are rotated."""
 
 from pathlib import Path
 from typing import Any
@@ -79,7 +79,7 @@ def _decide_masks(samples: list[Sample], coding: Coding) -> bool:
         names = [s.path.name for s in samples]
         raise UserError(
             f'{len(samples)} images have an EXIF rotation ({shorten(names, 3)}'
-            '), and nothing tells whether their masks are turned as well; '
+            '), and it is unknown whether their masks are rotated as well; '
             'save the images upright, such as by ImageOps.exif_transpose of '
             'Pillow'
         )

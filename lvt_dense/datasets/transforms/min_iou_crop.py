@@ -1,4 +1,4 @@
-"""MMDetection's crop for SSD, and the canvas before it, without the waste."""
+"""A faster form of MMDetection's random crop and expansion for SSD."""
 
 from typing import Any
 

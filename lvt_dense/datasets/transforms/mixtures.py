@@ -1,4 +1,4 @@
-"""MMDetection's mosaics and mixtures of cached images, without the copies.
+"""A faster form of MMDetection's cached mosaic and mixup.
 
 The random numbers, the boxes and the pixels are those of MMDetection: a seed
 gives the same sample.

@@ -1,4 +1,4 @@
-"""Put a teacher beside a model, whose loss then has a second part."""
+"""Add the losses toward a teacher to those of a model."""
 
 import types
 from collections.abc import Mapping, Sequence
@@ -74,8 +74,8 @@ def attach(
 ) -> tuple[dict[str, Any], list[str]]:
     """Let a model learn from a teacher.
 
-    Its parameters, but for projections, its checkpoints, and what it
-    predicts stay as they are.
+    The model gets no parameters except for projections, and its checkpoints
+    and predictions do not change.
 
     Args:
         student: Detector or segmenter; changed in place.
@@ -106,7 +106,7 @@ def attach(
         imitation = chosen(
             student,
             teacher,
-            *_look(student, teacher, chosen, size),
+            *_probe(student, teacher, chosen, size),
             size,
             settings.get('temperature'),
         )
@@ -146,17 +146,17 @@ def _loss(
         losses = type(self).loss(self, inputs, data_samples, **kwargs)
     if not outputs:
         raise UserError(
-            f'distillation: {type(self).__name__} computes its loss without '
-            f'{type(part).__name__}; choose another --distill'
+            f'distillation: {type(self).__name__} does not use '
+            f'{type(part).__name__} for its loss; choose another --distill'
         )
     return {**losses, **distiller(inputs, data_samples, outputs[0])}
 
 
 @torch.no_grad()
-def _look(
+def _probe(
     student: Any, teacher: Teacher, kind: type[Imitation], size: Sequence[int]
 ) -> tuple[Any, Any]:
-    """Return what both compute on a black image."""
+    """Return the outputs of student and teacher on a black image."""
     weight = next(student.parameters())
     images = torch.zeros(1, 3, *size, device=weight.device)
     was_training = student.training
@@ -172,8 +172,8 @@ def _check_classes(teacher: Teacher, classes: Sequence[str]) -> None:
         return  # their numbers are compared in any case
     if tuple(teacher.classes) != tuple(classes):
         raise UserError(
-            f'distillation: {teacher.name} knows the classes '
-            f'{shorten(teacher.classes, 8)}, and the model '
-            f'{shorten(classes, 8)}, in this order: they have to agree, '
-            'unless --distill pkd compares features alone'
+            f'distillation: the classes of {teacher.name} are '
+            f'{shorten(teacher.classes, 8)}, and those of the model '
+            f'{shorten(classes, 8)}: they must be the same, in the same '
+            'order; --distill pkd, which compares features, has no such limit'
         )

@@ -1,4 +1,4 @@
-"""What a student imitates of its teacher, one class a kind."""
+"""Kinds of distillation: one class for each output that is imitated."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
@@ -106,8 +106,8 @@ class ChannelWise(Imitation):
         """Compare the numbers of channels."""
         if ours.shape[1] != theirs.shape[1]:
             raise UserError(
-                f'distillation: the student has {ours.shape[1]} logits a '
-                f'pixel, and {teacher.name} {theirs.shape[1]}'
+                f'distillation: the student has {ours.shape[1]} logits per '
+                f'pixel, but {teacher.name} has {theirs.shape[1]}'
             )
 
     def compare(
@@ -120,7 +120,7 @@ class ChannelWise(Imitation):
 
 
 class _Transient(nn.Conv2d):
-    """A 1x1 convolution that trains, and is no part of the model's state."""
+    """A trainable 1x1 convolution that is not part of the state dict."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(in_channels, out_channels, 1)
@@ -167,7 +167,7 @@ class Features(Imitation):
             raise UserError(
                 f'distillation: the student has features at the strides '
                 f'{_strides(ours, size)}, and {teacher.name} at '
-                f'{_strides(theirs, size)}: none meet'
+                f'{_strides(theirs, size)}: they have no stride in common'
             )
         self.projections = nn.ModuleList()
         for i, j in self.pairs:
@@ -182,8 +182,8 @@ class Features(Imitation):
         count = sum(p.numel() for p in self.parameters())
         if count:
             self.lines.append(
-                f'1x1 projections with {count} parameters train along, and '
-                "are no part of the student's weights"
+                f'1x1 projections with {count} parameters are trained as '
+                "well, separate from the student's weights"
             )
 
     def compare(
@@ -254,10 +254,10 @@ class DenseHead(Imitation):
         if shapes[0] != shapes[1] or len({*softmax}) > 1:
             raise UserError(
                 f'distillation: the heads of the student and of '
-                f'{teacher.name} do not agree in form: scores of shape '
-                f'{shorten(shapes[0], 3)} and {shorten(shapes[1], 3)}, by '
-                'softmax or sigmoid; --distill pkd compares the features of '
-                'the necks'
+                f'{teacher.name} have different scores, of shape '
+                f'{shorten(shapes[0], 3)} and {shorten(shapes[1], 3)}, or '
+                'one uses softmax and the other sigmoid; use --distill pkd, '
+                'which compares the features of the necks'
             )
 
     def _decoders(
@@ -266,23 +266,23 @@ class DenseHead(Imitation):
         """Return the heads that decode the boxes; none if they cannot."""
         if not isinstance(teacher, NetworkTeacher):
             self.lines.append(
-                'boxes are not imitated: an exported file does not say how '
-                'they are coded'
+                'boxes are not compared: an exported file does not say how '
+                'they are encoded'
             )
             return []
         heads = [self.head.module, part_of(teacher.network, MAPS)]
         maps = (ours, theirs)
         if not all(has_plain_boxes(h, m) for h, m in zip(heads, maps)):
             self.lines.append(
-                'boxes are not imitated: they are not four numbers an anchor'
+                'boxes are not compared: they are not four numbers per anchor'
             )
             return []
         priors = [priors_of(h, _list_of(ours, 0), size) for h in heads]
         if not torch.equal(*priors):
             raise UserError(
                 f'distillation: the anchors of the student and of '
-                f'{teacher.name} differ; --distill pkd compares the features '
-                'of the necks'
+                f'{teacher.name} differ; use --distill pkd, which compares '
+                'the features of the necks'
             )
         return [_Shared(head) for head in heads]
 
@@ -296,8 +296,8 @@ class DenseHead(Imitation):
         if sizes[0] != sizes[1]:
             raise UserError(
                 'distillation: the maps of student and teacher differ in '
-                f'size on images of {size[0]} x {size[1]}: an exported '
-                'teacher needs the size of the training images'
+                f'size on images of {size[0]} x {size[1]}: export the teacher '
+                'for the size of the training images'
             )
         scores = [
             flatten_levels(maps[: self.levels], head.cls_out_channels)
@@ -308,7 +308,7 @@ class DenseHead(Imitation):
         divergence = measure(scores[0], scores[1], self.temperature)
         seen = [foreground(x, is_softmax) for x in scores]
         found = dict(
-            scores=losses.weighted_mean(divergence, losses.either(*seen))
+            scores=losses.weighted_mean(divergence, losses.union(*seen))
         )
         if self.decoders:
             boxes = [
@@ -349,17 +349,17 @@ class Heatmaps(Imitation):
             channels = [maps[name].shape[1] for maps in found]
             if channels[0] != channels[1]:
                 raise UserError(
-                    f'distillation: {name} has {channels[0]} channels, and '
-                    f'that of {teacher.name} {channels[1]}'
+                    f'distillation: {name} has {channels[0]} channels, but '
+                    f'that of {teacher.name} has {channels[1]}'
                 )
         if not self.shared:
             raise UserError(
                 f'distillation: the student or {teacher.name} has no '
-                'heatmap, as MonoCon has; --distill pkd compares the '
-                'features of the necks'
+                'heatmap, unlike MonoCon; use --distill pkd, which compares '
+                'the features of the necks'
             )
         if len(self.shared) < len(self.names):
-            self.lines.append(f'only the {self.shared[0]} is imitated')
+            self.lines.append(f'only the {self.shared[0]} is compared')
 
     def _heatmaps(self, maps: Any) -> Mapping[str, Tensor]:
         if isinstance(maps, Mapping):
@@ -380,7 +380,7 @@ class Heatmaps(Imitation):
             divergence = losses.sigmoid_divergence(
                 losses.logit(mine), losses.logit(wanted), self.temperature
             )
-            weights = losses.either(mine, wanted)
+            weights = losses.union(mine, wanted)
             found[name] = losses.weighted_mean(divergence, weights)
         return found
 
@@ -395,7 +395,7 @@ KINDS: dict[str, type[Imitation]] = {
 
 
 class _Shared:
-    """Holds a module that is no part of the one that holds this."""
+    """Reference to a module without registering it as a submodule."""
 
     def __init__(self, module: Any) -> None:
         self.module = module
@@ -506,8 +506,8 @@ def _list_of(maps: Any, index: int) -> list[Tensor]:
     """Return the levels of one of a head's outputs."""
     if not isinstance(maps, (tuple, list)) or len(maps) <= index:
         raise UserError(
-            'distillation: the head gives no levels of scores and boxes; '
-            '--distill pkd compares the features of the necks'
+            'distillation: the head returns no levels of scores and boxes; '
+            'use --distill pkd, which compares the features of the necks'
         )
     return list(_tensors(maps[index]))
 

@@ -110,7 +110,7 @@ def sigmoid_divergence(
     return temperature**2 * (yes + no)
 
 
-def either(ours: Tensor, theirs: Tensor) -> Tensor:
+def union(ours: Tensor, theirs: Tensor) -> Tensor:
     """Return the probability that at least one of two sees an object.
 
     It weighs positions: most are background, on which both agree, and which

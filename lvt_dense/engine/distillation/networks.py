@@ -1,4 +1,4 @@
-"""Where the networks of each task hold what can be imitated."""
+"""Find and run the parts of a network whose output is imitated."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -34,8 +34,8 @@ def task_of(model: nn.Module) -> str:
     if isinstance(model, EncoderDecoder):
         return SEGMENTER
     raise UserError(
-        f'distillation: {type(model).__name__} is no detector of MMDetection '
-        'and no encoder-decoder of MMSegmentation'
+        f'distillation: {type(model).__name__} is neither a detector of '
+        'MMDetection nor an encoder-decoder of MMSegmentation'
     )
 
 
@@ -61,7 +61,7 @@ def part_of(model: Any, what: str) -> nn.Module:
     if not isinstance(part, nn.Module):
         raise UserError(
             f'distillation: {type(model).__name__} has no single head; '
-            '--distill pkd compares the features of the necks'
+            'use --distill pkd, which compares the features of the necks'
         )
     return part
 

@@ -1,4 +1,4 @@
-"""From the student's normalization of images to the teacher's."""
+"""Convert images from the student's normalization to the teacher's."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

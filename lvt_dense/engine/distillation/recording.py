@@ -1,4 +1,4 @@
-"""What a part of a network returns while the network computes its loss."""
+"""Record the outputs of a part of a network while it computes its loss."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -114,13 +114,13 @@ class ExportedTeacher:
         """
         if what not in (LOGITS, MAPS):
             raise UserError(
-                f'distillation: {self.name} is an exported file, which gives '
-                'no features of a neck: give CONFIG CHECKPOINT of the teacher'
+                f'distillation: {self.name} is an exported file, which '
+                'returns no features: give CONFIG CHECKPOINT of the teacher'
             )
         if (what == LOGITS) != (self.task == SEGMENTER):
             raise UserError(
-                f'distillation: {self.name} gives no {what}; its outputs are '
-                f'those of a {self.task}'
+                f'distillation: {self.name} returns no {what}; its outputs '
+                f'are those of a {self.task}'
             )
         found = self._run(self._feed(images, norm, shapes))
         tensors = [torch.from_numpy(v).to(images.device) for v in found]
@@ -167,7 +167,7 @@ Teacher = NetworkTeacher | ExportedTeacher
 
 
 def open_teacher(source: str, checkpoint: str | None) -> Teacher:
-    """Open what is to teach.
+    """Open a teacher.
 
     Args:
         source: A config, or a file that ``lvt-dense export --raw`` wrote.
@@ -208,13 +208,13 @@ def _open_exported(source: str) -> ExportedTeacher:
     task = session.info['task']
     if task != 'raw':
         raise UserError(
-            f'--teacher {source} gives final predictions, and a teacher has '
-            'to give logits or maps: export it with --raw'
+            f'--teacher {source} returns final predictions, but a teacher '
+            'must return logits or maps: export it with --raw'
         )
     task = session.info.get('maps_of')
     if task is None:
         raise UserError(
-            f'--teacher {source} does not say which task its maps are of, as '
-            'files of older versions: export it again with --raw'
+            f'--teacher {source} was exported by an older version and does '
+            'not name its task: export it again with --raw'
         )
     return ExportedTeacher(session, EXPORTED[task])

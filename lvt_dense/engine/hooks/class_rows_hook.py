@@ -1,4 +1,4 @@
-"""A checkpoint of other classes, cut as it is loaded."""
+"""Adapt a checkpoint of other classes while it is loaded."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lvt_dense.registry import HOOKS
 
-Cut = Callable[[Mapping[str, Tensor], nn.Module], dict[str, Tensor]]
+Adapt = Callable[[Mapping[str, Tensor], nn.Module], dict[str, Tensor]]
 
 
 @HOOKS.register_module()
@@ -21,14 +21,14 @@ class ClassRowsHook(Hook):
     with, in averaged weights as well.
 
     Args:
-        cut: Takes the tensors of the checkpoint and the model, and returns
+        adapt: Takes the tensors of the checkpoint and the model, and returns
             those that fit.
     """
 
     priority = 'VERY_HIGH'  # before averaged weights are filled
 
-    def __init__(self, cut: Cut) -> None:
-        self.cut = cut
+    def __init__(self, adapt: Adapt) -> None:
+        self.adapt = adapt
 
     def after_load_checkpoint(
         self, runner: Runner, checkpoint: dict[str, Any]
@@ -38,7 +38,7 @@ class ClassRowsHook(Hook):
         model = model.module if is_model_wrapper(model) else model
         given = checkpoint.get('state_dict', checkpoint)
         own = model.state_dict()
-        found = self.cut(given, model)
+        found = self.adapt(given, model)
         for key, value in found.items():
             if key in own and value.shape == own[key].shape:
                 own[key] = value

@@ -59,8 +59,8 @@ class ResumeHook(Hook):
         _run_again(runner, schedulers)
         rates = [_rates(optimizer) for optimizer in optimizers]
         runner.logger.info(
-            'the schedule of the config is not that of the checkpoint, and '
-            f'is followed from here: learning rate {_text(rates)}, and not '
+            'the schedule of the config differs from that of the checkpoint, '
+            f'and is used from here: learning rate {_text(rates)} instead of '
             f'{_text(before)}{"".join(f"; {line}" for line in changes)}'
         )
 
@@ -91,8 +91,8 @@ class ResumeHook(Hook):
             return
         loop._iter = loop.epoch * new
         runner.logger.info(
-            f'an epoch has {new} iterations, and had {old} before: the '
-            f'training goes on at iteration {loop.iter}'
+            f'an epoch has {new} iterations, but had {old} before: training '
+            f'continues at iteration {loop.iter}'
         )
 
 

@@ -103,10 +103,9 @@ class TimeLimitHook(ParamSchedulerHook):
         total, validations = found
         if total != self._pace.total:
             runner.logger.info(
-                f'time: {step:.3g} s an update, {self.validation:.3g} s a '
-                f'validation: {total} updates in place of '
-                f'{self._pace.total}, so that all ends in time; the schedule '
-                'still reaches its end'
+                f'time: {step:.3g} s per update, {self.validation:.3g} s per '
+                f'validation: {total} updates instead of {self._pace.total}, '
+                'to finish in time; the schedule is adapted'
             )
             self._pace.refit(done, total)
             self._validations = validations

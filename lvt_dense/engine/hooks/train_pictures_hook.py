@@ -51,12 +51,15 @@ class TrainPicturesHook(Hook):
                 self._draw(runner, folder)
         except Exception as error:  # a data set of others, of any form
             print_log(
-                f'no pictures of what the network is fed: {error!r}',
+                f'no pictures of the training images: {error!r}',
                 logger='current',
                 level=logging.WARNING,
             )
         else:
-            print_log(f'what the network is fed: {folder}', logger='current')
+            print_log(
+                f'training images after augmentation: {folder}',
+                logger='current',
+            )
 
     def _draw(self, runner: Runner, folder: Path) -> None:
         dataset = runner.train_dataloader.dataset

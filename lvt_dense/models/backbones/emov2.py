@@ -57,7 +57,7 @@ class SpanningMobileBlock(InvertedResidualMobileBlock):
 
     def reduce(self, x: Tensor) -> Tensor:
         """Map (N, hidden, H', W') to (N, C', H', W'), and scale it."""
-        # The scale of the weights spares a pass over the map.
+        # Scaling the weights is faster than scaling the map.
         scale = self.layer_scale.transpose(0, 1)
         return F.conv2d(x, self.project.weight * scale)
 

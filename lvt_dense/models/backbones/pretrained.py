@@ -383,7 +383,7 @@ def _own_tensors(
         if own is not None:
             return own, [], 'foreign'
         raise UserError(
-            f'checkpoint {path} is of no known layout; for '
+            f'checkpoint {path} has an unknown layout; for '
             f'{type(backbone).__name__} there are '
             f'{", ".join([OWN, *(x.name for x in backbone.layouts)])}; its '
             f'first keys are {_list(state)}'

@@ -13,7 +13,11 @@ from mmengine.registry import DATASETS
 
 from lvt_dense.config import load_config
 from lvt_dense.datasets.coco_check import load_index
-from lvt_dense.datasets.own.crowding import Most, box_limits, raise_limits
+from lvt_dense.datasets.own.crowding import (
+    ObjectCounts,
+    box_limits,
+    raise_limits,
+)
 
 COUNT = 130
 RETINANET = 'lvt_dense::retinanet_emo_coco.py'
@@ -102,26 +106,31 @@ def test_metric_of_mmdetection_and_names_of_recalls() -> None:
     cfg.test_evaluator.update(backend='faster-coco-eval')
     cfg.test_evaluator.metric_items = ['mAP', 'AR_s@100']
     cfg.default_hooks.checkpoint.save_best = 'coco/bbox_AR@100'
-    raise_limits(cfg, Most(120, 101))
+    raise_limits(cfg, ObjectCounts(120, 101))
     assert cfg.val_evaluator.type == 'lvt_dense.CocoMetric'
     assert cfg.val_evaluator.proposal_nums == (100, 300, 1000)
     assert cfg.test_evaluator.proposal_nums == (1, 100, 200)
     assert cfg.test_evaluator.metric_items == ['mAP', 'AR_s@200']
     assert cfg.default_hooks.checkpoint.save_best == 'coco/bbox_AR@200'
     before = cfg.pretty_text
-    assert raise_limits(cfg, Most(120, 101)) == []
+    assert raise_limits(cfg, ObjectCounts(120, 101)) == []
     assert cfg.pretty_text == before
 
 
 def test_queries_are_named_alone() -> None:
     cfg = Config(dict(model=dict(num_queries=100)))
-    assert 'num_queries=100 finds no more' in raise_limits(cfg, Most(150))[0]
+    assert (
+        'num_queries=100 finds no more'
+        in raise_limits(cfg, ObjectCounts(150))[0]
+    )
     assert cfg.model.num_queries == 100
     assert list(box_limits(cfg)) == []
 
 
 def test_counts_of_a_file(crowded: Path) -> None:
     index = load_index(crowded / 'annotations' / 'instances_val.json')
-    assert Most.of_index(index, None) == Most(COUNT + 7, COUNT)
-    assert Most.of_index(index, [CLASSES[1]]) == Most(7, 7)
-    assert Most.of_index(index, []) == Most()
+    assert ObjectCounts.from_index(index, None) == ObjectCounts(
+        COUNT + 7, COUNT
+    )
+    assert ObjectCounts.from_index(index, [CLASSES[1]]) == ObjectCounts(7, 7)
+    assert ObjectCounts.from_index(index, []) == ObjectCounts()

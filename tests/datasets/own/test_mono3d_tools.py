@@ -110,7 +110,7 @@ def test_objects_that_the_recipe_leaves_out(
     root = write(tmp_path / 'all' / 'data', all_of_them)
     out = refused(root, capfd, option, str(root))
     words = f'9 of 9 objects are left out: {reason}'
-    assert f'no object is left to learn: {words}' in out
+    assert f'no object is left to train on: {words}' in out
 
 
 def far_and_low(found: KittiObjects) -> None:

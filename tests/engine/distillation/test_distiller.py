@@ -194,9 +194,9 @@ def test_what_does_not_fit() -> None:
     assert 'is a segmenter, and the model a detector' in error_of(segmenter)
     other = teacher_of(build(SSDLITE), ('cat', 'dog'))
     text = error_of(other, ('dog', 'cat'), kind='logits')
-    assert 'knows the classes cat, dog' in text and '--distill pkd' in text
+    assert 'are cat, dog, and those of' in text and '--distill pkd' in text
     text = error_of(teacher_of(build(RETINANET)), kind='logits')
-    assert 'do not agree in form' in text and '--distill pkd' in text
+    assert 'have different scores' in text and '--distill pkd' in text
     assert 'has no heatmap' in error_of(other, kind='heatmap')
     # features need no agreement of classes
     attach(student, other, dict(kind='pkd'), ('dog', 'cat'))
@@ -217,7 +217,7 @@ def test_strides_that_do_not_meet() -> None:
     assert match_levels(levels(80), levels(40), size) == []
     student, teacher = build(SSDLITE), build(SSDLITE, seed=1)
     teacher.extract_feat = lambda images: levels(200, 101)
-    with pytest.raises(UserError, match='at 2, 3: none meet'):
+    with pytest.raises(UserError, match='at 2, 3: they have no stride'):
         attach(student, teacher_of(teacher), {})
 
 

@@ -85,7 +85,7 @@ def test_agreement_is_zero_and_pulls_nowhere(loss: object) -> None:
 
 def test_weights_of_positions() -> None:
     ours = torch.tensor([0.0, 0.5, 1.0], requires_grad=True)
-    weights = losses.either(ours, torch.tensor([0.0, 0.5, 0.0]))
+    weights = losses.union(ours, torch.tensor([0.0, 0.5, 0.0]))
     assert weights.tolist() == [0.0, 0.75, 1.0]
     assert not weights.requires_grad
     values = torch.tensor([9.0, 1.0, 2.0])

@@ -76,7 +76,7 @@ def test_student_of_a_file() -> None:
     used, lines = attach(student, teacher, {}, CLASSES)
     assert used['kind'] == 'cwd'
     assert 'teacher.onnx (an exported file) teaches by cwd' in lines[0]
-    with pytest.raises(UserError, match='gives no features of a neck'):
+    with pytest.raises(UserError, match='returns no features'):
         attach(build(SEGMENTER), teacher, dict(kind='pkd'))
     with pytest.raises(UserError, match='is a segmenter, and the model a'):
         attach(build(SSDLITE), teacher, dict(kind='logits'))
@@ -86,7 +86,7 @@ def test_student_of_a_file() -> None:
     ('info', 'text'),
     [
         (dict(task='semantic'), 'export it with --raw'),
-        (dict(task='raw'), 'does not say which task'),
+        (dict(task='raw'), 'does not name its task'),
     ],
 )
 def test_files_that_cannot_teach(

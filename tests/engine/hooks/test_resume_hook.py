@@ -23,7 +23,7 @@ def test_a_longer_schedule_is_followed(tmp_path: Path) -> None:
     for step, rate in rest.items():
         assert rate == pytest.approx(whole[step])
     log = log_of(tmp_path / 'parts')
-    assert f'is followed from here: learning rate {whole[6]:.4g}, ' in log
+    assert f'is used from here: learning rate {whole[6]:.4g} instead' in log
 
 
 def test_the_same_schedule_is_left_alone(tmp_path: Path) -> None:
@@ -31,7 +31,7 @@ def test_the_same_schedule_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / 'whole/epoch_3.pth').unlink()
     rest, _ = run(tmp_path / 'whole', 3, resume=True)
     assert rest == {step: whole[step] for step in (6, 7, 8)}
-    assert 'is followed from here' not in log_of(tmp_path / 'whole')
+    assert 'is used from here' not in log_of(tmp_path / 'whole')
 
 
 def test_settings_of_the_optimizer_follow(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_an_epoch_of_another_length(tmp_path: Path) -> None:
     rest, _ = run(tmp_path / 'parts', 2, resume=True, **changes)
     assert rest == pytest.approx({step: whole[step] for step in range(6, 12)})
     log = log_of(tmp_path / 'parts')
-    assert 'an epoch has 6 iterations, and had 3 before' in log
+    assert 'an epoch has 6 iterations, but had 3 before' in log
 
 
 def test_other_classes_are_refused(tmp_path: Path) -> None:

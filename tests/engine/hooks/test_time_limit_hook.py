@@ -105,7 +105,7 @@ def test_run_as_planned_stays_as_planned(tmp_path: Path) -> None:
     count, rate = train(tmp_path, lambda i: 1.08)
     assert (count, rate) == (PLANNED, pytest.approx(0, abs=END))
     assert SpendHook.validated == [25, 50, 75, 100]
-    assert 'in place of' not in log_of(tmp_path)
+    assert 'updates instead of' not in log_of(tmp_path)
 
 
 @pytest.mark.parametrize(

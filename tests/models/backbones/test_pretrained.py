@@ -148,7 +148,7 @@ def test_wrong_family(source: PyramidBackbone, tmp_path: Path) -> None:
 def test_unknown_layout(tmp_path: Path) -> None:
     with pytest.raises(
         UserError,
-        match='no known layout; for EMO there are lvt_dense, official, timm'
+        match='an unknown layout; for EMO there are lvt_dense, official, timm'
         '.*first keys are layer1.weight',
     ):
         fresh(saved(tmp_path, {'layer1.weight': torch.ones(2)}), 'emo_1m')

@@ -111,7 +111,7 @@ def test_files_that_do_not_fit(
     with pytest.raises(UserError, match='missing 1: trunk.conv_stem.weight'):
         load_backbone(Timm(NAME), saved(tmp_path / 'a.pth', lacking))
     foreign = timm.create_model('resnet10t').state_dict()
-    with pytest.raises(UserError, match='no known layout; for Timm there'):
+    with pytest.raises(UserError, match='an unknown layout; for Timm there'):
         load_backbone(Timm(NAME), saved(tmp_path / 'b.pth', foreign))
     own = build_backbone('mobilevit_xxs')
     with pytest.raises(UserError, match='known layout|is of MobileViT'):

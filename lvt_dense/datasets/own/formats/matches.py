@@ -1,4 +1,4 @@
-"""Which label an image belongs to, where several name it."""
+"""Decide which label an image belongs to if several name it."""
 
 from collections import defaultdict
 

@@ -1,4 +1,4 @@
-"""Tell which names of folders and files speak of a split."""
+"""Recognize the splits that names of folders and files stand for."""
 
 import os
 import re

@@ -225,7 +225,7 @@ def _box(
     if x2 < x1 or y2 < y1:
         raise UserError(
             f'{path}: object {number} has xmin {x1:g}, xmax {x2:g}, ymin '
-            f'{y1:g}, ymax {y2:g}; the least must come first'
+            f'{y1:g}, ymax {y2:g}; the smaller value must come first'
         )
     return x1, y1, x2 - x1, y2 - y1
 

@@ -1,4 +1,4 @@
-"""Masks of images with an EXIF rotation, outside of ``--data``."""
+"""Check the masks of images with an EXIF rotation, without ``--data``."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,18 +18,18 @@ from lvt_dense.utils.text import shorten
 
 _COMPARED = 20  # images and masks
 _REMEDY = (
-    'save images and masks upright, such as by ImageOps.exif_transpose of '
-    'Pillow, or let --data DIR turn the masks'
+    "save images and masks upright, for example with Pillow's "
+    'ImageOps.exif_transpose, or use --data DIR, which rotates the masks'
 )
 
 
-def check_turned_masks(
+def check_mask_orientation(
     cfg: Config, split: str, place: Path, infos: Sequence[dict]
 ) -> None:
-    """See that the masks of images with an EXIF rotation are turned, too.
+    """Check that the masks of images with an EXIF rotation are rotated, too.
 
-    Loading turns the image. A mask of the stored picture has another size
-    then, or after a half turn, unnoticed, other pixels.
+    Loading rotates the image. A mask of the stored image then has another
+    size or, after a rotation by 180 degrees, wrong labels without an error.
 
     Args:
         cfg: Config of a segmenter.
@@ -38,7 +38,7 @@ def check_turned_masks(
         infos: ``img_path`` and ``seg_map_path`` of local images.
 
     Raises:
-        UserError: Masks lie as their images are stored.
+        UserError: Masks match the stored image instead of the rotated one.
     """
     masks = {
         Path(info['img_path']): info['seg_map_path']
@@ -67,18 +67,18 @@ def check_turned_masks(
     if stored:
         names = shorten((str(path) for path in stored), 3)
         raise UserError(
-            f'{len(stored)} {split} images have an EXIF rotation, by which '
-            f'they are turned when they are loaded, but masks that lie as '
-            f'the pictures are stored: {names}; {_REMEDY}'
+            f'{len(stored)} {split} images are rotated by their EXIF data '
+            f'when they are loaded, but their masks are not: {names}; '
+            f'{_REMEDY}'
         )
 
 
 def _warn(split: str, samples: Sequence[Sample]) -> None:
     names = shorten((str(sample.path) for sample in samples), 3)
     print_log(
-        f'{len(samples)} {split} images have an EXIF rotation, by which they '
-        'are turned when they are loaded, and nothing tells whether their '
-        f'masks lie as the pictures are stored: {names}; if so, {_REMEDY}',
+        f'{len(samples)} {split} images are rotated by their EXIF data when '
+        'they are loaded, and it is unknown whether their masks match the '
+        f'rotated images: {names}; if not, {_REMEDY}',
         logger='current',
         level=30,
     )

@@ -81,5 +81,5 @@ def test_half_turn_that_nothing_tells_is_a_warning(
     write(tmp_path / 'data', 3, is_stored=True, is_plain=True)
     assert train(tmp_path / 'data') == 2  # because of the model
     text = ' '.join(''.join(capsys.readouterr()).split())
-    assert '2 train images have an EXIF rotation' in text
-    assert 'nothing tells whether their masks lie as' in text
+    assert '2 train images are rotated by their EXIF data' in text
+    assert 'unknown whether their masks match' in text
