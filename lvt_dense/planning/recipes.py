@@ -56,7 +56,7 @@ class Recipe:
 
 
 RECIPES = (
-    # From random weights: on 160 photographs of raccoons at 256 pixels mAP@50
+    # From random weights: on 170 photographs of raccoons at 256 pixels mAP@50
     # 0.62 after 600 updates of 8 images (254 s of one core); on 360 rendered
     # scenes at 192 pixels 0.56 after 1,530 updates of 4. Images of 160 pixels
     # and less hardly learn. The recipe's own augmentation and the strong one
@@ -77,9 +77,9 @@ RECIPES = (
         scratch_lr=(0.002, 8),
         augment=('light', 'light'),
     ),
-    # Rate and batch were measured with MobileViT-XXS in place of EMO-1M: on 160
-    # photographs of raccoons at 256 pixels mAP@50 0.57 after 400 updates. Its
-    # length is not measured.
+    # Rate and batch were measured with MobileViT-XXS in place of EMO-1M: on
+    # 170 photographs of raccoons at 256 pixels mAP@50 0.57 after 400 updates.
+    # Its length is not measured.
     Recipe(
         task='detection',
         config='lvt_dense::rtmdet_emo_1m_coco.py',
