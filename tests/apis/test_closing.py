@@ -38,7 +38,7 @@ def test_segmentation(
     page = train(SEGMENTER, data, tmp_path / 'work')
     assert page.startswith('result: mIoU ')
     assert 'weakness: lowest IoU: ' in page
-    assert 'images in training)' in page
+    assert 'training images)' in page
     assert '--tiles' not in page
     assert capsys.readouterr().out.endswith(page)
 
