@@ -1,5 +1,6 @@
 """Export a trained model, check it against PyTorch, and write it whole."""
 
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -70,10 +71,11 @@ def export(
         cfg: Config of the model.
         checkpoint: Its weights.
         out: File to write; its suffix belongs to the format.
-        kind: ``'onnx'``, ``'openvino'``, ``'coreml'``, ``'executorch'``, or
-            ``'web'`` for a folder with a page that runs it in the browser.
-        precision: ``'fp32'``; for Core ML also ``'fp16'``, for OpenVINO
-            also ``'fp16'``, ``'bf16'`` or ``'int8'``, see
+        kind: ``'onnx'``, ``'openvino'``, ``'coreml'``, ``'executorch'``,
+            ``'ncnn'``, or ``'web'`` for a folder with a page that runs it
+            in the browser.
+        precision: ``'fp32'``; for Core ML and NCNN also ``'fp16'``, for
+            OpenVINO also ``'fp16'``, ``'bf16'`` or ``'int8'``, see
             :mod:`lvt_dense.deploy.formats`.
         size: Height and width of the graph's input; ``'dynamic'`` for any;
             by default those that the config's test pipeline resizes images
@@ -240,6 +242,8 @@ def _convert(
             made.graph, made.inputs[0], made.info, precision
         )
         return coreml.load(package), lambda: coreml.write(package, out)
+    if kind == 'ncnn':
+        return _to_ncnn(made, out, precision)
     content = _to_onnx(made, kind, precision)
     if kind == 'web':
         files = find_ort_web(ort_web)
@@ -252,6 +256,23 @@ def _convert(
         openvino_call(model, precision),
         lambda: write_openvino(model, out, precision),
     )
+
+
+def _to_ncnn(
+    made: _Made, out: Path, precision: str
+) -> tuple[Call, Callable[[], None]]:
+    from lvt_dense.deploy import ncnn_program as ncnn
+
+    # It goes when what writes the model has gone.
+    folder = tempfile.TemporaryDirectory(suffix='.ncnn')
+    path = Path(folder.name)
+    call = ncnn.convert(made.graph, made.inputs[0], made.info, path, precision)
+
+    def write() -> None:
+        ncnn.write(path, out)
+        folder.cleanup()
+
+    return call, write
 
 
 def _to_onnx(made: _Made, kind: str, precision: str) -> bytes:

@@ -23,6 +23,7 @@ _SUFFIXES = dict(
     openvino='.xml',
     coreml='.mlpackage',
     executorch='.pte',
+    ncnn='.ncnn',
     web='_web',
 )
 
@@ -33,12 +34,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_checkpoint(parser, 'weights of the model')
     parser.add_argument(
         '--out',
-        help='file to write: .onnx, .xml, .mlpackage or .pte; for --format '
-        'web a folder; by default in the work directory, if that is given',
+        help='file to write: .onnx, .xml, .mlpackage, .pte or .ncnn; for '
+        '--format web a folder; by default in the work directory, if that '
+        'is given',
     )
     parser.add_argument(
         '--format',
-        choices=['onnx', 'openvino', 'coreml', 'executorch', 'web'],
+        choices=['onnx', 'openvino', 'coreml', 'executorch', 'ncnn', 'web'],
         default='onnx',
         help='file format',
     )
@@ -46,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--precision',
         choices=['fp32', 'fp16', 'bf16', 'int8'],
         default='fp32',
-        help='all but fp32 need --format openvino, or coreml for fp16',
+        help='all but fp32 need --format openvino, or coreml or ncnn for fp16',
     )
     add_size(
         parser,

@@ -1,7 +1,7 @@
 """The formats of exported graphs, and their precisions.
 
 ``onnx``, ``web`` (a page around ``onnx``) and ``executorch`` hold fp32,
-``coreml`` fp32 or fp16. ``openvino``
+``coreml`` and ``ncnn`` fp32 or fp16. ``openvino``
 holds fp32; fp16, which halves the file and
 is computed in fp32 on a CPU; bf16, which is fp32 in the file and computed in
 bf16 where the processor can; or int8, quantized by NNCF after training.
@@ -29,6 +29,7 @@ FORMATS: dict[str, str] = dict(
     openvino='.xml',
     coreml='.mlpackage',
     executorch='.pte',
+    ncnn='.ncnn',
     web='',
 )
 PRECISIONS: dict[str, tuple[str, ...]] = dict(
@@ -36,6 +37,7 @@ PRECISIONS: dict[str, tuple[str, ...]] = dict(
     openvino=('fp32', 'fp16', 'bf16', 'int8'),
     coreml=('fp32', 'fp16'),
     executorch=('fp32',),
+    ncnn=('fp32', 'fp16'),
     web=('fp32',),
 )
 # Import names of what a format needs.
@@ -44,6 +46,7 @@ PACKAGES: dict[str, tuple[str, ...]] = dict(
     openvino=('onnx', 'onnxscript', 'openvino'),
     coreml=('coremltools',),
     executorch=('executorch',),
+    ncnn=('ncnn', 'pnnx'),
     web=('onnx', 'onnxscript', 'onnxruntime'),
 )
 # Largest difference from PyTorch, by precision. That of int8 says little: its
@@ -74,7 +77,7 @@ def check_format(
         raise UserError(
             f'--out {out}: a file of --format {kind} ends in {FORMATS[kind]}'
         )
-    if is_dynamic and kind in ('coreml', 'executorch'):
+    if is_dynamic and kind in ('coreml', 'executorch', 'ncnn'):
         raise UserError(
             f'--size dynamic with --format {kind}: such a graph has one '
             'size; give --size HxW'

@@ -79,21 +79,36 @@ class Segmenter(nn.Module):
             Class of each pixel, (N, H, W) int32; or the head's scores,
             (N, C, H / s, W / s).
         """
-        x = self.input(image, size)
-        logits = self._score(self.segmenter.extract_feat(x))
         if self.raw:
-            return (logits,)
+            x = self.input(image, size)
+            return (self._score(self.segmenter.extract_feat(x)),)
+        scores = self.score_pixels(image, size)
+        if self.last.out_channels == 1:
+            labels = scores[:, 0] > self.last.threshold
+        else:
+            labels = scores.argmax(1)
+        return (labels.to(torch.int32),)
+
+    def score_pixels(
+        self, image: Tensor, size: Tensor | None = None
+    ) -> Tensor:
+        """Score the classes of each pixel.
+
+        Args:
+            image: As in :meth:`forward`.
+            size: As in :meth:`forward`.
+
+        Returns:
+            Logits, (N, C, H, W); of a single class its probability.
+        """
+        x = self.input(image, size)
         logits = F.interpolate(
-            logits,
+            self._score(self.segmenter.extract_feat(x)),
             size=x.shape[-2:],
             mode='bilinear',
             align_corners=self.last.align_corners,
         )
-        if self.last.out_channels == 1:
-            labels = logits.sigmoid()[:, 0] > self.last.threshold
-        else:
-            labels = logits.argmax(1)
-        return (labels.to(torch.int32),)
+        return logits.sigmoid() if self.last.out_channels == 1 else logits
 
     def _score(self, features: tuple[Tensor, ...]) -> Tensor:
         first, *others = self.heads

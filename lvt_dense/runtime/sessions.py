@@ -11,6 +11,7 @@ import numpy as np
 from .errors import InputError
 
 KEY = 'lvt_dense'  # of the metadata
+NCNN_FILES = ('model.ncnn.param', 'model.ncnn.bin', 'metadata.json')
 Run = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
 
 
@@ -125,6 +126,72 @@ def compile_openvino(
     return run
 
 
+def _open_ncnn(path: Path, threads: int) -> tuple[Run, dict]:
+    param, weights, meta = (path / name for name in NCNN_FILES)
+    for file in (param, weights, meta):
+        if not file.is_file():
+            raise InputError(
+                f'{path} is no NCNN model: {file.name} is missing'
+            )
+    info = _parse(meta.read_text(encoding='utf-8'), path)
+    ncnn = require('ncnn', path)
+    net = ncnn.Net()
+    net.opt.use_vulkan_compute = False
+    if threads:
+        net.opt.num_threads = threads
+    if info['precision'] == 'fp32':
+        for name in ('fp16_packed', 'fp16_storage', 'fp16_arithmetic'):
+            setattr(net.opt, f'use_{name}', False)
+    if net.load_param(str(param)) or net.load_model(str(weights)):
+        raise InputError(
+            f'{path} is no readable NCNN model for ncnn {ncnn.__version__}, '
+            'which may be older than the file'
+        )
+
+    def run(feed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        if len(feed['image']) != 1:
+            raise InputError(
+                f'{path} takes one image at a time, not {len(feed["image"])}'
+            )
+        planes = _fill_padding(feed, info['padding'])
+        extractor = net.create_extractor()
+        extractor.input('in0', ncnn.Mat(planes))
+        found = {}
+        for i, (name, shape) in enumerate(info['outputs'].items()):
+            status, value = extractor.extract(f'out{i}')
+            if status:
+                raise InputError(f'{path}: ncnn fails with status {status}')
+            found[name] = np.array(value).reshape(shape)
+        return _label(found, info.get('threshold'))
+
+    return run, info
+
+
+def _fill_padding(
+    feed: dict[str, np.ndarray], padding: list[float]
+) -> np.ndarray:
+    """Return an image as planes, (C, H, W), padded by the mean."""
+    planes = feed['image'][0].transpose(2, 0, 1).astype(np.float32, 'C')
+    if 'size' in feed:
+        height, width = feed['size'][0]
+        fill = np.array(padding, np.float32)[:, None, None]
+        planes[:, height:] = fill
+        planes[:, :, width:] = fill
+    return planes
+
+
+def _label(
+    found: dict[str, np.ndarray], threshold: float | None
+) -> dict[str, np.ndarray]:
+    """Turn scores of pixels, (1, C, H, W), into labels, (1, H, W)."""
+    if 'scores' not in found:
+        return found
+    scores = found['scores']
+    if threshold is not None:
+        return dict(labels=(scores[:, 0] > threshold).astype(np.int32))
+    return dict(labels=scores.argmax(1).astype(np.int32))
+
+
 def require(name: str, path: str | Path, package: str = '') -> Any:
     """Import a package that a file needs.
 
@@ -160,4 +227,5 @@ def _parse(text: str | None, path: Path) -> dict:
 OPENERS: dict[str, Callable[[Path, int], tuple[Run, dict]]] = {
     '.onnx': _open_onnx,
     '.xml': _open_openvino,
+    '.ncnn': _open_ncnn,
 }

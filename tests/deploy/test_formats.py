@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lvt_dense.apis.export import require_format
-from lvt_dense.deploy.formats import PACKAGES, check_format
+from lvt_dense.deploy.formats import FORMATS, PACKAGES, check_format
 from lvt_dense.deploy.inputs import ImageInput
 from lvt_dense.deploy.operators import refuse_untranslated
 from lvt_dense.utils.errors import UserError
@@ -249,9 +249,9 @@ def test_a_missing_package_is_named(
     )
 
 
-@pytest.mark.parametrize('kind', ['coreml', 'executorch'])
+@pytest.mark.parametrize('kind', ['coreml', 'executorch', 'ncnn'])
 def test_any_size_is_refused(kind: str) -> None:
-    out = Path({'coreml': 'a.mlpackage', 'executorch': 'a.pte'}[kind])
+    out = Path(f'a{FORMATS[kind]}')
     check_format(out, kind, 'fp32')
     with pytest.raises(UserError, match='give --size HxW'):
         check_format(out, kind, 'fp32', is_dynamic=True)

@@ -291,7 +291,9 @@ def test_load_from_with_averaging(trained: Path, tmp_path: Path) -> None:
     cfg = config(tmp_path, num_classes=5)
     cfg.load_from = str(trained)
     cfg.custom_hooks = [dict(type='EMAHook', strict_load=True)]
-    with pytest.raises(UserError, match='only a part of the model, which EMAHook'):
+    with pytest.raises(
+        UserError, match='only a part of the model, which EMAHook'
+    ):
         train(cfg)
 
 
