@@ -205,7 +205,7 @@ def test_official_file_with_its_configuration(
 
 def test_supernet_needs_a_sub_network(supernet: dict[str, Tensor]) -> None:
     _, layout, prefix = identify(supernet, families().values())
-    with pytest.raises(UserError, match='which sub-network'):
+    with pytest.raises(UserError, match='name a sub-network'):
         convert_state(supernet, layout, prefix)
 
 

@@ -75,6 +75,7 @@ def config_of(work: Path) -> Path:
     return next(work.glob('*.py'))
 
 
+@pytest.mark.release
 def test_commands_after_a_training(trained: Path, tmp_path: Path) -> None:
     """The config of the run says all."""
     pytest.importorskip('onnxruntime')

@@ -79,7 +79,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (('--versoin',), 'did you mean --version?'),
         (('train', '--work-dri', 'x'), '--work-dri; did you mean --work-dir'),
         (('train', '--dataroot', 'x', 'c.py'), 'did you mean --data-root'),
-        (('train',), 'give a config, or --data DIR, for which one is'),
+        (('train',), 'give a config, or --data DIR to have one chosen'),
         (('train', 'c.py', 'd.py'), 'unrecognized arguments: d.py'),
         (('train', 'c.py', '--launcher', 'ssh'), "invalid choice: 'ssh'"),
         (('train', 'c.py', '--cfg-options', 'a'), 'a: expected KEY=VALUE'),

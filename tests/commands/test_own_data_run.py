@@ -203,7 +203,7 @@ def test_going_on_for_longer(
     assert 'classes person, bicycle, car, and the data have car, ' in said
     assert train(data, work_dir, *CLASSES, '--resume', '--epochs', 2) == 0
     log = max(work_dir.glob('*/*.log')).read_text()
-    rates = re.search(r'learning rate (\S+), and not ([\d.e-]+)', log)
+    rates = re.search(r'learning rate (\S+) instead of ([\d.e-]+)', log)
     # half of it, in the middle of a cosine; before, near its end
     assert rates and float(rates[1]) == pytest.approx(0.0001125 / 2, 0.01)
     assert float(rates[2]) < float(rates[1])

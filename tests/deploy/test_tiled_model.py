@@ -44,6 +44,7 @@ def config(name: str) -> str:
     return f'lvt_dense::{name}.py'
 
 
+@pytest.mark.release
 def test_detections_are_the_predictor_s(folder: Path, tmp_path: Path) -> None:
     checkpoint = folder / f'{DETECTOR}.pth'
     status = run_command(

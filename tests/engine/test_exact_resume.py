@@ -93,7 +93,9 @@ def run(work_dir: Path, cfg: Config, **options: Any) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize('infinite', [False, True])
-@pytest.mark.parametrize('workers', [0, 2])
+@pytest.mark.parametrize(
+    'workers', [0, pytest.param(2, marks=pytest.mark.release)]
+)
 def test_weights_are_those_of_an_uninterrupted_run(
     tmp_path: Path, infinite: bool, workers: int
 ) -> None:

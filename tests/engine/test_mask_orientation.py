@@ -60,9 +60,9 @@ def test_masks_of_the_stored_picture_are_refused(
             Image.open(path).save(path)  # without EXIF data
     assert train(root) == 2
     said = capsys.readouterr().err
-    assert f'2 {split} images have an EXIF rotation' in said
-    assert 'masks that lie as the pictures are stored' in said
-    assert 'or let --data DIR turn the masks' in said
+    assert f'2 {split} images are rotated by their EXIF data' in said
+    assert 'but their masks are not' in said
+    assert 'or use --data DIR, which rotates the masks' in said
 
 
 @pytest.mark.parametrize('orientation', [3, 6, 8])

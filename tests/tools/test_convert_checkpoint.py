@@ -96,7 +96,7 @@ def test_supernet_needs_its_sub_network(run: Run, tmp_path: Path) -> None:
     torch.save(to_official(layout, backbone.state_dict()), source)
     status, _, err = run(source, target)
     assert status == 2
-    assert 'which sub-network' in err
+    assert 'name a sub-network' in err
     assert run(source, target, '--backbone', 'nasvit_min')[0] == 0
     found = torch.load(target, weights_only=True)['state_dict']
     weight = backbone.state_dict()['stem.0.conv.weight']

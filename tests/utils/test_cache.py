@@ -147,6 +147,7 @@ def test_lock_that_is_held_for_too_long(
     assert said == ['waiting for another process, which reads --data X']
 
 
+@pytest.mark.release
 def test_of_two_processes_one_prepares_the_data(tmp_path: Path) -> None:
     root = write_coco(tmp_path / 'data', make_shots())
     processes = [start(PREPARE, root) for _ in range(2)]

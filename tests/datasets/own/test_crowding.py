@@ -58,7 +58,7 @@ def test_limits_follow_the_data(
     assert cfg.val_evaluator.proposal_nums == (1, 10, 200)
     assert map_of_truth(cfg) == pytest.approx(1, abs=1e-6)
     said = ' '.join(capsys.readouterr().out.split())
-    assert f'up to {COUNT + 7} objects, and {COUNT} of one class' in said
+    assert f'up to {COUNT + 7} objects, and up to {COUNT} of one class' in said
     assert 'model.test_cfg.max_per_img=200' in said
     # Prepared by the first run; others find the numbers again.
     again = read(INSTANCES, crowded)
@@ -120,7 +120,7 @@ def test_metric_of_mmdetection_and_names_of_recalls() -> None:
 def test_queries_are_named_alone() -> None:
     cfg = Config(dict(model=dict(num_queries=100)))
     assert (
-        'num_queries=100 finds no more'
+        'finds no more than num_queries=100: '
         in raise_limits(cfg, ObjectCounts(150))[0]
     )
     assert cfg.model.num_queries == 100

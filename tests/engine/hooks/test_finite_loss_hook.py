@@ -241,6 +241,7 @@ def run_process(rank: int, folder: str, port: int) -> None:
     torch.save(weights(runner), Path(folder, f'rank_{rank}.pt'))
 
 
+@pytest.mark.release
 def test_processes_skip_together(tmp_path: Path) -> None:
     spawn(run_process, (str(tmp_path), free_port()), nprocs=2)
     (entry,) = json.loads((tmp_path / 'not_finite.json').read_text())

@@ -58,7 +58,7 @@ def build(scope: str, name: str, **kwargs: object) -> torch.nn.Module:
 @pytest.mark.parametrize('name', HEADS)
 def test_losses_and_gradients_are_those_of_mmseg(name: str) -> None:
     torch.manual_seed(0)
-    sampler = dict(type='OHEMPixelSampler', thresh=0.7, min_kept=100)
+    sampler = dict(type='mmseg.OHEMPixelSampler', thresh=0.7, min_kept=100)
     options = {}
     if name == 'FCNHead':  # pixels weighted: not for the Dice loss
         options = dict(sampler=sampler, loss_decode=CRITERIA[::2])
