@@ -30,15 +30,14 @@ from lvt_dense.analysis.advice import (
 from lvt_dense.analysis.recording import Recorder
 from lvt_dense.analysis.records import Record
 from lvt_dense.checkpoints.read import read_content
-from lvt_dense.config import dataset_cfgs
+from lvt_dense.config import best_checkpoint, dataset_cfgs
 from lvt_dense.datasets.balance import find_presence
 from lvt_dense.datasets.own.task import task_of
 from lvt_dense.engine.hooks import ValidationHook
-from lvt_dense.engine.hooks.best_checkpoint_hook import BEST
 from lvt_dense.engine.train_samples import kept_random_state, spread
 from lvt_dense.report.closing import format_summary
 from lvt_dense.utils.errors import UserError
-from lvt_dense.utils.files import newest_checkpoint, write_atomically
+from lvt_dense.utils.files import write_atomically
 from lvt_dense.utils.text import describe_error
 
 from .report import analyze
@@ -109,7 +108,7 @@ def summarize(runner: Runner, watch: ValidationHook, command: Command) -> str:
 def _write(runner: Runner, watch: ValidationHook, command: Command) -> str:
     folder = Path(runner.work_dir)
     result = _result_of(runner, watch)
-    checkpoint = _best_checkpoint(folder)
+    checkpoint = best_checkpoint(folder)
     if watch.recorder is not None and watch.recorder.samples:
         _add_figures(result, runner, watch, checkpoint)
     advice = [
@@ -118,9 +117,7 @@ def _write(runner: Runner, watch: ValidationHook, command: Command) -> str:
     ]
     follow = [shlex.join(['lvt-dense', 'report', str(folder)])]
     if checkpoint:
-        out = str(folder / 'model.onnx')
-        args = [command.config, str(checkpoint), '--out', out]
-        follow.append(shlex.join(['lvt-dense', 'export', *args]))
+        follow.append(shlex.join(['lvt-dense', 'export', str(folder)]))
     text = format_summary(result, advice, checkpoint, follow)
     write_atomically(folder / NAME, text)
     return text
@@ -144,11 +141,6 @@ def _result_of(runner: Runner, watch: ValidationHook) -> Result:
         curve=watch.curve,
         higher_is_better=watch.is_greater,
     )
-
-
-def _best_checkpoint(folder: Path) -> Path | None:
-    best = folder / BEST
-    return best if best.is_file() else newest_checkpoint(folder)
 
 
 def _read_settings(runner: Runner, command: Command) -> UsedSettings:
