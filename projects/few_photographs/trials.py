@@ -5,9 +5,10 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from lvt_dense.config import load_config
+from lvt_dense.config import dataset_cfgs, load_config
 from lvt_dense.datasets.own import use_data
 from lvt_dense.engine.augment import RECIPE, use_augment
+from lvt_dense.engine.schedules import count_images
 from lvt_dense.planning import fit
 from lvt_dense.swap import swap_backbone
 
@@ -74,24 +75,12 @@ def build(
     fit.set_size(cfg, trial.size)
     cfg.train_dataloader.batch_size = trial.batch
     fit.set_scratch_rate(cfg, trial.rate, trial.batch)
-    count = images or _count(cfg)
+    count = images or count_images(cfg)
     fit.set_length(cfg, count, trial.batch, updates, validations=1)
     fit.set_average(cfg, updates)
     if trial.augment != RECIPE:
         use_augment(cfg, trial.augment)
     if images:
-        _dataset(cfg).indices = images
+        for part in dataset_cfgs(cfg, 'train'):
+            part.indices = images
     return cfg
-
-
-def _count(cfg: Config) -> int:
-    from lvt_dense.engine.schedules import count_images
-
-    return count_images(cfg)
-
-
-def _dataset(cfg: Config) -> Config:
-    part = cfg.train_dataloader.dataset
-    while 'dataset' in part:
-        part = part.dataset
-    return part

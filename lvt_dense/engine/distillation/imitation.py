@@ -1,6 +1,7 @@
 """Kinds of distillation: one class for each output that is imitated."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -18,7 +19,7 @@ from .teachers import NetworkTeacher, Teacher
 _SAME_STRIDE = 1.25
 
 
-class Imitation(nn.Module):
+class Imitation(nn.Module, ABC):
     """Base of the kinds.
 
     Args:
@@ -60,6 +61,7 @@ class Imitation(nn.Module):
         """Bring the outputs of both sides into one form."""
         return outputs
 
+    @abstractmethod
     def fit(
         self,
         student: nn.Module,
@@ -69,7 +71,6 @@ class Imitation(nn.Module):
         size: Sequence[int],
     ) -> None:
         """Fit this to the outputs of both, see the class."""
-        raise NotImplementedError
 
     def forward(
         self, ours: Any, theirs: Any, size: Sequence[int]
@@ -77,11 +78,11 @@ class Imitation(nn.Module):
         """Compute the losses without their weight, by name."""
         return self.compare(self.read(ours), self.read(theirs), size)
 
+    @abstractmethod
     def compare(
         self, ours: Any, theirs: Any, size: Sequence[int]
     ) -> dict[str, Tensor]:
         """Compute the losses of outputs that have been read."""
-        raise NotImplementedError
 
 
 class ChannelWise(Imitation):
@@ -509,11 +510,7 @@ def _list_of(maps: Any, index: int) -> list[Tensor]:
             'distillation: the head returns no levels of scores and boxes; '
             'use --distill pkd, which compares the features of the necks'
         )
-    return list(_tensors(maps[index]))
-
-
-def _tensors(part: Any) -> Iterator[Tensor]:
-    yield from flatten_maps(part)
+    return list(flatten_maps(maps[index]))
 
 
 def _strides(levels: Sequence[Tensor], size: Sequence[int]) -> str:
