@@ -74,6 +74,10 @@ def test_a_tenth_keeps_its_labels(
     option = 'train_dataloader.dataset.indices=[0,10,20]'
     # The teacher has seen no more labels than its students.
     assert all(option in words for words in made.lines)
+    # As many updates from a tenth of the images as from all.
+    for words in made.lines:
+        epochs = words[words.index('--epochs') + 1]
+        assert epochs == ('16' if '--unlabeled' in words else '160')
     links = sorted((root / 'out' / 'unlabeled').iterdir())
     assert len(links) == 22 and links[0].name == '01.png'
 
