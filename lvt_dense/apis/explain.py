@@ -190,9 +190,14 @@ def _share_line(
     mask = torch.zeros(subject.picture.shape[:2], dtype=torch.bool)
     x1, y1, x2, y2 = (max(round(value), 0) for value in box)
     mask[y1:y2, x1:x2] = True
+    if not mask.any():
+        return [f'  {title}: the box lies outside the image']
     share = share_inside(heat, mask)
     area = float(mask.float().mean())
-    return [f'  {title}: {share:.0%} inside the box, {area:.0%} of the image']
+    return [
+        f'  {title}: {share:.1%} inside the box, which is {area:.1%} of the '
+        'image'
+    ]
 
 
 def _check_out(out: str) -> None:

@@ -1,6 +1,8 @@
 """Explanations of boxes in space."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -90,4 +92,18 @@ def test_maps_follow_the_detection(
         assert any(m.sum() > 0 for m in maps)
     assert any(
         not torch.equal(a, b) for a, b in zip(*kept) if a.shape == b.shape
+    )
+
+
+def test_a_box_outside_the_image_has_no_share() -> None:
+    from lvt_dense.apis.explain import _share_line
+
+    subject: Any = SimpleNamespace(picture=np.zeros((96, 256, 3), np.uint8))
+    heat = torch.zeros(6, 16)
+    heat[:, :4] = 1
+    outside = _share_line(subject, heat, [300.0, 10.0, 340.0, 50.0], 'level 0')
+    assert outside == ['  level 0: the box lies outside the image']
+    (line,) = _share_line(subject, heat, [-5.0, -5.0, 128.0, 96.0], 'level 0')
+    assert (
+        line == '  level 0: 100.0% inside the box, which is 50.0% of the image'
     )
