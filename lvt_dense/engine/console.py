@@ -12,13 +12,23 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from lvt_dense.config import DUMP
 
 LINES = 10  # of the loss in any training, at least
+# MMEngine's lines about each parameter, and about its own insides, with which
+# nobody can do anything. Log files hold them.
+_NOISE = (
+    'paramwise_options -- ',
+    '"FileClient" will be deprecated',
+    '"HardDiskBackend" is the alias',
+    'Distributed training is not used, all SyncBatchNorm',
+    'The prefix is not set in metric class',
+)
 
 
 class QuietRunner(Runner):
     """A runner that prints no dumps of environment, config and hooks.
 
-    Those are hundreds of lines, between the question and its answer. They go
-    to the log file, which is named in their place.
+    Those are hundreds of lines, between the question and its answer, as are
+    those on the decay of each parameter. They go to the log file, which is
+    named in their place.
     """
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
@@ -26,7 +36,7 @@ class QuietRunner(Runner):
         logger = super().build_logger(*args, **kwargs)
         for handler in logger.handlers:
             if type(handler) is logging.StreamHandler:
-                handler.addFilter(_is_no_dump)
+                handler.addFilter(_is_for_terminal)
         files = [
             handler.baseFilename
             for handler in logger.handlers
@@ -51,9 +61,10 @@ class QuietRunner(Runner):
         self.cfg.dump(str(folder / f'{name.removesuffix(".py")}{DUMP}'))
 
 
-def _is_no_dump(record: logging.LogRecord) -> bool:
+def _is_for_terminal(record: logging.LogRecord) -> bool:
+    text = record.getMessage()
     is_of_runner = record.module == 'runner' and record.levelno < 30
-    return not (is_of_runner and '\n' in record.getMessage())
+    return not (is_of_runner and '\n' in text) and not text.startswith(_NOISE)
 
 
 def log_often(runner: Runner) -> None:

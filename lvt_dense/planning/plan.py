@@ -217,10 +217,11 @@ class Planner:
 
     def _choose_start(self) -> None:
         request = self.request
-        if self.recipe is None and request.pretrained is None:
+        asked, start = request.pretrained, request.kept.get('start')
+        if self.recipe is None and asked is None and start is None:
             self.start = Start('as configured', '')
             return
-        self.start = find_start(self.cfg, request.pretrained)
+        self.start = find_start(self._use_data(), asked, start)
         if not request.backbone or not request.pretrained:
             use_start(self.cfg, self.start)
         weights = self.start.weights

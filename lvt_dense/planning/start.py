@@ -6,11 +6,13 @@ from mmengine.config import Config
 
 from lvt_dense.checkpoints.locate import locate
 from lvt_dense.checkpoints.records import WeightFile
+from lvt_dense.config import load_config
 from lvt_dense.engine.official_weights import (
     NONE,
     backbones_of,
     use_pretrained,
 )
+from lvt_dense.engine.start import AUTO, choose_start
 from lvt_dense.models.backbones.pretrained import (
     OFFICIAL,
     SWITCH,
@@ -25,12 +27,16 @@ class Start:
     """What a training starts from.
 
     Attributes:
-        weights: As ``--pretrained`` takes it.
+        weights: As ``--pretrained`` takes it; a description of a model that
+            is loaded whole.
         reason: Why, in a few words.
+        is_in_config: Whether the config has to name the weights; those of
+            ``--start``, and those of whole models, are loaded without.
     """
 
     weights: str
     reason: str
+    is_in_config: bool = True
 
     @property
     def is_pretrained(self) -> bool:
@@ -38,18 +44,37 @@ class Start:
         return self.weights != NONE
 
 
-def find_start(cfg: Config, asked: str | None = None) -> Start:
-    """Find the weights that the backbone of a config can start from.
+def find_start(
+    cfg: Config, pretrained: str | None = None, start: str | None = None
+) -> Start:
+    """Find the weights that a training of a config will start from.
 
-    Official weights are downloaded, unless they are in the cache.
+    Published weights are downloaded, unless they are in the cache.
 
     Args:
-        cfg: The config.
-        asked: Value of ``--pretrained``; None takes the official weights if
-            they are available.
+        cfg: The config, with its data.
+        pretrained: Value of ``--pretrained``.
+        start: Value of ``--start``; None is ``auto``.
+
+    Raises:
+        UserError: The start is not available, cannot be used, or is not the
+            only one.
     """
-    if asked is not None:
-        return Start(asked, 'as --pretrained says')
+    start = start or AUTO
+    chosen = choose_start(load_config(cfg), start, pretrained)
+    if pretrained is not None:
+        return Start(pretrained, 'as --pretrained says')
+    if start == NONE:
+        return Start(NONE, 'as --start says')
+    if start != AUTO:
+        return Start(start, 'as --start says', is_in_config=False)
+    if chosen.path is not None:
+        text = chosen.lines[0].removeprefix('start: ')
+        return Start(text, '', is_in_config=False)
+    return _find_backbones(cfg)
+
+
+def _find_backbones(cfg: Config) -> Start:
     if cfg.get('load_from'):
         return Start(OFFICIAL, f'load_from is {cfg.load_from}')
     parts = list(backbones_of(cfg))
@@ -82,5 +107,5 @@ def use_start(cfg: Config, start: Start) -> None:
         cfg: Config; changed in place.
         start: Result of :func:`find_start`.
     """
-    if not cfg.get('load_from'):
+    if start.is_in_config and not cfg.get('load_from'):
         use_pretrained(cfg, start.weights)

@@ -14,7 +14,7 @@ NAMES = 15  # characters of the column of names
 KEPT = (
     *('classes', 'tiles', 'overlap', 'workers', 'seed', 'device', 'amp'),
     *('compile', 'multi_scale', 'log', 'per_class', 'patience', 'on_nan'),
-    'exact_resume',
+    *('exact_resume', 'start'),
 )
 
 

@@ -57,9 +57,11 @@ def main() -> None:
     from timm_alone import import_timm
 
     from lvt_dense.commands.arguments import parse_size
+    from lvt_dense.models.backbones import list_backbones
 
-    import_timm()
     names = args.names or [*OURS, *THEIRS]
+    if args.only != 'report' and set(names) - set(list_backbones()):
+        import_timm()
     cache, out = Path(args.cache), Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     for size in map(parse_size, args.sizes):

@@ -68,10 +68,12 @@ def test_terminal_gets_what_matters(
     state = {'backbone.weight': torch.ones(1, 1)}
     state['backbone.bias'] = torch.zeros(1)
     torch.save(state, weights)
-    run_tiny(tmp_path / 'work', 1, load_from=str(weights))
+    changes = {'optim_wrapper.paramwise_cfg': dict(bias_decay_mult=0.0)}
+    run_tiny(tmp_path / 'work', 1, load_from=str(weights), **changes)
     captured = capsys.readouterr()
     lines = (captured.out + captured.err).splitlines()
     dumps = ('System environment', 'Hooks will be executed', 'Config:')
+    dumps += ('paramwise_options', '"FileClient" will be deprecated')
     assert not any(dump in line for line in lines for dump in dumps)
     first = next(i for i, line in enumerate(lines) if 'Epoch(train)' in line)
     assert 'fills 2 of 2 tensors' in lines[first - 1]

@@ -48,6 +48,7 @@ def trained(data: Path, here: Path) -> dict:
         printed: list[str] = []
         patch.setattr('builtins.print', lambda *w, **k: printed.append(w[0]))
         options = ('--minutes', 20, '--device', 'cpu', '--json')
+        options += ('--start', 'none')
         assert run_command('train', '--data', data, *options) == 0
     return json.loads(printed[-1])['result'] | dict(printed=printed)
 
@@ -64,6 +65,7 @@ def test_choices_are_said_with_their_reasons(trained: dict) -> None:
     assert found['task']['value'] == 'detection'
     assert found['length']['value'] == f'{UPDATES} updates, 4 epochs'
     assert 'more would not help' in found['length']['reason']
+    assert found['start']['reason'] == 'as --start says'
     lines = [x for x in trained['printed'] if x.startswith(NAMES)]
     assert len(lines) == len(NAMES)
     assert max(map(len, '\n'.join(lines).splitlines())) < 80
@@ -73,6 +75,7 @@ def test_config_opens_with_its_command(trained: dict, data: Path) -> None:
     file = Path(trained['plan']['file'])
     assert file == Path('work_dirs/small_parts/small_parts.py')
     command = f"lvt-dense train {file} --data '{data}' --device cpu"
+    command += ' --start none'
     assert trained['plan']['command'] == command
     assert f'#   {command}\n' in file.read_text()
     assert "_base_ = ['lvt_dense::ssdlite_mobilevit" in file.read_text()

@@ -70,14 +70,22 @@ def make_table(data: LabeledData) -> str:
 
 
 def _head(data: LabeledData) -> str:
+    splits: dict[str, list[str]] = {}
+    for split, source in data.sources.items():
+        if source and source != split:
+            splits.setdefault(source, []).append(split)
     sources = shorten(
-        f'{split} from {source}'
-        for split, source in data.sources.items()
-        if source and source != split
+        f'{"/".join(names)} {_from(source)}'
+        for source, names in splits.items()
     )
-    return f'{data.root}: {data.layout}, {len(data.classes)} classes' + (
+    noun = 'class' if len(data.classes) == 1 else 'classes'
+    return f'{data.root}: {data.layout}, {len(data.classes)} {noun}' + (
         f'; {sources}' if sources else ''
     )
+
+
+def _from(source: str) -> str:
+    return source if source.startswith('by ') else f'from {source}'
 
 
 def _aligned(rows: list[list[str]]) -> str:

@@ -12,6 +12,8 @@ from mmengine.registry import DATASETS, MODELS, init_default_scope
 
 from lvt_dense.config import load_config
 from lvt_dense.datasets.own import use_data
+from lvt_dense.datasets.own.formats.labeled_data import LabeledData
+from lvt_dense.datasets.own.summary import make_table
 
 SIZE = (64, 64)
 
@@ -108,3 +110,12 @@ def test_same_loss_and_metrics_as_coco_by_hand(
     assert metrics(cfg, model) == pytest.approx(found, abs=1e-6)
     assert 0.2 < found['coco/bbox_mAP'] < 0.9
     assert sorted(tmp_path.joinpath('data').rglob('*')) == before
+
+
+def test_the_table_says_where_each_split_was_read(tmp_path: Path) -> None:
+    data = LabeledData('YOLO', tmp_path, ['a'], dict(train=[], val=[]))
+    data.sources = dict(train='by folder', val='by folder', test='val.txt')
+    first = make_table(data).splitlines()[0]
+    assert first == (
+        f'{tmp_path}: YOLO, 1 class; train/val by folder, test from val.txt'
+    )
