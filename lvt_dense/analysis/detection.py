@@ -11,6 +11,7 @@ from .error_kinds import ErrorKinds, find_error_kinds
 from .matching import (
     IOU_THRESHOLDS,
     SIZES,
+    Outcomes,
     Pairs,
     find_overlaps,
     keep_best,
@@ -167,20 +168,20 @@ def analyze_objects(
     matches = match_objects(truths, detections, pairs, bars, ranges, sizes)
     count = len(classes)
     curves = build_curves(truths, detections, matches, count, num_images)
-    matched, left_out = matches.truth[0, 0], matches.left_out[0, 0]
-    is_right = matches.is_right[0, 0]
-    num_truths = curves.truth_counts[0].sum(0)
-    together, by_class = _threshold_curves(
-        detections, is_right, left_out, num_truths
+    outcomes = Outcomes(
+        truths,
+        detections,
+        pairs,
+        matches.truth[0, 0],
+        matches.left_out[0, 0],
+        np.broadcast_to(bars[0], (count,)),
     )
+    num_truths = curves.truth_counts[0].sum(0)
+    together, by_class = _threshold_curves(outcomes, num_truths)
     best = together.best()
     score_thr = best.score_thr if best else DEFAULT_SCORE
-    is_wrong = ~is_right & ~left_out
-    shown = detections.scores >= score_thr
-    is_missed = ~truths.ignored
-    is_missed[matched[is_right & shown]] = False
-    common = (truths, detections, pairs, matched, left_out, count)
     overall, per_class = _tabulate(curves, setup)
+    scored = ~outcomes.left_out
     return DetectionFigures(
         classes=list(classes),
         overlap=setup.overlap,
@@ -193,40 +194,41 @@ def analyze_objects(
         best=best,
         reached=None if precision is None else together.reach(precision),
         score_thr=score_thr,
-        confusion=confuse(*common, score_thr, bars[0]),
-        errors=find_error_kinds(*common, bars[0]),
+        confusion=confuse(outcomes, score_thr),
+        errors=find_error_kinds(outcomes),
         calibration=calibrate(
-            detections.scores[~left_out], is_right[~left_out]
+            detections.scores[scored], outcomes.is_right[scored]
         ),
-        images=_count_by_image(
-            num_images,
-            detections.images[is_right & shown],
-            detections.images[is_wrong & shown],
-            truths.images[is_missed],
-        ),
+        images=_count_by_image(outcomes, score_thr, num_images),
         truths=truths,
         detections=detections,
-        is_right=is_right,
-        is_wrong=is_wrong,
-        is_missed=is_missed,
+        is_right=outcomes.is_right,
+        is_wrong=outcomes.is_wrong,
+        is_missed=outcomes.is_missed(score_thr),
         ap_curves=curves,
     )
 
 
-def _count_by_image(num_images: int, *parts: np.ndarray) -> np.ndarray:
-    """Count how often each image is named in each part, (I, parts)."""
+def _count_by_image(
+    outcomes: Outcomes, score_thr: float, num_images: int
+) -> np.ndarray:
+    """Count right and wrong detections and missed truths, (I, 3)."""
+    truths, detections = outcomes.truths, outcomes.detections
+    shown = detections.scores >= score_thr
+    parts = (
+        detections.images[outcomes.is_right & shown],
+        detections.images[outcomes.is_wrong & shown],
+        truths.images[outcomes.is_missed(score_thr)],
+    )
     return np.stack([np.bincount(p, minlength=num_images) for p in parts], 1)
 
 
 def _threshold_curves(
-    detections: Objects,
-    is_right: np.ndarray,
-    left_out: np.ndarray,
-    num_truths: np.ndarray,
+    outcomes: Outcomes, num_truths: np.ndarray
 ) -> tuple[ThresholdCurve, list[ThresholdCurve]]:
-    counted = ~left_out
+    counted, detections = ~outcomes.left_out, outcomes.detections
     scores, labels = detections.scores[counted], detections.labels[counted]
-    right = is_right[counted]
+    right = outcomes.is_right[counted]
     together = threshold_curve(scores, right, int(num_truths.sum()))
     return together, [
         threshold_curve(scores[labels == c], right[labels == c], int(total))

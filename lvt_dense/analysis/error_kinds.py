@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .average_precision import area_under
-from .matching import BACKGROUND, Pairs
+from .matching import BACKGROUND, Outcomes, Pairs
 from .records import Objects
 
 # Names of the paper, and what they mean.
@@ -63,31 +63,16 @@ class _Detections:
         )
 
 
-def find_error_kinds(
-    truths: Objects,
-    detections: Objects,
-    pairs: Pairs,
-    matched: np.ndarray,
-    left_out: np.ndarray,
-    num_classes: int,
-    threshold: float | np.ndarray = 0.5,
-) -> ErrorKinds:
+def find_error_kinds(outcomes: Outcomes) -> ErrorKinds:
     """Find the kind of each error and what the kinds cost.
 
     Args:
-        truths: Labeled objects.
-        detections: Detections.
-        pairs: All pairs that overlap by 0.1 or more.
-        matched: (D,) the truth each detection is matched with, or -1.
-        left_out: (D,) detections that do not count.
-        num_classes: Number C of classes.
-        threshold: IoU of a match, one or (C,) by class.
+        outcomes: What the detections were matched with.
     """
-    bars = np.broadcast_to(np.asarray(threshold, np.float64), (num_classes,))
-    is_right = (matched >= 0) & ~left_out
-    used = np.zeros(len(truths), dtype=bool)
-    used[matched[is_right]] = True
-    wrong = ~is_right & ~left_out
+    truths, detections = outcomes.truths, outcomes.detections
+    bars, wrong = outcomes.thresholds, outcomes.is_wrong
+    used = outcomes.is_found()
+    pairs = outcomes.pairs
     pairs = pairs[wrong[pairs.detection] & ~truths.ignored[pairs.truth]]
     same = truths.labels[pairs.truth] == detections.labels[pairs.detection]
     count = len(detections)
@@ -116,9 +101,15 @@ def find_error_kinds(
     reachable = np.zeros(len(truths), dtype=bool)
     reachable[target[target >= 0]] = True
     missed = ~used & ~reachable & ~truths.ignored
-    totals = np.bincount(truths.labels[~truths.ignored], minlength=num_classes)
-    base = _Detections(detections.labels, detections.scores, is_right, totals)
-    ap, costs = _costs(base, kinds, left_out, target, mends, truths, missed)
+    base = _Detections(
+        detections.labels,
+        detections.scores,
+        outcomes.is_right,
+        np.bincount(truths.labels[~truths.ignored], minlength=len(bars)),
+    )
+    ap, costs = _costs(
+        base, kinds, outcomes.left_out, target, mends, truths, missed
+    )
     counts = {k: int((kinds == k).sum()) for k in KINDS}
     counts['Miss'] = int(missed.sum())
     return ErrorKinds(kinds, missed, counts, costs, ap)

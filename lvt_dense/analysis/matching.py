@@ -69,6 +69,53 @@ class Matches:
         return (self.truth >= 0) & ~self.left_out
 
 
+@dataclass
+class Outcomes:
+    """What became of truths and detections at one IoU threshold.
+
+    Attributes:
+        truths: Labeled objects.
+        detections: Detections.
+        pairs: All pairs that overlap by :data:`BACKGROUND` or more.
+        matched: (D,) index of the truth of each detection, -1 for none.
+        left_out: (D,) detections that are neither right nor wrong.
+        thresholds: (C,) IoU of a match, by class.
+    """
+
+    truths: Objects
+    detections: Objects
+    pairs: Pairs
+    matched: np.ndarray
+    left_out: np.ndarray
+    thresholds: np.ndarray
+
+    @property
+    def num_classes(self) -> int:
+        """Number C of classes."""
+        return len(self.thresholds)
+
+    @property
+    def is_right(self) -> np.ndarray:
+        """(D,) detections that are right."""
+        return (self.matched >= 0) & ~self.left_out
+
+    @property
+    def is_wrong(self) -> np.ndarray:
+        """(D,) detections that are wrong."""
+        return (self.matched < 0) & ~self.left_out
+
+    def is_found(self, score_thr: float = -np.inf) -> np.ndarray:
+        """(G,) truths that a detection of a score this high matches."""
+        found = np.zeros(len(self.truths), dtype=bool)
+        shown = self.detections.scores >= score_thr
+        found[self.matched[self.is_right & shown]] = True
+        return found
+
+    def is_missed(self, score_thr: float) -> np.ndarray:
+        """(G,) truths that count and that none of them matches."""
+        return ~self.truths.ignored & ~self.is_found(score_thr)
+
+
 def keep_best(detections: Objects, most: int = MAX_DETECTIONS) -> Objects:
     """Keep the detections of highest score of each image and class."""
     order = np.lexsort(

@@ -12,6 +12,7 @@ from lvt_dense.engine.data_checks import check_data
 from lvt_dense.engine.hooks.train_pictures_hook import encode
 from lvt_dense.engine.train_samples import (
     SampleDrawer,
+    TrainSample,
     describe_sample,
     kept_random_state,
     spread,
@@ -64,38 +65,52 @@ def browse(
     init_default_scope(cfg.get('default_scope') or 'mmengine')
     check_data(cfg, ['train'])
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
-    meta = dataset.metainfo
-    classes = list(meta.get('classes') or ())
+    classes = list(dataset.metainfo.get('classes') or ())
     chosen = choose(dataset, classes, number, pick, class_name)
-    drawer = SampleDrawer(dataset)
     with kept_random_state(seed):
-        drawn = [
-            (place, epoch, found)
-            for place, index in enumerate(tqdm(chosen, 'Images'))
-            for epoch in range(epochs)
-            if (found := drawer.draw(index)) is not None
-        ]
-    if not drawn:
-        raise UserError(
-            'the pipeline drops all of these images, as no object is left '
-            'in them: look at its crops and filters'
-        )
+        drawn = _draw_samples(dataset, chosen, epochs)
     pictures, texts, paths = [], [], []
+    palette = dataset.metainfo.get('palette') or ()
     for place, epoch, found in drawn:
-        pictures.append(
-            draw_train_sample(
-                found.image, found.sample, classes, meta.get('palette') or ()
-            )
-        )
-        texts.append(describe_sample(found))
         name = f'{place:03d}_{epoch}_{Path(found.path).stem}.jpg'
         paths.append(Path(out, name))
+        texts.append(describe_sample(found))
+        pictures.append(
+            draw_train_sample(found.image, found.sample, classes, palette)
+        )
         content = encode(caption(pictures[-1], texts[-1]))
         write_atomically(paths[-1], content, sync=False)
     paths.append(Path(out, SHEET))
     sheet = make_sheet(pictures, texts, epochs * max(1, 4 // epochs))
     write_atomically(paths[-1], encode(sheet))
     return paths
+
+
+def _draw_samples(
+    dataset: Any, chosen: list[int], epochs: int
+) -> list[tuple[int, int, TrainSample]]:
+    """Send the chosen images through the pipeline, once an epoch.
+
+    Returns:
+        Place among the chosen, epoch and sample; none where the pipeline
+        drops the image.
+
+    Raises:
+        UserError: It drops all of them.
+    """
+    drawer = SampleDrawer(dataset)
+    drawn = [
+        (place, epoch, found)
+        for place, index in enumerate(tqdm(chosen, 'Images'))
+        for epoch in range(epochs)
+        if (found := drawer.draw(index)) is not None
+    ]
+    if not drawn:
+        raise UserError(
+            'the pipeline drops all of these images, as no object is left '
+            'in them: look at its crops and filters'
+        )
+    return drawn
 
 
 def choose(

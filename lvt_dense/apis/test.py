@@ -18,23 +18,19 @@ from lvt_dense.analysis.recording import Recorder
 from lvt_dense.analysis.records import SUFFIX, save_record
 from lvt_dense.apis.load import predictor_of
 from lvt_dense.checkpoints.model_files import read_model_file
-from lvt_dense.compat.stack import allow_own_checkpoints, import_stack
 from lvt_dense.config import dataset_cfgs, default_hooks, evaluators
 from lvt_dense.deploy.exported_model import is_exported
 from lvt_dense.deploy.tiled_model import TiledModel
 from lvt_dense.engine.checkpoint_classes import check_classes
 from lvt_dense.engine.data_checks import check_data, read_coco_once
 from lvt_dense.engine.runner import (
-    avoid_mps,
     build_runner,
     check_fit,
     explain_errors,
-    fit_windows,
-    make_work_dir,
-    use_launcher,
+    prepare_run,
 )
 from lvt_dense.engine.train_options import use_per_class
-from lvt_dense.runtime import Predictor, Tiling
+from lvt_dense.runtime import Tiling
 from lvt_dense.utils.config_class import find_class
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import write_atomically
@@ -81,22 +77,16 @@ def test(
     Raises:
         UserError: Data, checkpoint or output cannot be used.
     """
-    allow_own_checkpoints()
-    import_stack()
-    avoid_mps()
-    use_launcher(cfg, launcher)
-    fit_windows(cfg)
+    if tiling and (tta or launcher != 'none'):
+        other = '--tta' if tta else f'--launcher {launcher}'
+        raise UserError(f'--tiles with {other}: give one of them')
+    prepare_run(cfg, work_dir, launcher)
     init_default_scope(cfg.get('default_scope') or 'mmdet')
-    cfg.work_dir = str(make_work_dir(cfg, work_dir))
     cfg.resume = False
     check_data(cfg, ['test'])
     read_coco_once(cfg)
-    predictor = _use_tiles(cfg, checkpoint, tta, launcher) if tiling else None
-    state = None if tiling else _use_checkpoint(cfg, checkpoint)
     if show_dir:
         _draw(cfg, show_dir=show_dir, score_thr=score_thr, opacity=opacity)
-    if tta:
-        _use_tta(cfg)
     if per_class:
         use_per_class(cfg)
     _leave_out_averaging(cfg)
@@ -105,12 +95,7 @@ def test(
     with tempfile.TemporaryDirectory() as folder, explain_errors(cfg):
         if out:
             _write_predictions(cfg, Path(out), Path(folder))
-        runner = build_runner(cfg)
-        if isinstance(runner.model, TiledModel):
-            runner.model.use(predictor, tiling)
-        if state is not None:
-            check_fit(runner.model, state, checkpoint)
-        del state
+        runner = _build(cfg, checkpoint, tta, tiling)
         with _recording(runner, cfg, checkpoint, records):
             metrics = runner.test()
         if out:
@@ -141,6 +126,21 @@ def _recording(
             save_record(record, path)
 
 
+def _build(
+    cfg: Config, checkpoint: str, tta: bool, tiling: Tiling | None
+) -> Runner:
+    """Build a runner that tests a checkpoint, which fits its model."""
+    if tiling:
+        return _build_for_tiles(cfg, checkpoint, tiling)
+    state = _use_checkpoint(cfg, checkpoint)
+    if tta:
+        _use_tta(cfg)
+    runner = build_runner(cfg)
+    if state is not None:
+        check_fit(runner.model, state, checkpoint)
+    return runner
+
+
 def _use_checkpoint(cfg: Config, checkpoint: str) -> dict[str, Tensor] | None:
     """Load a checkpoint, or put an exported model in the model's place.
 
@@ -159,13 +159,8 @@ def _use_checkpoint(cfg: Config, checkpoint: str) -> dict[str, Tensor] | None:
     return model_file.state
 
 
-def _use_tiles(
-    cfg: Config, checkpoint: str, tta: bool, launcher: str
-) -> Predictor:
-    """Put a model that predicts on tiles in the model's place."""
-    if tta or launcher != 'none':
-        other = '--tta' if tta else f'--launcher {launcher}'
-        raise UserError(f'--tiles with {other}: give one of them')
+def _build_for_tiles(cfg: Config, checkpoint: str, tiling: Tiling) -> Runner:
+    """Build a runner whose model predicts on tiles."""
     predictor = predictor_of(cfg, checkpoint)
     if predictor.info['task'] == 'mono3d':
         raise UserError(
@@ -174,7 +169,10 @@ def _use_tiles(
     cfg.load_from = None
     cfg.pop('data_preprocessor', None)
     cfg.model = dict(type='lvt_dense.TiledModel')
-    return predictor
+    runner = build_runner(cfg)
+    assert isinstance(runner.model, TiledModel)
+    runner.model.use(predictor, tiling)
+    return runner
 
 
 def _draw(cfg: Config, **options: Any) -> None:

@@ -14,7 +14,6 @@ from mmengine.runner import Runner
 
 from lvt_dense.apis.pseudo_labels import use_unlabeled
 from lvt_dense.checkpoints.read import read_content
-from lvt_dense.compat.stack import allow_own_checkpoints, import_stack
 from lvt_dense.config import default_hooks
 from lvt_dense.engine.batches import fit_batches
 from lvt_dense.engine.console import log_often
@@ -30,12 +29,9 @@ from lvt_dense.engine.fast_step import copy_ahead, use_fast_step
 from lvt_dense.engine.hooks import ValidationHook
 from lvt_dense.engine.initial_weights import check_start, prepare_start
 from lvt_dense.engine.runner import (
-    avoid_mps,
     build_runner,
     explain_errors,
-    fit_windows,
-    make_work_dir,
-    use_launcher,
+    prepare_run,
 )
 from lvt_dense.engine.slow_operators import warn_of_slow_operators
 from lvt_dense.engine.start import choose_start
@@ -92,12 +88,7 @@ def train(
     Raises:
         UserError: Data, checkpoint, option or annotation cannot be used.
     """
-    allow_own_checkpoints()
-    import_stack()
-    avoid_mps()
-    use_launcher(cfg, launcher)
-    fit_windows(cfg)
-    cfg.work_dir = str(make_work_dir(cfg, work_dir))
+    prepare_run(cfg, work_dir, launcher)
     use_teacher(cfg, teacher, distill)
     labeled = use_unlabeled(cfg, unlabeled) if unlabeled else []
     check_data(cfg, [s for s in ('train', 'val') if f'{s}_cfg' in cfg])
@@ -110,12 +101,8 @@ def train(
     chosen = choose_start(cfg, start, pretrained, bool(resume))
     lines = prepare_start(cfg, chosen.pretrained, bool(resume))
     with explain_errors(cfg):
-        runner = _build(cfg)
-        copy_ahead(runner.model)
-        changes += [*labeled, *getattr(runner, 'teacher_lines', [])]
-        changes += fit_batches(runner)
-        log_often(runner)
-        lines = [*chosen.lines, *changes, *lines]
+        runner, about = _build(cfg)
+        lines = [*chosen.lines, *changes, *labeled, *about, *lines]
         check_start(runner, lines, bool(resume), chosen)
         _warn_of_slow_operators(runner)
         watch = ValidationHook()
@@ -127,17 +114,25 @@ def train(
     return runner
 
 
-def _build(cfg: Config) -> Runner:
-    """Build the runner, with the teacher that the config names."""
+def _build(cfg: Config) -> tuple[Runner, list[str]]:
+    """Build the runner, with the teacher that the config names.
+
+    Returns:
+        The runner, and lines for the log on teacher and batches.
+    """
     if not is_distilled(cfg):
-        return build_runner(cfg)
-    if 'runner_type' in cfg:
+        runner = build_runner(cfg)
+    elif 'runner_type' in cfg:
         raise UserError(
             f'distillation does not work with runner_type={cfg.runner_type!r}'
         )
-    runner = build_runner(cfg, DistillingRunner)
-    runner.register_hook(ProjectionHook())
-    return runner
+    else:
+        runner = build_runner(cfg, DistillingRunner)
+        runner.register_hook(ProjectionHook())
+    copy_ahead(runner.model)
+    lines = [*getattr(runner, 'teacher_lines', []), *fit_batches(runner)]
+    log_often(runner)
+    return runner, lines
 
 
 def _earlier_training(work_dir: str) -> list[str]:

@@ -32,24 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add_config(parser)
     add_checkpoint(parser, 'weights of the model')
-    parser.add_argument(
-        '--out',
-        help='file to write: .onnx, .xml, .mlpackage, .pte or .ncnn; for '
-        '--format web a folder; by default in the work directory, if that '
-        'is given',
-    )
-    parser.add_argument(
-        '--format',
-        choices=['onnx', 'openvino', 'coreml', 'executorch', 'ncnn', 'web'],
-        default='onnx',
-        help='file format',
-    )
-    parser.add_argument(
-        '--precision',
-        choices=['fp32', 'fp16', 'bf16', 'int8'],
-        default='fp32',
-        help='all but fp32 need --format openvino, or coreml or ncnn for fp16',
-    )
+    _add_format(parser)
     add_size(
         parser,
         'size of the input, or dynamic; by default that of the test pipeline',
@@ -88,6 +71,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--tolerance',
         type=float,
         help='largest difference from PyTorch; 1e-4 for fp32',
+    )
+
+
+def _add_format(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--out',
+        help='file to write: .onnx, .xml, .mlpackage, .pte or .ncnn; for '
+        '--format web a folder; by default in the work directory, if that '
+        'is given',
+    )
+    parser.add_argument(
+        '--format',
+        choices=['onnx', 'openvino', 'coreml', 'executorch', 'ncnn', 'web'],
+        default='onnx',
+        help='file format',
+    )
+    parser.add_argument(
+        '--precision',
+        choices=['fp32', 'fp16', 'bf16', 'int8'],
+        default='fp32',
+        help='all but fp32 need --format openvino, or coreml or ncnn for fp16',
     )
 
 

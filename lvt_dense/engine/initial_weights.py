@@ -1,7 +1,7 @@
 """What a training starts from: official weights, ``load_from``, a resume."""
 
 import ast
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -178,19 +178,6 @@ def check_load_from(
     lines += [] if is_cut else _describe_classes(runner, source)
     if report.is_complete:
         return lines
-    rest = [*report.missing, *report.mismatched]
-    lines.append(
-        f'WARNING: not filled by load_from, and random: {_some(rest)}'
-    )
-    frozen = [
-        name
-        for name, parameter in model.named_parameters()
-        if not parameter.requires_grad and name not in filled
-    ]
-    if frozen:
-        lines.append(
-            f'WARNING: frozen, and not filled by load_from: {_some(frozen)}'
-        )
     if not is_cut and any(
         isinstance(h, EMAHook) and h.strict_load for h in runner.hooks
     ):
@@ -198,7 +185,22 @@ def check_load_from(
             f'load_from fills only a part of the model, which EMAHook does '
             f'not accept with strict_load=True: {report}'
         )
-    return lines
+    return [*lines, *_warn_of_random_weights(model, report)]
+
+
+def _warn_of_random_weights(
+    model: nn.Module, report: LoadReport
+) -> Iterator[str]:
+    rest = [*report.missing, *report.mismatched]
+    yield f'WARNING: not filled by load_from, and random: {_some(rest)}'
+    filled = set(report.loaded)
+    frozen = [
+        name
+        for name, parameter in model.named_parameters()
+        if not parameter.requires_grad and name not in filled
+    ]
+    if frozen:
+        yield f'WARNING: frozen, and not filled by load_from: {_some(frozen)}'
 
 
 def _describe_classes(runner: Runner, source: str) -> list[str]:

@@ -21,6 +21,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from lvt_dense.compat.stack import allow_own_checkpoints, import_stack
 from lvt_dense.models.backbones import PyramidBackbone, families
 from lvt_dense.models.backbones.plg_vit import pool_regions
 from lvt_dense.models.backbones.pretrained import (
@@ -37,6 +38,26 @@ from .console import QuietRunner
 from .data_checks import annotation_fault
 
 FULL = (errno.ENOSPC, errno.EDQUOT)  # the disk, or one's share of it
+
+
+def prepare_run(cfg: Config, work_dir: str | None, launcher: str) -> None:
+    """Prepare this process and a config for a training or a test.
+
+    Args:
+        cfg: Config; changed in place.
+        work_dir: Folder of the run, see :func:`find_work_dir`.
+        launcher: See :func:`use_launcher`.
+
+    Raises:
+        UserError: The folder cannot be made, this process was not started by
+            that launcher, or the config slides no window that works.
+    """
+    allow_own_checkpoints()
+    import_stack()
+    avoid_mps()
+    use_launcher(cfg, launcher)
+    fit_windows(cfg)
+    cfg.work_dir = str(make_work_dir(cfg, work_dir))
 
 
 def use_launcher(cfg: Config, launcher: str) -> None:

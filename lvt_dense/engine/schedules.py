@@ -54,29 +54,29 @@ class Length:
     batch: int
 
 
-def count_images(cfg: Config) -> int:
-    """Count the images of an epoch, after the data set's own filters.
+def count_images(cfg: Config, split: str = 'train') -> int:
+    """Count the images of a split, after the data set's own filters.
 
     Args:
-        cfg: Config whose ``train_dataloader.dataset`` is built, without its
-            pipeline.
+        cfg: Config whose data set is built, without its pipeline.
+        split: ``train``, ``val`` or ``test``.
 
     Raises:
         UserError: There are none.
     """
     cfg = deepcopy(cfg)
-    for part in dataset_cfgs(cfg, 'train'):
+    for part in dataset_cfgs(cfg, split):
         part['pipeline'] = []
     with DATASETS.switch_scope_and_registry(cfg.get('default_scope')) as own:
         try:
-            count = len(own.build(cfg.train_dataloader.dataset))
+            count = len(own.build(cfg[f'{split}_dataloader'].dataset))
         except ValueError as error:  # of NumPy, on an empty data set
             if 'at least one array' not in str(error):
                 raise
             count = 0
     if not count:
         raise UserError(
-            'the training set has no image with annotations that count; '
+            f'the {split} data set has no image with annotations that count; '
             'look at its annotation file and filter_cfg'
         )
     return count

@@ -106,6 +106,7 @@ def apply_options(
     for is_wanted, switch_on in (
         (compile, use_compile),
         (per_class, use_per_class),
+        (exact_resume, use_exact_resume),
     ):
         if is_wanted:
             switch_on(cfg)
@@ -118,8 +119,6 @@ def apply_options(
     ):
         if value is not None:
             use(cfg, value)
-    if exact_resume:
-        use_exact_resume(cfg)
     return changes
 
 

@@ -286,9 +286,9 @@ class Planner:
             width, height = fit.find_scale(self.cfg)
             self.say('image size', f'{width} x {height}', reason)
         total = batch * machine.gpus
-        val = rules.estimate_validation(
-            step, batch, _count_val(with_data) / machine.gpus
-        )
+        has_val = with_data.get('val_dataloader')
+        validated = count_images(with_data, 'val') if has_val else 0
+        val = rules.estimate_validation(step, batch, validated / machine.gpus)
         most = math.ceil(rules.MOST_EPOCHS * images / total)
         if budget is not None:
             updates, validations, reason = rules.fit_updates(
@@ -447,14 +447,6 @@ def _describe_data(data: str, facts: DataFacts) -> str:
         f'{text}, {facts.objects} objects with a median side of '
         f'{facts.side:.0%} of that of the image'
     )
-
-
-def _count_val(cfg: Config) -> int:
-    """Count the images of the validation."""
-    if not cfg.get('val_dataloader'):
-        return 0
-    copy = Config(dict(cfg.to_dict(), train_dataloader=cfg.val_dataloader))
-    return count_images(copy)
 
 
 def _choose_name(request: Request) -> str:

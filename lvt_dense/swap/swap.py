@@ -51,19 +51,7 @@ def swap_backbone(
         UserError: The config cannot take the backbone; the message names the
             part of it that stands against it.
     """
-    try:
-        cls, arch = parse_backbone(name)
-    except ValueError as error:
-        raise UserError(str(error)) from error
-    if pretrained == 'none':
-        pretrained = None
-    with torch.device('meta'):
-        backbone = cls(arch)
-    if pretrained == 'official' and not backbone.weights.get(arch):
-        raise UserError(
-            f'{name} has no official weights: name a file or URL, or leave '
-            '--pretrained out'
-        )
+    choice = _build_choice(name, None if pretrained == 'none' else pretrained)
     cfg = load_config(cfg, import_custom_modules=False)
     model = cfg.get('model')
     if not isinstance(model, dict):
@@ -77,7 +65,7 @@ def swap_backbone(
     for part, path in parts:
         scope = cfg.get('default_scope') or 'mmdet'
         slot = Slot(part, path, scope, missing)
-        adapt_optimizer(cfg, *slot.swap(Choice(backbone, arch, pretrained)))
+        adapt_optimizer(cfg, *slot.swap(choice))
         drop_model_checkpoints(part)
     drop_model_checkpoints(model)
     if cfg.get('load_from'):
@@ -86,6 +74,22 @@ def swap_backbone(
     # A teacher has learned from images with its own norm, and so have images
     # of other channels.
     if not any(key in model for key in TEACHERS) and in_channels == {3}:
-        set_input_norm(model, backbone.input_norm)
+        set_input_norm(model, choice.backbone.input_norm)
     drop_imports(cfg, 'mmpretrain')
     return cfg
+
+
+def _build_choice(name: str, pretrained: str | None) -> Choice:
+    """Build a backbone by its name, without memory."""
+    try:
+        cls, arch = parse_backbone(name)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    with torch.device('meta'):
+        backbone = cls(arch)
+    if pretrained == 'official' and not backbone.weights.get(arch):
+        raise UserError(
+            f'{name} has no official weights: name a file or URL, or leave '
+            '--pretrained out'
+        )
+    return Choice(backbone, arch, pretrained)

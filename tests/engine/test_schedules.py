@@ -296,6 +296,11 @@ def test_images_are_counted_as_the_data_set_counts(tmp_path: Path) -> None:
     (tmp_path / 'list.json').write_text(text)
     assert count_images(cfg) == 6
     assert cfg.train_dataloader.dataset.dataset.pipeline
+    cfg.val_dataloader = dict(
+        dataset=cfg.train_dataloader.dataset.dataset.to_dict()
+    )
+    assert count_images(cfg, 'val') == 2
     (tmp_path / 'list.json').write_text('{"metainfo": {}, "data_list": []}')
-    with pytest.raises(UserError, match='no image'):
-        count_images(cfg)
+    for split in ('train', 'val'):
+        with pytest.raises(UserError, match=f'the {split} data.* no image'):
+            count_images(cfg, split)

@@ -82,25 +82,7 @@ def use_data(
     if tiling is not None and task == 'mono3d':
         raise UserError('--tiles: 3D boxes need the whole view of the camera')
     tree = Tree(data, masks=task != 'detection')
-    place = find_prepared_file(
-        str(tree.root.resolve()),
-        tree.fingerprint,
-        task,
-        classes,
-        to_train,
-        whole,
-        settings_of(cfg),
-        tiling,
-    )
-    with locked(place, f'reads --data {tree.root}'):
-        prepared = Prepared.load(place)
-        if prepared is None:
-            with no_collection():
-                labels = _load(cfg, tree, task, classes, to_train, whole)
-                if tiling is not None:
-                    cut_into_tiles(labels, tiling)
-                prepared = _prepare(cfg, labels, task)
-            prepared.save(place)
+    prepared = _prepare_once(cfg, tree, task, classes, to_train, whole, tiling)
     adapt = dict(semantic=adapt_semantic, mono3d=adapt_mono3d).get(task)
     if adapt is None:
         adapt_detection(cfg, prepared, task)
@@ -128,6 +110,38 @@ def _report(cfg: Config, data: Prepared, task: str, folder: Path) -> None:
         f'{len(pictures)} pictures with labels are in {folder}',
         logger='current',
     )
+
+
+def _prepare_once(
+    cfg: Config,
+    tree: Tree,
+    task: str,
+    classes: Sequence[str] | None,
+    to_train: bool,
+    whole: bool,
+    tiling: Tiling | None,
+) -> Prepared:
+    """Read a data set and write what a config needs, or find it written."""
+    place = find_prepared_file(
+        str(tree.root.resolve()),
+        tree.fingerprint,
+        task,
+        classes,
+        to_train,
+        whole,
+        settings_of(cfg),
+        tiling,
+    )
+    with locked(place, f'reads --data {tree.root}'):
+        prepared = Prepared.load(place)
+        if prepared is None:
+            with no_collection():
+                labels = _load(cfg, tree, task, classes, to_train, whole)
+                if tiling is not None:
+                    cut_into_tiles(labels, tiling)
+                prepared = _prepare(cfg, labels, task)
+            prepared.save(place)
+    return prepared
 
 
 def _prepare(cfg: Config, labels: LabeledData, task: str) -> Prepared:

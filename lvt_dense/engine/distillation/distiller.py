@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.text import shorten
 
-from .imitation import KINDS, Imitation
+from .imitation import KINDS, Imitation, Pair, Size
 from .networks import DETECTOR, MONO3D, SEGMENTER, part_of, run, task_of
 from .normalization import ImageNorm
 from .recording import record
@@ -103,13 +103,8 @@ def attach(
     size = getattr(teacher, 'session', None)
     size = (size and size.info['size']) or SIZE
     with torch.random.fork_rng(devices=[]):
-        imitation = chosen(
-            student,
-            teacher,
-            *_probe(student, teacher, chosen, size),
-            size,
-            settings.get('temperature'),
-        )
+        pair = _probe(student, teacher, chosen, size)
+        imitation = chosen(pair, settings.get('temperature'))
     weight = settings.get('weight') or chosen.weight
     norm = ImageNorm.of(student.data_preprocessor)
     student.add_module(NAME, Distiller(imitation, teacher, norm, weight))
@@ -154,9 +149,9 @@ def _loss(
 
 @torch.no_grad()
 def _probe(
-    student: Any, teacher: Teacher, kind: type[Imitation], size: Sequence[int]
-) -> tuple[Any, Any]:
-    """Return the outputs of student and teacher on a black image."""
+    student: Any, teacher: Teacher, kind: type[Imitation], size: Size
+) -> Pair:
+    """Run student and teacher on a black image."""
     weight = next(student.parameters())
     images = torch.zeros(1, 3, *size, device=weight.device)
     was_training = student.training
@@ -164,7 +159,8 @@ def _probe(
     ours = run(student, images, kind.what)
     student.train(was_training)
     norm = ImageNorm.of(student.data_preprocessor)
-    return ours, teacher.answer(kind.what, images, norm, [size])
+    theirs = teacher.answer(kind.what, images, norm, [size])
+    return Pair(student, teacher, ours, theirs, size)
 
 
 def _check_classes(teacher: Teacher, classes: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
@@ -15,19 +16,37 @@ from . import losses
 from .networks import FEATURES, LOGITS, MAPS, as_levels, as_logits, part_of
 from .teachers import NetworkTeacher, Teacher
 
+Size = Sequence[int]  # height and width of an image
+Losses = dict[str, Tensor]  # by name
+
 # Strides that differ by less are the same but for rounding of sizes.
 _SAME_STRIDE = 1.25
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A student and its teacher, with what they compute on an image.
+
+    Attributes:
+        student: The network that learns.
+        teacher: The teacher.
+        ours: Outputs of the student.
+        theirs: Outputs of the teacher.
+        size: Height and width of the image.
+    """
+
+    student: nn.Module
+    teacher: Teacher
+    ours: Any
+    theirs: Any
+    size: Size
 
 
 class Imitation(nn.Module, ABC):
     """Base of the kinds.
 
     Args:
-        student: The network that learns.
-        teacher: The teacher.
-        ours: What the student computes on an image.
-        theirs: What the teacher computes on it.
-        size: Height and width of that image.
+        pair: Student and teacher.
         temperature: Of distributions, above 0.
 
     Raises:
@@ -42,46 +61,28 @@ class Imitation(nn.Module, ABC):
     temperature: float = 1.0
     needs_classes: ClassVar[bool] = True
 
-    def __init__(
-        self,
-        student: nn.Module,
-        teacher: Teacher,
-        ours: Any,
-        theirs: Any,
-        size: Sequence[int],
-        temperature: float | None = None,
-    ) -> None:
+    def __init__(self, pair: Pair, temperature: float | None = None) -> None:
         super().__init__()
         if temperature is not None:
             self.temperature = temperature
         self.lines: list[str] = []
-        self.fit(student, teacher, self.read(ours), self.read(theirs), size)
+        ours, theirs = self.read(pair.ours), self.read(pair.theirs)
+        self.fit(replace(pair, ours=ours, theirs=theirs))
 
     def read(self, outputs: Any) -> Any:
         """Bring the outputs of both sides into one form."""
         return outputs
 
     @abstractmethod
-    def fit(
-        self,
-        student: nn.Module,
-        teacher: Teacher,
-        ours: Any,
-        theirs: Any,
-        size: Sequence[int],
-    ) -> None:
-        """Fit this to the outputs of both, see the class."""
+    def fit(self, pair: Pair) -> None:
+        """Fit this to the outputs of both, which have been read."""
 
-    def forward(
-        self, ours: Any, theirs: Any, size: Sequence[int]
-    ) -> dict[str, Tensor]:
+    def forward(self, ours: Any, theirs: Any, size: Size) -> Losses:
         """Compute the losses without their weight, by name."""
         return self.compare(self.read(ours), self.read(theirs), size)
 
     @abstractmethod
-    def compare(
-        self, ours: Any, theirs: Any, size: Sequence[int]
-    ) -> dict[str, Tensor]:
+    def compare(self, ours: Any, theirs: Any, size: Size) -> Losses:
         """Compute the losses of outputs that have been read."""
 
 
@@ -96,24 +97,16 @@ class ChannelWise(Imitation):
         """Return the logits, (N, C, h, w)."""
         return as_logits(outputs)
 
-    def fit(
-        self,
-        student: nn.Module,
-        teacher: Teacher,
-        ours: Any,
-        theirs: Any,
-        size: Sequence[int],
-    ) -> None:
+    def fit(self, pair: Pair) -> None:
         """Compare the numbers of channels."""
-        if ours.shape[1] != theirs.shape[1]:
+        counts = [logits.shape[1] for logits in (pair.ours, pair.theirs)]
+        if counts[0] != counts[1]:
             raise UserError(
-                f'distillation: the student has {ours.shape[1]} logits per '
-                f'pixel, but {teacher.name} has {theirs.shape[1]}'
+                f'distillation: the student has {counts[0]} logits per '
+                f'pixel, but {pair.teacher.name} has {counts[1]}'
             )
 
-    def compare(
-        self, ours: Any, theirs: Any, size: Sequence[int]
-    ) -> dict[str, Tensor]:
+    def compare(self, ours: Any, theirs: Any, size: Size) -> Losses:
         """Compute the divergence, at the student's resolution."""
         theirs = losses.resize_like(theirs, ours)
         loss = losses.channel_wise_divergence(ours, theirs, self.temperature)
@@ -154,31 +147,24 @@ class Features(Imitation):
         """Return the levels."""
         return as_levels(outputs)
 
-    def fit(
-        self,
-        student: nn.Module,
-        teacher: Teacher,
-        ours: Any,
-        theirs: Any,
-        size: Sequence[int],
-    ) -> None:
+    def fit(self, pair: Pair) -> None:
         """Pair the levels, and make the projections."""
-        self.pairs = match_levels(ours, theirs, size)
-        if not self.pairs:
+        ours, theirs, size = pair.ours, pair.theirs, pair.size
+        self.levels = match_levels(ours, theirs, size)
+        if not self.levels:
             raise UserError(
                 f'distillation: the student has features at the strides '
-                f'{_strides(ours, size)}, and {teacher.name} at '
+                f'{_strides(ours, size)}, and {pair.teacher.name} at '
                 f'{_strides(theirs, size)}: they have no stride in common'
             )
         self.projections = nn.ModuleList()
-        for i, j in self.pairs:
+        for i, j in self.levels:
             channels = ours[i].shape[1], theirs[j].shape[1]
             same = channels[0] == channels[1]
             self.projections.append(
                 nn.Identity() if same else _Transient(*channels)
             )
-        pairs = [ours[i] for i, _ in self.pairs]
-        strides = _strides(pairs, size)
+        strides = _strides([ours[i] for i, _ in self.levels], size)
         self.lines.append(f'features at the strides {strides} are compared')
         count = sum(p.numel() for p in self.parameters())
         if count:
@@ -187,12 +173,10 @@ class Features(Imitation):
                 "well, separate from the student's weights"
             )
 
-    def compare(
-        self, ours: Any, theirs: Any, size: Sequence[int]
-    ) -> dict[str, Tensor]:
+    def compare(self, ours: Any, theirs: Any, size: Size) -> Losses:
         """Compute the sum over the levels."""
         parts = []
-        for (i, j), project in zip(self.pairs, self.projections):
+        for (i, j), project in zip(self.levels, self.projections):
             mine = project(ours[i])
             parts.append(
                 self.distance(mine, losses.resize_like(theirs[j], mine))
@@ -230,24 +214,18 @@ class DenseHead(Imitation):
     what = MAPS
     temperature = 2.0
 
-    def fit(
-        self,
-        student: nn.Module,
-        teacher: Teacher,
-        ours: Any,
-        theirs: Any,
-        size: Sequence[int],
-    ) -> None:
+    def fit(self, pair: Pair) -> None:
         """Compare the heads."""
-        self.head = _Shared(part_of(student, MAPS))
-        self.levels = len(_list_of(ours, 0))
-        self._check_form(teacher, ours, theirs)
-        self.decoders = self._decoders(teacher, ours, theirs, size)
+        self.head = _Shared(part_of(pair.student, MAPS))
+        self.levels = len(_list_of(pair.ours, 0))
+        self._check_form(pair)
+        self.decoders = self._decoders(pair)
 
-    def _check_form(self, teacher: Teacher, ours: Any, theirs: Any) -> None:
+    def _check_form(self, pair: Pair) -> None:
+        teacher = pair.teacher
         shapes = [
             [tuple(x.shape[1:]) for x in [*flatten_maps(maps)][: self.levels]]
-            for maps in (ours, theirs)
+            for maps in (pair.ours, pair.theirs)
         ]
         softmax = [_is_softmax(self.head.module)]
         if isinstance(teacher, NetworkTeacher):
@@ -261,10 +239,9 @@ class DenseHead(Imitation):
                 'which compares the features of the necks'
             )
 
-    def _decoders(
-        self, teacher: Teacher, ours: Any, theirs: Any, size: Sequence[int]
-    ) -> list['_Shared']:
+    def _decoders(self, pair: Pair) -> list['_Shared']:
         """Return the heads that decode the boxes; none if they cannot."""
+        teacher = pair.teacher
         if not isinstance(teacher, NetworkTeacher):
             self.lines.append(
                 'boxes are not compared: an exported file does not say how '
@@ -272,13 +249,14 @@ class DenseHead(Imitation):
             )
             return []
         heads = [self.head.module, part_of(teacher.network, MAPS)]
-        maps = (ours, theirs)
+        maps = (pair.ours, pair.theirs)
         if not all(has_plain_boxes(h, m) for h, m in zip(heads, maps)):
             self.lines.append(
                 'boxes are not compared: they are not four numbers per anchor'
             )
             return []
-        priors = [priors_of(h, _list_of(ours, 0), size) for h in heads]
+        levels = _list_of(pair.ours, 0)
+        priors = [priors_of(head, levels, pair.size) for head in heads]
         if not torch.equal(*priors):
             raise UserError(
                 f'distillation: the anchors of the student and of '
@@ -287,9 +265,7 @@ class DenseHead(Imitation):
             )
         return [_Shared(head) for head in heads]
 
-    def compare(
-        self, ours: Any, theirs: Any, size: Sequence[int]
-    ) -> dict[str, Tensor]:
+    def compare(self, ours: Any, theirs: Any, size: Size) -> Losses:
         """Compute the divergence of scores, and the distance of boxes."""
         head = self.head.module
         flat = [[*flatten_maps(maps)] for maps in (ours, theirs)]
@@ -333,16 +309,9 @@ class Heatmaps(Imitation):
     what = MAPS
     names = ('heatmap', 'keypoint_heatmap')
 
-    def fit(
-        self,
-        student: nn.Module,
-        teacher: Teacher,
-        ours: Any,
-        theirs: Any,
-        size: Sequence[int],
-    ) -> None:
+    def fit(self, pair: Pair) -> None:
         """Find the heatmaps of both."""
-        found = [self._heatmaps(maps) for maps in (ours, theirs)]
+        found = [self._heatmaps(maps) for maps in (pair.ours, pair.theirs)]
         self.shared = [
             n for n in self.names if n in found[0] and n in found[1]
         ]
@@ -351,11 +320,11 @@ class Heatmaps(Imitation):
             if channels[0] != channels[1]:
                 raise UserError(
                     f'distillation: {name} has {channels[0]} channels, but '
-                    f'that of {teacher.name} has {channels[1]}'
+                    f'that of {pair.teacher.name} has {channels[1]}'
                 )
         if not self.shared:
             raise UserError(
-                f'distillation: the student or {teacher.name} has no '
+                f'distillation: the student or {pair.teacher.name} has no '
                 'heatmap, unlike MonoCon; use --distill pkd, which compares '
                 'the features of the necks'
             )
@@ -369,9 +338,7 @@ class Heatmaps(Imitation):
             return dict(heatmap=maps[0])  # the first map of an exported file
         return {}
 
-    def compare(
-        self, ours: Any, theirs: Any, size: Sequence[int]
-    ) -> dict[str, Tensor]:
+    def compare(self, ours: Any, theirs: Any, size: Size) -> Losses:
         """Compute the divergence of each heatmap."""
         ours, theirs = self._heatmaps(ours), self._heatmaps(theirs)
         found = {}
@@ -410,7 +377,7 @@ def _is_softmax(head: Any) -> bool:
 
 
 def match_levels(
-    ours: Sequence[Tensor], theirs: Sequence[Tensor], size: Sequence[int]
+    ours: Sequence[Tensor], theirs: Sequence[Tensor], size: Size
 ) -> list[tuple[int, int]]:
     """Pair levels of equal stride.
 
@@ -447,9 +414,7 @@ def has_plain_boxes(head: Any, maps: Any) -> bool:
     )
 
 
-def priors_of(
-    head: Any, levels: Sequence[Tensor], size: Sequence[int]
-) -> Tensor:
+def priors_of(head: Any, levels: Sequence[Tensor], size: Size) -> Tensor:
     """List the anchors or points of all levels, (P, 4) or (P, 2)."""
     generator = head.prior_generator
     if hasattr(generator, 'input_shape'):
@@ -458,7 +423,7 @@ def priors_of(
     return torch.cat(generator.grid_priors(sizes, device=levels[0].device))
 
 
-def decode(head: Any, maps: Sequence[Tensor], size: Sequence[int]) -> Tensor:
+def decode(head: Any, maps: Sequence[Tensor], size: Size) -> Tensor:
     """Decode boxes, (N, P, 4) as xyxy in pixels."""
     priors = priors_of(head, maps, size)
     deltas = flatten_levels(maps, 4).float()
@@ -513,5 +478,5 @@ def _list_of(maps: Any, index: int) -> list[Tensor]:
     return list(flatten_maps(maps[index]))
 
 
-def _strides(levels: Sequence[Tensor], size: Sequence[int]) -> str:
+def _strides(levels: Sequence[Tensor], size: Size) -> str:
     return shorten([round(size[1] / x.shape[-1]) for x in levels], 8)

@@ -41,11 +41,7 @@ class RetinaHead(BatchedTargets, MMDetRetinaHead):
         Returns:
             ``loss_cls`` and ``loss_bbox``, a list of one for every level.
         """
-        is_covered = supports(self) and not self.reg_decoded_bbox
-        if not is_covered or type(self.loss_bbox) not in (
-            L1Loss,
-            SmoothL1Loss,
-        ):
+        if not self._has_known_losses():
             return super().loss_by_feat(
                 cls_scores,
                 bbox_preds,
@@ -82,6 +78,12 @@ class RetinaHead(BatchedTargets, MMDetRetinaHead):
             loss_cls=[cls for cls, _ in losses],
             loss_bbox=[bbox for _, bbox in losses],
         )
+
+    def _has_known_losses(self) -> bool:
+        """Whether the losses of a batch are those of its images."""
+        known = (L1Loss, SmoothL1Loss)
+        is_plain = not self.reg_decoded_bbox and type(self.loss_bbox) in known
+        return is_plain and supports(self)
 
     def _level_losses(
         self,

@@ -38,6 +38,17 @@ needs_ray = pytest.mark.skipif(
     not is_importable('ray'), reason='ray cannot be imported'
 )
 COUNT, SHARD = 36, 4
+ABOUT = dict(
+    task='detection',
+    classes=['mean'],
+    color='rgb',
+    size=[32, 64],
+    resize='stretch',
+    scale=[64, 32],
+    divisor=1,
+    batch=1,
+    score_thr=0.01,
+)
 
 
 def make_model(path: Path, rounds: int) -> None:
@@ -45,10 +56,9 @@ def make_model(path: Path, rounds: int) -> None:
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
-    side = 512
-    weights = np.eye(side, dtype=np.float32)
+    floats, integers = TensorProto.FLOAT, TensorProto.INT64
     nodes = [
-        helper.make_node('Cast', ['image'], ['x'], to=TensorProto.FLOAT),
+        helper.make_node('Cast', ['image'], ['x'], to=floats),
         helper.make_node('ReduceMean', ['x'], ['mean'], keepdims=0),
         helper.make_node('Mul', ['mean', 'eye'], ['y0']),
         *(
@@ -62,28 +72,21 @@ def make_model(path: Path, rounds: int) -> None:
         helper.make_node('Identity', ['label'], ['labels']),
     ]
     values = dict(
-        eye=weights,
+        eye=np.eye(512, dtype=np.float32),
         full=np.float32(255),
         one=np.array([1, 1]),
         box=np.array([[[1, 2, 30, 20]]], np.float32),
         label=np.array([[0]]),
     )
-    shapes = dict(boxes=[1, 1, 4], scores=[1, 1], labels=[1, 1])
+    describe = helper.make_tensor_value_info
     graph = helper.make_graph(
         nodes,
         'mean',
+        [describe('image', TensorProto.UINT8, [1, 32, 64, 3])],
         [
-            helper.make_tensor_value_info(
-                'image', TensorProto.UINT8, [1, 32, 64, 3]
-            )
-        ],
-        [
-            helper.make_tensor_value_info(
-                name,
-                TensorProto.INT64 if name == 'labels' else TensorProto.FLOAT,
-                shape,
-            )
-            for name, shape in shapes.items()
+            describe('boxes', floats, [1, 1, 4]),
+            describe('scores', floats, [1, 1]),
+            describe('labels', integers, [1, 1]),
         ],
         [numpy_helper.from_array(v, k) for k, v in values.items()],
     )
@@ -92,19 +95,7 @@ def make_model(path: Path, rounds: int) -> None:
     )
     entry = model.metadata_props.add()
     entry.key = 'lvt_dense'
-    entry.value = json.dumps(
-        dict(
-            task='detection',
-            classes=['mean'],
-            color='rgb',
-            size=[32, 64],
-            resize='stretch',
-            scale=[64, 32],
-            divisor=1,
-            batch=1,
-            score_thr=0.01,
-        )
-    )
+    entry.value = json.dumps(ABOUT)
     onnx.save(model, path)
 
 
