@@ -257,9 +257,10 @@ class Planner:
         """Time a step of the config as it is, at a batch size."""
         cfg = self._use_data()
         cfg.train_dataloader.batch_size = batch
-        kept = self.request.kept
+        kept, minutes = self.request.kept, self.request.minutes
         return time_step(
             cfg,
+            rules.most_timing(minutes),
             amp=kept.get('amp'),
             compile=bool(kept.get('compile')),
             workers=kept.get('workers'),
