@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,46 @@ def benchmark_training(
     """
     if steps < 1:
         raise UserError(f'--steps {steps}: must be at least 1')
+    with _prepared(cfg, has_data, options):
+        found = _measure(cfg, steps)
+    if out:
+        text = json.dumps(asdict(found), indent=1)
+        write_atomically(Path(out), text + '\n')
+    return found
+
+
+def time_step(cfg: Config, steps: int, most: float, **options: Any) -> float:
+    """Time the training step of a config, data loading included.
+
+    Args:
+        cfg: Config whose data are there; changed in place.
+        steps: Steps to measure, after those of the warm-up.
+        most: Seconds after which no other step begins.
+        **options: As those of :func:`benchmark_training`.
+
+    Returns:
+        Median seconds of a step; of the last one, if the time was over in
+        the warm-up.
+    """
+    with _prepared(cfg, True, options):
+        timer = StepTimer(get_device())
+        step = _prepare_step(cfg, timer)
+        marks = [time.perf_counter()]
+        for _ in range(WARM_UP + steps):
+            step()
+            timer.wait()
+            marks.append(time.perf_counter())
+            if marks[-1] - marks[0] >= most:
+                break
+    spent = [end - start for start, end in pairwise(marks)]
+    return statistics.median(spent[WARM_UP:] or spent[-1:])
+
+
+@contextmanager
+def _prepared(
+    cfg: Config, has_data: bool, options: dict[str, Any]
+) -> Iterator[None]:
+    """Leave of a config what its steps need, and a folder for them."""
     import_stack()
     with tempfile.TemporaryDirectory() as folder:
         if not has_data:
@@ -130,11 +171,7 @@ def benchmark_training(
         use_fast_step(cfg)
         _keep_steps_only(cfg, folder)
         with explain_errors(cfg):
-            found = _measure(cfg, steps)
-    if out:
-        text = json.dumps(asdict(found), indent=1)
-        write_atomically(Path(out), text + '\n')
-    return found
+            yield
 
 
 def render_data(cfg: Config, root: Path) -> None:

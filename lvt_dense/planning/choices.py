@@ -26,6 +26,8 @@ LEAST_UPDATES = 10
 START_UP = 8.0  # seconds between plan and first update
 CLOSING = 0.05  # share of the time, for the end and for errors
 FAR_TOO_LONG = 5
+MOST_TIMING = 60.0  # seconds that steps may be timed for
+TIMING_SHARE = 0.05  # of the time, at most
 
 
 @dataclass(frozen=True)
@@ -162,6 +164,13 @@ def usual_updates(
 def scale_step(step: float, size: int, other: int) -> float:
     """Estimate the seconds of a step at another size."""
     return step * (1 - PIXEL_SHARE + PIXEL_SHARE * (other / size) ** 2)
+
+
+def most_timing(minutes: float | None) -> float:
+    """Return the seconds that steps may be timed for."""
+    if minutes is None:
+        return MOST_TIMING
+    return min(MOST_TIMING, 60 * minutes * TIMING_SHARE)
 
 
 @dataclass(frozen=True)

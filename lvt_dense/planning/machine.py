@@ -13,7 +13,7 @@ from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.visualization import Visualizer
 
-from lvt_dense.apis.benchmark_training import benchmark_training
+from lvt_dense.apis import benchmark_training
 
 STEPS = 3
 MOST_WORKERS = 8
@@ -74,19 +74,19 @@ def _count_cores() -> int:
     return os.cpu_count() or 1
 
 
-def time_step(cfg: Config, **options: Any) -> float:
+def time_step(cfg: Config, most: float, **options: Any) -> float:
     """Time the training step of a config, data loading included.
 
     Args:
         cfg: Config whose data are there; it is changed.
-        **options: ``amp`` and ``compile``, as in training.
+        most: Seconds after which no other step begins.
+        **options: ``amp``, ``compile`` and ``workers``, as in training.
 
     Returns:
         Seconds of a step.
     """
     with _keep_current_run():
-        found = benchmark_training(cfg, steps=STEPS, **options)
-    return found.batch / found.images_per_second
+        return benchmark_training.time_step(cfg, STEPS, most, **options)
 
 
 @contextmanager

@@ -227,7 +227,7 @@ class Planner:
         weights = self.start.weights
         names = dict(none='random weights', official='official weights')
         self.say('start', names.get(weights, weights), self.start.reason)
-        if self.start.is_pretrained or self.recipe is None:
+        if self.start.is_whole or self.recipe is None:
             return
         if self.recipe.scratch_lr is not None:
             fit.set_scratch_rate(self.cfg, *self.recipe.scratch_lr)
@@ -257,9 +257,10 @@ class Planner:
         """Time a step of the config as it is, at a batch size."""
         cfg = self._use_data()
         cfg.train_dataloader.batch_size = batch
-        kept = self.request.kept
+        kept, minutes = self.request.kept, self.request.minutes
         return time_step(
             cfg,
+            rules.most_timing(minutes),
             amp=kept.get('amp'),
             compile=bool(kept.get('compile')),
             workers=kept.get('workers'),
@@ -380,15 +381,19 @@ class Planner:
         average = fit.set_average(cfg, updates)
         final = load_config(cfg, self.request.options)
         rate = final.optim_wrapper.optimizer.lr
-        start = (
-            'of the recipe'
-            if self.start.is_pretrained
-            else 'for random weights'
-        )
+        start = self.start
+        if self.recipe is None or self.recipe.scratch_lr is None:
+            origin = 'of the recipe'
+        elif start.is_whole:
+            origin = 'of the recipe, for a trained model'
+        elif start.is_pretrained:
+            origin = 'for a head with random weights'
+        else:
+            origin = 'for random weights'
         self.say(
             'learning rate',
             f'{rate:.3g}',
-            f'{start}, batch of {batch * gpus}; {average}',
+            f'{origin}, batch of {batch * gpus}; {average}',
         )
 
     def _say_time(

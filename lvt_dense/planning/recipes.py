@@ -32,8 +32,9 @@ class Recipe:
         start_images: The same from pretrained weights.
         least_updates: Updates below which a smaller image is the better use
             of the time.
-        scratch_lr: Learning rate from random weights, and the batch that it
-            is for; None keeps the recipe's. It follows the root of the batch.
+        scratch_lr: Learning rate for a head with random weights, whether the
+            backbone is pretrained or not, and the batch that it is for; None
+            keeps the recipe's. It follows the root of the batch.
         augment: Presets of ``--augment`` for short and for long trainings.
         options: What else differs from the config, by dotted key.
     """

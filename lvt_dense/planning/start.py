@@ -30,13 +30,14 @@ class Start:
         weights: As ``--pretrained`` takes it; a description of a model that
             is loaded whole.
         reason: Why, in a few words.
-        is_in_config: Whether the config has to name the weights; those of
-            ``--start``, and those of whole models, are loaded without.
+        is_whole: Whether they are those of a whole model, its head included.
+            The training loads them by itself, or as ``--start`` says; the
+            config does not name them.
     """
 
     weights: str
     reason: str
-    is_in_config: bool = True
+    is_whole: bool = False
 
     @property
     def is_pretrained(self) -> bool:
@@ -66,11 +67,11 @@ def find_start(
         return Start(pretrained, 'as --pretrained says')
     if start == NONE:
         return Start(NONE, 'as --start says')
+    is_whole = chosen.path is not None
     if start != AUTO:
-        return Start(start, 'as --start says', is_in_config=False)
-    if chosen.path is not None:
-        text = chosen.lines[0].removeprefix('start: ')
-        return Start(text, '', is_in_config=False)
+        return Start(start, 'as --start says', is_whole)
+    if is_whole:
+        return Start(chosen.lines[0].removeprefix('start: '), '', is_whole)
     return _find_backbones(cfg)
 
 
@@ -107,5 +108,5 @@ def use_start(cfg: Config, start: Start) -> None:
         cfg: Config; changed in place.
         start: Result of :func:`find_start`.
     """
-    if start.is_in_config and not cfg.get('load_from'):
+    if not start.is_whole and not cfg.get('load_from'):
         use_pretrained(cfg, start.weights)

@@ -2,6 +2,7 @@
 
 import json
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,23 @@ def test_data_that_cannot_be_rendered() -> None:
     cfg.train_dataloader.dataset.type = 'LVISDataset'
     with pytest.raises(UserError, match='give --data-root or --data'):
         benchmark_training(cfg, has_data=False)
+
+
+@pytest.mark.parametrize(('most', 'count'), [(1e9, 5), (0.0, 1)])
+def test_steps_are_timed_until_the_time_is_over(
+    most: float, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[float] = []
+
+    def step() -> None:
+        taken.append(0.001 * (len(taken) + 1))
+        time.sleep(taken[-1])
+
+    monkeypatch.setattr(module, '_prepared', lambda *_: nullcontext())
+    monkeypatch.setattr(module, '_prepare_step', lambda *_: step)
+    seconds = module.time_step(Config(), 3, most)
+    assert len(taken) == count
+    assert seconds >= (taken[3] if count == 5 else taken[0])
 
 
 class Sleeping(nn.Module):

@@ -1,9 +1,11 @@
 """What a plan says that its training starts from."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from helpers import own_data
 from helpers.official import filled
 from helpers.official_names import rename
 from mmengine.config import Config
@@ -13,6 +15,7 @@ from lvt_dense.checkpoints.ssdlite import LAYOUTS
 from lvt_dense.compat.stack import import_stack
 from lvt_dense.config import dataset_cfgs, load_config
 from lvt_dense.datasets.own.heads import set_num_classes
+from lvt_dense.planning.plan import Planner, Request
 from lvt_dense.planning.start import Start, find_start, use_start
 from lvt_dense.utils.errors import UserError
 
@@ -69,9 +72,8 @@ def test_what_the_command_says(cfg: Config, mirror: Path) -> None:
     assert none == Start('none', 'as --start says')
     assert not none.is_pretrained
     file = str(mirror / f'{DETECTOR}.pt')
-    assert find_start(cfg, start=file) == Start(
-        file, 'as --start says', is_in_config=False
-    )
+    whole = Start(file, 'as --start says', is_whole=True)
+    assert find_start(cfg, start=file) == whole
     assert find_start(cfg, 'official').reason == 'as --pretrained says'
 
 
@@ -85,3 +87,29 @@ def test_contradictions_end_the_plan(cfg: Config, tmp_path: Path) -> None:
         find_start(cfg, 'official', 'none')
     with pytest.raises(UserError, match='no_such_model'):
         find_start(cfg, start='no_such_model')
+
+
+@pytest.mark.parametrize(
+    ('options', 'is_high'),
+    [
+        (dict(pretrained='official'), True),
+        (dict(kept=dict(start='none')), True),
+        (dict(kept=dict(start='FILE')), False),
+    ],
+)
+def test_rate_follows_the_head(
+    options: dict[str, Any], is_high: bool, mirror: Path, tmp_path: Path
+) -> None:
+    """A head with random weights needs the higher rate, as measured."""
+    data = own_data.write_voc(tmp_path, own_data.make_shots(6))
+    if options.get('kept') == dict(start='FILE'):
+        options = dict(kept=dict(start=str(mirror / f'{DETECTOR}.pt')))
+    request = Request(str(data), task='detection', goal='cpu', **options)
+    planner = Planner(request)
+    planner._choose_recipe()
+    usual = planner.cfg.optim_wrapper.optimizer.lr
+    planner._choose_start()
+    rate = planner.cfg.optim_wrapper.optimizer.lr
+    assert planner.recipe and planner.recipe.scratch_lr
+    high = planner.recipe.scratch_lr[0]
+    assert rate == (high if is_high else usual) and high != usual
