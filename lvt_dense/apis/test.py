@@ -83,8 +83,7 @@ def test(
     prepare_run(cfg, work_dir, launcher)
     init_default_scope(cfg.get('default_scope') or 'mmdet')
     cfg.resume = False
-    check_data(cfg, ['test'])
-    read_coco_once(cfg)
+    read_coco_once(check_data(cfg, ['test']))
     if show_dir:
         _draw(cfg, show_dir=show_dir, score_thr=score_thr, opacity=opacity)
     if per_class:

@@ -91,8 +91,8 @@ def train(
     prepare_run(cfg, work_dir, launcher)
     use_teacher(cfg, teacher, distill)
     labeled = use_unlabeled(cfg, unlabeled) if unlabeled else []
-    check_data(cfg, [s for s in ('train', 'val') if f'{s}_cfg' in cfg])
-    read_coco_once(cfg)
+    splits = [s for s in ('train', 'val') if f'{s}_cfg' in cfg]
+    read_coco_once(check_data(cfg, splits))
     changes = [] if resume else _earlier_training(cfg.work_dir)
     changes += [*fit_saving(cfg), *apply_options(cfg, **options)]
     use_fast_step(cfg, _resume(cfg, resume) if resume else ())

@@ -3,11 +3,13 @@
 import inspect
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 
@@ -35,7 +37,107 @@ _MASKS_LOOKED_AT = 50
 _REMEDY = 'or let --data DIR set all that depends on the data'
 
 
-def check_data(cfg: Config, splits: Iterable[str]) -> None:
+@dataclass(frozen=True)
+class DataSource:
+    """A data set of a config, and what the checks read of it.
+
+    Attributes:
+        cfg: The config.
+        split: ``train``, ``val`` or ``test``.
+        settings: Config of the data set itself, without wrappers.
+    """
+
+    cfg: Config
+    split: str
+    settings: ConfigDict
+
+    @cached_property
+    def kind(self) -> Any:
+        """Its class, or None if there is none."""
+        scope = scope_of(self.cfg)
+        return lookup_class(DATASETS, self.settings.get('type'), scope)
+
+    @cached_property
+    def classes(self) -> tuple[str, ...] | None:
+        """Its classes, or None if it does not say.
+
+        Raises:
+            UserError: They are a single string.
+        """
+        classes = (self.settings.get('metainfo') or {}).get('classes')
+        if isinstance(classes, str):
+            return _read_classes(classes)
+        if classes is None:
+            classes = getattr(self.kind, 'METAINFO', {}).get('classes')
+        return tuple(classes) if classes else None
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether it is read from a server."""
+        places = (self.settings.get(key) for key in ('data_root', 'ann_file'))
+        return any('://' in str(place) for place in places)
+
+    @property
+    def is_coco(self) -> bool:
+        """Whether it reads an annotation file of COCO."""
+        try:
+            from mmdet.datasets import CocoDataset, CocoPanopticDataset
+        except ImportError:
+            return False
+        return (
+            bool(self.settings.get('ann_file'))
+            and inspect.isclass(self.kind)
+            and issubclass(self.kind, CocoDataset)
+            and not issubclass(self.kind, CocoPanopticDataset)
+        )
+
+    @property
+    def is_segmentation(self) -> bool:
+        """Whether it is one of MMSegmentation."""
+        try:
+            from mmseg.datasets import BaseSegDataset
+        except ImportError:
+            return False
+        return issubclass(self.kind, BaseSegDataset)
+
+    @property
+    def ann_file(self) -> Path:
+        """The annotation file."""
+        root = Path(self.settings.get('data_root') or '')
+        return root / self.settings['ann_file']
+
+    @property
+    def paths(self) -> Iterator[Path]:
+        """The files and folders that it names."""
+        if self.settings.get('ann_file'):
+            yield self.ann_file
+        root = Path(self.settings.get('data_root') or '')
+        for prefix in (self.settings.get('data_prefix') or {}).values():
+            # mmdet and mmseg both allow file name prefixes besides folders
+            if isinstance(prefix, str) and prefix.endswith('/'):
+                yield root / prefix
+
+    def build(self, **options: Any) -> Any:
+        """Build it without its pipeline, to have its images listed."""
+        settings = {
+            key: value
+            for key, value in self.settings.items()
+            if key not in ('type', '_scope_')
+        }
+        settings |= dict(options, pipeline=[], lazy_init=True)
+        return self.kind(**settings)
+
+
+def find_data(cfg: Config, splits: Iterable[str]) -> list[DataSource]:
+    """Find the data sets of the splits."""
+    return [
+        DataSource(cfg, split, settings)
+        for split in splits
+        for settings in dataset_cfgs(cfg, split)
+    ]
+
+
+def check_data(cfg: Config, splits: Iterable[str]) -> list[DataSource]:
     """Check the data of the splits before anything is built.
 
     Folders and annotation files exist, the model counts as many classes as
@@ -46,106 +148,76 @@ def check_data(cfg: Config, splits: Iterable[str]) -> None:
         cfg: Config.
         splits: Some of ``train``, ``val`` and ``test``.
 
+    Returns:
+        The data sets of the splits.
+
     Raises:
         UserError: Names the first that is wrong.
     """
-    splits = list(splits)
-    for split in splits:
-        for dataset in dataset_cfgs(cfg, split):
-            _check_paths(dataset, split)
+    found = find_data(cfg, splits)
+    for data in found:
+        _check_paths(data)
     import_stack()
-    for split in splits:
-        for dataset in dataset_cfgs(cfg, split):
-            classes = classes_of(dataset, scope_of(cfg))
-            check_counts(cfg, split, classes)
-            if is_first_process():
-                _check_content(cfg, split, dataset, classes)
+    heads = list(find_class_counts(cfg.get('model'), scope_of(cfg)))
+    for data in found:
+        _check_counts(data, [(path, number) for path, _, number in heads])
+        if is_first_process():
+            _check_content(data)
+    return found
 
 
-def _is_remote(dataset: dict) -> bool:
-    return '://' in str(dataset.get('data_root') or '') or '://' in str(
-        dataset.get('ann_file') or ''
-    )
-
-
-def _check_paths(dataset: dict, split: str) -> None:
-    if _is_remote(dataset):
+def _check_paths(data: DataSource) -> None:
+    if data.is_remote:
         return
-    root = dataset.get('data_root')
+    root, split = data.settings.get('data_root'), data.split
     if root and not Path(root).is_dir():
         raise UserError(
             f'the {split} data root {root} is not there; put the data set '
             'there, name its folder with --data-root, or give data of your '
             'own with --data'
         )
-    for path in _named_paths(dataset):
+    for path in data.paths:
         if not path.exists():
             raise UserError(
                 f'{path}, which the {split} data set '
-                f'{dataset.get("type")} needs, is not there; is {root} a '
-                'complete copy of the data set? For data of your own, in '
+                f'{data.settings.get("type")} needs, is not there; is {root} '
+                'a complete copy of the data set? For data of your own, in '
                 'other folders and files, there is --data'
             )
 
 
-def _named_paths(dataset: dict) -> Iterator[Path]:
-    root = Path(dataset.get('data_root') or '')
-    if dataset.get('ann_file'):
-        yield root / dataset['ann_file']
-    for prefix in (dataset.get('data_prefix') or {}).values():
-        # mmdet and mmseg both allow file name prefixes besides folders
-        if isinstance(prefix, str) and prefix.endswith('/'):
-            yield root / prefix
-
-
-def classes_of(dataset: dict, scope: str) -> tuple[str, ...] | None:
-    """Return the classes of a data set, or None if it does not say.
-
-    Args:
-        dataset: Config of the data set itself, without wrappers.
-        scope: Default scope of the config.
+def _read_classes(given: str) -> tuple[str, ...]:
+    """Read a file with a class a line.
 
     Raises:
-        UserError: They are a single string.
+        UserError: There is no such file.
     """
-    classes = (dataset.get('metainfo') or {}).get('classes')
-    if isinstance(classes, str):
-        if Path(classes).is_file():
-            lines = Path(classes).read_text(encoding='utf-8-sig').split('\n')
-            return tuple(line.strip() for line in lines if line.strip())
+    if not Path(given).is_file():
         raise UserError(
-            f'metainfo.classes={classes!r} is one string, which counts as '
-            f"{len(classes)} classes: write classes=('{classes}',)"
+            f'metainfo.classes={given!r} is one string, which counts as '
+            f"{len(given)} classes: write classes=('{given}',)"
         )
-    if classes is None:
-        cls = lookup_class(DATASETS, dataset.get('type'), scope)
-        classes = getattr(cls, 'METAINFO', {}).get('classes')
-    return tuple(classes) if classes else None
+    lines = Path(given).read_text(encoding='utf-8-sig').split('\n')
+    return tuple(line.strip() for line in lines if line.strip())
 
 
-def check_counts(
-    cfg: Config, split: str, classes: Sequence[str] | None
-) -> None:
+def _check_counts(data: DataSource, heads: list[tuple[str, int]]) -> None:
     """Check that every head counts the classes of the data.
-
-    Args:
-        cfg: Config.
-        split: Where the classes are from.
-        classes: Their names; None is not checked.
 
     Raises:
         UserError: Has both numbers, and where they stand.
     """
+    classes, split = data.classes, data.split
     if classes is None:
         return
     there = f'the {split} data have {len(classes)} ({shorten(classes, 4)})'
-    for path, _, number in find_class_counts(cfg.get('model'), scope_of(cfg)):
+    for path, number in heads:
         if number != len(classes):
             raise UserError(
                 f'{path}.num_classes is {number}, but {there}: set '
                 f'--cfg-options {path}.num_classes={len(classes)}, {_REMEDY}'
             )
-    for step in find_dicts(cfg.get(f'{split}_dataloader')):
+    for step in find_dicts(data.cfg.get(f'{split}_dataloader')):
         number = step.get('num_classes', len(classes))
         if 'type' in step and number != len(classes):
             raise UserError(
@@ -155,54 +227,26 @@ def check_counts(
             )
 
 
-def _check_content(
-    cfg: Config, split: str, dataset: dict, classes: Sequence[str] | None
-) -> None:
-    cls = lookup_class(DATASETS, dataset.get('type'), scope_of(cfg))
-    if not inspect.isclass(cls) or _is_remote(dataset):
+def _check_content(data: DataSource) -> None:
+    if not inspect.isclass(data.kind) or data.is_remote:
         return
-    if _is_coco(cls) and dataset.get('ann_file'):
-        _check_coco(cfg, split, dataset, classes)
-    elif _is_segmentation(cls):
-        _check_segmentation(cfg, split, dataset, cls)
-    elif issubclass(cls, KittiMonoDataset):
-        _check_frames(cfg, split, dataset, cls)
+    if data.is_coco:
+        _check_coco(data)
+    elif data.is_segmentation:
+        _check_segmentation(data)
+    elif issubclass(data.kind, KittiMonoDataset) and data.split == 'train':
+        _count_left_out(data)
 
 
-def _is_coco(cls: object) -> bool:
-    try:
-        from mmdet.datasets import CocoDataset, CocoPanopticDataset
-    except ImportError:
-        return False
-    return (
-        inspect.isclass(cls)
-        and issubclass(cls, CocoDataset)
-        and not issubclass(cls, CocoPanopticDataset)
-    )
-
-
-def _is_segmentation(cls: type) -> bool:
-    try:
-        from mmseg.datasets import BaseSegDataset
-    except ImportError:
-        return False
-    return issubclass(cls, BaseSegDataset)
-
-
-def _check_coco(
-    cfg: Config, split: str, dataset: dict, classes: Sequence[str] | None
-) -> None:
-    path = next(_named_paths(dataset))
-    masks = any(
-        step.get('with_mask')
-        for step in find_dicts(cfg.get('train_dataloader'))
-    )
-    report = check_coco(path, masks)
+def _check_coco(data: DataSource) -> None:
+    path = data.ann_file
+    steps = find_dicts(data.cfg.get('train_dataloader'))
+    report = check_coco(path, any(step.get('with_mask') for step in steps))
     fault = report.fault or report.mask_fault
     if fault:
         raise UserError(f'annotation file {path}: {fault}')
-    _check_categories(path, report, classes)
-    _check_amount(cfg, split, dataset, path, report, classes)
+    _check_categories(path, report, data.classes)
+    _check_amount(data, report)
     for number, what in (
         (report.flat, 'boxes have no area and'),
         (report.small, 'boxes are smaller than a pixel and'),
@@ -219,7 +263,16 @@ def _check_coco(
             'id, so that objects of one entry are background in the other; '
             '--data DIR puts them together'
         )
-    for evaluator in evaluators(cfg, split):
+    _check_evaluators(data)
+    if data.split != 'train':
+        _warn_of_limits(data)
+        _check_coco_images(data)
+
+
+def _check_evaluators(data: DataSource) -> None:
+    """Check that metrics are computed of the file that is predicted on."""
+    path, split = data.ann_file, data.split
+    for evaluator in evaluators(data.cfg, split):
         own = evaluator.get('ann_file')
         if not own or '://' in str(own):
             continue
@@ -236,35 +289,30 @@ def _check_coco(
                 f'{split}_evaluator reads {own}, but the {split} data set '
                 f'{path}: metrics are wrong unless they hold the same images'
             )
-    if split != 'train':
-        _warn_of_limits(cfg, split, path, classes)
-        _check_coco_images(dataset, path)
 
 
-def _warn_of_limits(
-    cfg: Config, split: str, path: Path, classes: Sequence[str] | None
-) -> None:
-    most = ObjectCounts.from_index(load_index(path), classes)
-    faults = find_low_limits(cfg, split, most)
+def _warn_of_limits(data: DataSource) -> None:
+    most = ObjectCounts.from_index(load_index(data.ann_file), data.classes)
+    faults = find_low_limits(data.cfg, data.split, most)
     if faults:
         _warn(
-            f'{path}: an image has up to {most.of_image} objects, and '
-            f'{most.of_class} of one class, more than {", ".join(faults)} '
+            f'{data.ann_file}: an image has up to {most.of_image} objects, '
+            f'and {most.of_class} of one class, more than {", ".join(faults)} '
             'allow, so even perfect predictions would not reach perfect '
             'metrics: '
             f'raise these numbers, {_REMEDY}'
         )
 
 
-def _check_coco_images(dataset: dict, path: Path) -> None:
+def _check_coco_images(data: DataSource) -> None:
     """See that the images to measure on are there and whole."""
-    prefix = (dataset.get('data_prefix') or {}).get('img') or ''
-    start = os.path.join(dataset.get('data_root') or '', prefix)
-    names = [name for _, name, _, _ in load_index(path).images]
-    check_images(path, [os.path.join(start, name) for name in names])
+    prefix = (data.settings.get('data_prefix') or {}).get('img') or ''
+    start = os.path.join(data.settings.get('data_root') or '', prefix)
+    names = [name for _, name, _, _ in load_index(data.ann_file).images]
+    _check_images(data.ann_file, [os.path.join(start, n) for n in names])
 
 
-def check_images(source: Path, paths: Sequence[str]) -> None:
+def _check_images(source: Path, paths: Sequence[str]) -> None:
     """See that images are there and can be read, before a long training.
 
     Args:
@@ -284,18 +332,13 @@ def check_images(source: Path, paths: Sequence[str]) -> None:
         )
 
 
-def _check_frames(cfg: Config, split: str, dataset: dict, cls: type) -> None:
+def _count_left_out(data: DataSource) -> None:
     """Count the objects of KITTI that a recipe leaves out."""
-    if split != 'train':
-        return
-    settings = {
-        k: v for k, v in dataset.items() if k not in ('type', '_scope_')
-    }
-    built = cls(**dict(settings, pipeline=[], lazy_init=True, test_mode=True))
+    built = data.build(test_mode=True)
     frames = [info['eval_labels'] for info in built.load_data_list()]
     objects = KittiObjects.concatenate([f for f in frames if f is not None])
     objects = objects[objects.is_type(*built.metainfo['classes'])]
-    for line in left_out_lines(cfg, objects):
+    for line in left_out_lines(data.cfg, objects):
         print_log(f'train: {line}', logger='current')
 
 
@@ -328,20 +371,14 @@ def _check_categories(
         )
 
 
-def _check_amount(
-    cfg: Config,
-    split: str,
-    dataset: dict,
-    path: Path,
-    report: CocoReport,
-    classes: Sequence[str] | None,
-) -> None:
+def _check_amount(data: DataSource, report: CocoReport) -> None:
     """Check that there is something to learn, or to measure."""
+    path, split, classes = data.ann_file, data.split, data.classes
     if not report.num_images:
         raise UserError(f'{path}: the list of images is empty')
     if report.num_annotations < 0:
         only_written = all(
-            e.get('format_only') for e in evaluators(cfg, split)
+            e.get('format_only') for e in evaluators(data.cfg, split)
         )
         if split == 'train' or not only_written:
             raise UserError(
@@ -366,7 +403,7 @@ def _check_amount(
         if split == 'train':
             raise UserError(text)
         _warn(text)
-    least = (dataset.get('filter_cfg') or {}).get('min_size', 0)
+    least = (data.settings.get('filter_cfg') or {}).get('min_size', 0)
     if split == 'train' and report.largest_side < least:
         raise UserError(
             f'{path}: train_dataloader.dataset.filter_cfg.min_size={least} '
@@ -375,23 +412,18 @@ def _check_amount(
         )
 
 
-def _check_segmentation(
-    cfg: Config, split: str, dataset: dict, cls: type
-) -> None:
+def _check_segmentation(data: DataSource) -> None:
     """List the images of a split, and see that they and masks are there."""
-    from mmseg.datasets import BaseSegDataset
-
-    settings = {
-        k: v for k, v in dataset.items() if k not in ('type', '_scope_')
-    }
+    split = data.split
     try:
-        built = cls(**dict(settings, pipeline=[], lazy_init=True))
+        built = data.build()
         infos = built.load_data_list()
     except UserError:
         raise
     except Exception as error:
         raise UserError(
-            f'the {split} data set {dataset["type"]} cannot be listed: {error}'
+            f'the {split} data set {data.settings["type"]} cannot be listed: '
+            f'{error}'
         ) from error
     if not infos:
         suffix = getattr(built, 'img_suffix', None)
@@ -401,8 +433,6 @@ def _check_segmentation(
             f'on {suffix!r} in {folder}, '
             + _what_is_in(folder, built.ann_file)
         )
-    if not isinstance(built, BaseSegDataset):
-        return
     for number, info in enumerate(infos, 1):
         for key, what in (('img_path', 'image'), ('seg_map_path', 'mask')):
             path = info.get(key)
@@ -415,8 +445,8 @@ def _check_segmentation(
     if split == 'train':
         _check_binary_masks(built, infos)
     else:
-        check_images(place, paths)
-    check_mask_orientation(cfg, split, place, infos)
+        _check_images(place, paths)
+    check_mask_orientation(data.cfg, split, place, infos)
 
 
 def _check_binary_masks(built: Any, infos: Sequence[dict]) -> None:
@@ -478,18 +508,16 @@ def _warn(text: str) -> None:
     print_log(text, logger='current', level=30)
 
 
-def read_coco_once(cfg: Config) -> None:
+def read_coco_once(found: Iterable[DataSource]) -> None:
     """Let data sets of COCO start from the index that the checks have built.
 
     Args:
-        cfg: Config; MMDetection's ``CocoDataset`` is replaced by ours, which
-            returns the same.
+        found: Result of :func:`check_data`; MMDetection's ``CocoDataset`` is
+            replaced in the config by ours, which returns the same.
     """
-    for split in ('train', 'val', 'test'):
-        for dataset in dataset_cfgs(cfg, split):
-            kind = lookup_class(DATASETS, dataset.get('type'), scope_of(cfg))
-            if _is_coco(kind) and kind.__module__ == 'mmdet.datasets.coco':
-                dataset['type'] = 'lvt_dense.CocoDataset'
+    for data in found:
+        if data.is_coco and data.kind.__module__ == 'mmdet.datasets.coco':
+            data.settings['type'] = 'lvt_dense.CocoDataset'
 
 
 def annotation_fault(cfg: Config) -> str | None:
@@ -498,14 +526,11 @@ def annotation_fault(cfg: Config) -> str | None:
     Returns:
         One line, or None.
     """
-    for split in ('train', 'val', 'test'):
-        for dataset in dataset_cfgs(cfg, split):
-            cls = lookup_class(DATASETS, dataset.get('type'), scope_of(cfg))
-            if dataset.get('ann_file') and _is_coco(cls):
-                path = next(_named_paths(dataset))
-                fault = coco_fault(path) if path.is_file() else None
-                if fault:
-                    return f'annotation file {path}: {fault}'
+    for data in find_data(cfg, ('train', 'val', 'test')):
+        if data.is_coco and data.ann_file.is_file():
+            fault = coco_fault(data.ann_file)
+            if fault:
+                return f'annotation file {data.ann_file}: {fault}'
     return None
 
 
