@@ -196,7 +196,23 @@ def _make_graph(
         info['maps_of'] = task
     if is_dynamic:
         info['divisor'] = DIVISOR
+        for other in _other_sizes(shape):
+            inputs += example_inputs(graph, other, images[:1], color)[:1]
     return _Made(graph, info, inputs, shape, is_dynamic, gaps)
+
+
+def _other_sizes(size: Sequence[int]) -> list[tuple[int, int]]:
+    """Return sizes at which a graph of any size is compared, too.
+
+    A graph may hold what is right for one size alone: one of them is small,
+    and of one the levels at stride 32 are odd where those of the given size
+    are even.
+    """
+    height, width = size
+    return [
+        (height + DIVISOR, width + DIVISOR),
+        (2 * DIVISOR, 3 * DIVISOR),
+    ]
 
 
 def _own_differences(

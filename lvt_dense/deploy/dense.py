@@ -90,7 +90,7 @@ def dense_candidates(
     factors_of = factors[0] if factors else [None] * len(scores_of)
     sizes = [level.shape[-2:] for level in scores_of]
     if hasattr(head.prior_generator, 'input_shape'):
-        head.prior_generator.input_shape = tuple(map(int, input_shape))
+        head.prior_generator.input_shape = tuple(input_shape)
     priors = head.prior_generator.grid_priors(
         sizes, dtype=scores_of[0].dtype, device=scores_of[0].device
     )

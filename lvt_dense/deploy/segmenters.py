@@ -1,5 +1,6 @@
 """Graph of semantic segmenters: from an image to a label map."""
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from mmseg.models.decode_heads.cascade_decode_head import (
 )
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.segmentors import EncoderDecoder
+from mmseg.models.utils import Upsample
 from torch import Tensor, nn
 
 from lvt_dense.deploy.inputs import ImageInput
@@ -60,6 +62,10 @@ class Segmenter(nn.Module):
                 f'{type(self.last).__name__} predicts in a way that has no '
                 'exported graph'
             )
+        for module in segmenter.modules():
+            if type(module) is Upsample and not module.size:
+                # MMSegmentation's makes a constant of the new size.
+                module.forward = partial(_upsample, module)
         self.input = image_input
         self.inputs = image_input.names
         self.segmenter = segmenter
@@ -117,3 +123,13 @@ class Segmenter(nn.Module):
             logits = head(features, logits)
         # DANet and EncNet hand out what only their losses want, too.
         return logits[0] if isinstance(logits, tuple) else logits
+
+
+def _upsample(module: Upsample, x: Tensor) -> Tensor:
+    factor = int(module.scale_factor)
+    if factor != module.scale_factor:
+        return Upsample.forward(module, x)
+    size = [side * factor for side in x.shape[2:]]
+    return F.interpolate(
+        x, size, mode=module.mode, align_corners=module.align_corners
+    )

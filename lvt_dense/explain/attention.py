@@ -142,7 +142,7 @@ def _patched(watch: _Watch) -> Iterator[None]:
             new = extend(watch, getattr(owner, name))
             stack.enter_context(mock.patch.object(owner, name, new))
         every = mock.patch.object(
-            emov2_attention, 'pads_all', lambda size: True
+            emov2_attention, 'is_size_free', lambda size: True
         )
         stack.enter_context(every)
         yield

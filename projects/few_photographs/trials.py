@@ -25,6 +25,7 @@ class Trial:
         augment: Preset of ``--augment``.
         updates: Length.
         backbone: Another backbone than that of the recipe.
+        max_norm: Norm that gradients are clipped to; None as in the recipe.
     """
 
     config: str
@@ -34,6 +35,7 @@ class Trial:
     augment: str = 'light'
     updates: int = 400
     backbone: str | None = None
+    max_norm: float | None = None
 
 
 _SSDLITE = 'ssdlite_mobilevit_xxs_320_coco.py'
@@ -41,6 +43,7 @@ _RTMDET = 'rtmdet_emo_1m_coco.py'
 _XXS = 'mobilevit_xxs'
 TRIALS = {
     'ssdlite_256': Trial(_SSDLITE, 256),
+    'ssdlite_256_clip': Trial(_SSDLITE, 256, max_norm=5.0),
     'ssdlite_320': Trial(_SSDLITE, 320),
     'ssdlite_256_strong': Trial(_SSDLITE, 256, augment='strong'),
     'ssdlite_256_recipe': Trial(_SSDLITE, 256, augment=RECIPE),
@@ -75,6 +78,8 @@ def build(
     fit.set_size(cfg, trial.size)
     cfg.train_dataloader.batch_size = trial.batch
     fit.set_scratch_rate(cfg, trial.rate, trial.batch)
+    if trial.max_norm is not None:
+        cfg.optim_wrapper.clip_grad = dict(max_norm=trial.max_norm)
     count = images or count_images(cfg)
     fit.set_length(cfg, count, trial.batch, updates, validations=1)
     fit.set_average(cfg, updates)

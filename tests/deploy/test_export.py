@@ -9,18 +9,23 @@ import numpy as np
 import pytest
 import torch
 from mmengine.registry import MODELS, init_default_scope
+from torch.export import Dim
+from torch.nn import functional as F
 
+from lvt_dense import build_backbone
 from lvt_dense.apis import export as module
 from lvt_dense.apis.export import _make_graph, export
 from lvt_dense.apis.test import test as evaluate
 from lvt_dense.compat.stack import import_stack
 from lvt_dense.config import load_config, set_data_root
+from lvt_dense.deploy import segmenters
 from lvt_dense.deploy.exported_model import make_feed
+from lvt_dense.deploy.onnx_program import DIVISOR
 from lvt_dense.runtime import Detection, Predictor
 from lvt_dense.scenes import write_coco, write_kitti, write_semantic
 from lvt_dense.utils.errors import UserError
 
-pytest.importorskip('onnxruntime')
+onnxruntime = pytest.importorskip('onnxruntime')
 pytest.importorskip('onnxscript')
 
 CASES = {
@@ -162,6 +167,73 @@ def test_any_size_and_raw_maps(folder: Path) -> None:
         assert found.shape == (count, 11, height // 16, width // 16)
     with pytest.raises(ValueError, match='without --raw'):
         model.predict(np.zeros((64, 64, 3), np.uint8))
+
+
+@pytest.mark.release
+def test_a_graph_of_one_size_is_no_graph_of_any(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is right at the size of the recipe alone is found."""
+    cfg, checkpoint = make_checkpoint(
+        'deeplabv3_mobilevit_xxs_360_camvid', folder
+    )
+    monkeypatch.setattr(segmenters.Segmenter, '_score', _score_once)
+    out = folder / 'fixed.onnx'
+    with pytest.raises(UserError, match='nothing was written'):
+        export(cfg, checkpoint, str(out), size='dynamic', raw=True)
+    assert not out.exists()
+
+
+def _score_once(self: Any, maps: Any) -> torch.Tensor:
+    x = maps[-1]
+    constant = [int(side * 2.0) for side in x.shape[2:]]
+    return F.interpolate(F.interpolate(x, constant), x.shape[2:])
+
+
+@pytest.mark.parametrize('name', ['mobilevit_xxs', 'emov2_1m', 't2t_vit_7'])
+@pytest.mark.release
+def test_backbones_of_any_size(name: str, tmp_path: Path) -> None:
+    """Also where a level is odd that was even in the export."""
+    net = build_backbone(name).eval()
+    rows, columns = (Dim(side, min=2, max=64) for side in ('h', 'w'))
+    free = {2: DIVISOR * rows, 3: DIVISOR * columns}
+    program = torch.onnx.export(
+        AsTuple(net).eval(),
+        (torch.randn(1, 3, 64, 128),),
+        dynamo=True,
+        opset_version=18,
+        dynamic_shapes=(free,),
+        verbose=False,
+    )
+    program.save(str(tmp_path / 'net.onnx'))
+    session = onnxruntime.InferenceSession(str(tmp_path / 'net.onnx'))
+    for size in ((64, 128), (96, 160), (352, 64)):
+        x = torch.randn(1, 3, *size)
+        with torch.no_grad():
+            expected = net(x)
+        found = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+        for one, other in zip(expected, found, strict=True):
+            assert np.abs(one.numpy() - other).max() < 1e-5 * one.abs().max()
+
+
+class AsTuple(torch.nn.Module):
+    """A network whose levels come as a tuple."""
+
+    def __init__(self, net: torch.nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return tuple(self.net(x))
+
+
+@pytest.mark.release
+def test_semantic_fpn_of_any_size(folder: Path) -> None:
+    cfg, checkpoint = make_checkpoint('fpn_emov2_1m_512_ade20k', folder)
+    cfg.test_dataloader.dataset.pipeline[1].scale = (128, 64)
+    out = folder / 'fpn.onnx'
+    gaps = export(cfg, checkpoint, str(out), size='dynamic', raw=True)
+    assert max(gaps.values()) < 1e-4
 
 
 @pytest.mark.release

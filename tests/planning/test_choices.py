@@ -138,7 +138,8 @@ def test_augmentation_follows_how_often_an_image_is_seen() -> None:
     assert rules.choose_augment(ssdlite, 80)[0] == 'light'
     assert rules.choose_augment(recipe('rtmdet'), 5)[0] == 'light'
     assert rules.choose_augment(recipe('rtmdet'), 80)[0] == 'strong'
-    assert rules.choose_augment(recipe('deeplabv3'), 5)[0] == 'recipe'
+    assert rules.choose_augment(recipe('deeplabv3'), 5)[0] == 'light'
+    assert rules.choose_augment(recipe('deeplabv3'), 80)[0] == 'recipe'
 
 
 def test_note_on_a_recipe_far_too_long() -> None:

@@ -14,17 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lvt_dense.models.layers.windows import Windows, ceil_div
-
-
-def pads_all(size: Sequence[int]) -> bool:
-    """Whether all padding is computed.
-
-    Where the size of an exported graph is free, it is not known how much of
-    a window is padding.
-    """
-    is_free = any(isinstance(n, torch.SymInt) for n in size)
-    return torch.jit.is_tracing() or is_free
+from lvt_dense.models.layers.windows import Windows, ceil_div, is_size_free
 
 
 class SpanningAttention:
@@ -43,7 +33,8 @@ class SpanningAttention:
     def __init__(self, size: Sequence[int], side: int, num_heads: int) -> None:
         self.size = tuple(size)
         self.num_heads = num_heads
-        self.pads_all = pads_all(self.size)
+        # Of a free size it is not known how much of a window is padding.
+        self.pads_all = is_size_free(self.size)
         self.sides = (side, side) if side > 0 else self.size
         self.counts = tuple(
             ceil_div(n, side) if side > 0 else 1 for n in self.size

@@ -22,6 +22,7 @@ from lvt_dense.models.layers import (
     InvertedResidual,
     Windows,
 )
+from lvt_dense.models.layers.windows import is_size_free
 from lvt_dense.registry import MODELS
 
 from .base import PyramidBackbone
@@ -90,8 +91,8 @@ class MobileViTBlock(nn.Module):
         tokens = self.to_tokens(self.local(x))
         size = tokens.shape[2:]
         even = [side + side % PATCH for side in size]
-        # A trace is to serve maps of odd size too.
-        is_resized = torch.jit.is_tracing() or even != list(size)
+        # An exported graph is to serve maps of odd size too.
+        is_resized = is_size_free(size) or even != list(size)
         if is_resized:
             tokens = F.interpolate(tokens, even, mode='bilinear')
         tokens = self._encode(tokens)

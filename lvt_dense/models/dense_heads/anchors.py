@@ -76,8 +76,10 @@ class RelativeAnchorGenerator(AnchorGenerator):
         boxes = torch.cat([centers - sizes / 2, centers + sizes / 2], -1)
         assert self.input_shape is not None  # the head sets it
         rows, columns = self.input_shape
-        scale = boxes.new_tensor([columns, rows, columns, rows])
-        return (boxes.reshape(-1, 4) * scale).to(dtype)
+        # Two products, so that an exported graph may leave the size free.
+        x, y = boxes.reshape(-1, 2, 2).unbind(-1)
+        boxes = torch.stack([x * columns, y * rows], -1)
+        return boxes.reshape(-1, 4).to(dtype)
 
     def valid_flags(
         self,

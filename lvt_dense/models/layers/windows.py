@@ -16,6 +16,16 @@ def ceil_div(length: int, part: int) -> int:
     return (length + part - 1) // part
 
 
+def is_size_free(size: Sequence[int]) -> bool:
+    """Whether a graph that is being exported is to take other sizes, too.
+
+    Args:
+        size: Height and width, or what is computed from them.
+    """
+    is_symbol = any(isinstance(n, torch.SymInt) for n in size)
+    return torch.jit.is_tracing() or is_symbol
+
+
 def even_side(length: int, longest: int | None) -> int:
     """Compute the side of windows as few and as even as possible.
 
@@ -94,8 +104,7 @@ class Windows:
     @property
     def may_be_padded(self) -> bool:
         """Whether there is padding, or a trace is to allow for some."""
-        is_free = any(isinstance(n, torch.SymInt) for n in self.padding)
-        return torch.jit.is_tracing() or is_free or any(self.padding)
+        return is_size_free(self.padding) or any(self.padding)
 
     @property
     def count(self) -> int:

@@ -7,7 +7,7 @@
 _base_ = './base_64.py'
 model = dict(
     type='lvt_dense.ImageClassifier',
-    backbone=dict(type='lvt_dense.EMOv2', arch='1m'),
+    backbone=dict(type='lvt_dense.EMOv2', arch='1m', layer_scale=1.0),
     label_smoothing=0.1,
     num_classes=64,
 )

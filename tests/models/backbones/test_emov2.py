@@ -164,6 +164,14 @@ def test_published_details() -> None:
     assert 'SqueezeExcite' not in kinds
 
 
+def test_random_levels_are_not_silent() -> None:
+    torch.manual_seed(0)
+    model = EMOv2('1m')
+    model.init_weights()
+    levels = model.train()(torch.randn(2, 3, 96, 96))
+    assert all(0.005 < level.std() < 1.0 for level in levels)
+
+
 def test_layer_scale() -> None:
     model = EMOv2('1m', layer_scale=0.25)
     scales = [b.layer_scale for stage in model.stages for b in stage]
