@@ -53,6 +53,7 @@ def expected_sizes(name: str) -> tuple[int, ...]:
     return SIZES if name in firsts else SIZES[:1]
 
 
+@pytest.mark.release
 @pytest.mark.parametrize('name', list_backbones())
 def test_page_is_in_step(name: str) -> None:
     line = next(x for x in page_table().splitlines() if f'`{name}`' in x)

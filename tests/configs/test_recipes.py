@@ -358,6 +358,7 @@ def test_header_says_what_the_training_starts_from(name: str) -> None:
     assert not has_weights or any(word in name for word in scratch)
 
 
+@pytest.mark.release
 @pytest.mark.parametrize('name', NAMES)
 def test_header_counts_operations_with_attention(name: str) -> None:
     found = re.search(r'([\d.]+) GMACs at (\d+) x (\d+)', header(name))

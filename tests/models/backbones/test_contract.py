@@ -26,26 +26,30 @@ from lvt_dense.models.backbones import MobileViT, PyramidBackbone, families
 from lvt_dense.models.backbones.pretrained import identify, target_of
 from lvt_dense.registry import MODELS
 
-SIZES = ((224, 224), (320, 480), (257, 193), (64, 1024))
+SIZES = [
+    (257, 193),
+    (64, 1024),
+    pytest.param((224, 224), marks=pytest.mark.release),
+    pytest.param((320, 480), marks=pytest.mark.release),
+]
 
 
 # ------------------------------------------------------------ every variant
+@pytest.mark.parametrize('size', SIZES, ids='{0[0]}x{0[1]}'.format)
 @pytest.mark.parametrize('name', list_backbones())
-def test_shapes(name: str) -> None:
+def test_shapes(name: str, size: tuple[int, int]) -> None:
     """On the meta device, where tensors have no values."""
     with torch.device('meta'):
         backbone = build_backbone(name).eval()
     assert backbone.out_strides == (4, 8, 16, 32)
-    for height, width in SIZES:
-        image = torch.empty(1, 3, height, width, device='meta')
-        with torch.inference_mode():
-            levels = backbone(image)
-        assert [level.shape for level in levels] == [
-            (1, channels, -(-height // stride), -(-width // stride))
-            for channels, stride in zip(
-                backbone.out_channels, backbone.out_strides
-            )
-        ]
+    with torch.inference_mode():
+        levels = backbone(torch.empty(1, 3, *size, device='meta'))
+    assert [level.shape for level in levels] == [
+        (1, channels, *(-(-side // stride) for side in size))
+        for channels, stride in zip(
+            backbone.out_channels, backbone.out_strides
+        )
+    ]
 
 
 def test_gradients_reach_every_parameter(backbone: PyramidBackbone) -> None:
@@ -174,6 +178,7 @@ def test_channels_last(small: PyramidBackbone) -> None:
         assert difference(levels, small(x)) < 1e-4
 
 
+@pytest.mark.release
 def test_compile(small: PyramidBackbone) -> None:
     """Captured as one graph; lowering and code generation are left out.
 

@@ -58,6 +58,7 @@ def test_model_fits_together(name: str) -> None:
     assert all(value.isfinite().all() for value in first.values())
 
 
+@pytest.mark.release
 @pytest.mark.parametrize('name', [n for n in NAMES if n.endswith('_kitti')])
 def test_header_states_size_and_cost(name: str) -> None:
     """Parameters used in prediction, and multiply-accumulates."""
