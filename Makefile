@@ -51,8 +51,11 @@ test: env
 tests: env
 	@$(PYTEST) -m 'not release'
 
+# Without the commands that train.
 test-fast: env
 	@$(PYTEST) -m 'not release' tests/test_imports.py tests/commands \
+		$(patsubst %,--ignore=tests/commands/test_%.py,bands own_data_run \
+		report teacher untrusted_checkpoints) \
 		tests/configs/test_recipes.py tests/models/backbones/test_contract.py
 
 test-all: env

@@ -59,7 +59,8 @@ class Recipe:
 RECIPES = (
     # From random weights: on 170 photographs of raccoons at 256 pixels mAP@50
     # 0.62 after 600 updates of 8 images (254 s of one core); on 360 rendered
-    # scenes at 192 pixels 0.55 after 1,530 updates of 4. Images of 160 pixels
+    # scenes at 192 pixels 0.56 to 0.66 after 1,530 updates of 4 with clipped
+    # gradients, and half of that on average without. Images of 160 pixels
     # and less hardly learn. After 600 updates, the recipe's own augmentation
     # costs 5 points of mAP@50 and the strong one 9. After 1,400, the recipe's
     # costs 5 on raccoons and less than 1 on 195 rendered images of cells, and
