@@ -25,7 +25,7 @@ from lvt_dense.compat.stack import import_stack
 from lvt_dense.config import dataset_cfgs, set_data_root
 from lvt_dense.engine.data_checks import check_data
 from lvt_dense.engine.fast_step import copy_ahead, use_fast_step
-from lvt_dense.engine.hooks.compile_hook import CompileHook
+from lvt_dense.engine.hooks.compile_hook import CompiledForward, CompileHook
 from lvt_dense.engine.initial_weights import prepare_start
 from lvt_dense.engine.runner import build_runner, explain_errors
 from lvt_dense.engine.train_options import apply_options
@@ -365,10 +365,23 @@ class StepTimer:
         self._since = now
 
     def tell_apart(self, model: nn.Module, optimizer: Any) -> None:
-        """Count layers, losses and updates by themselves from here on."""
+        """Count layers, losses and updates by themselves from here on.
+
+        Layers of a compiled part are counted as one: a clock between them
+        would break the part up.
+        """
+        inner = {
+            layer
+            for part in model.modules()
+            if isinstance(vars(part).get('forward'), CompiledForward)
+            for layer in part.modules()
+            if layer is not part
+        }
         for name, module in model.named_modules():
             if name == 'data_preprocessor':
                 self._watch_calls(module, COPY)
+            elif module in inner:
+                continue
             elif name and name.count('.') < _DEPTH and _has_weights(module):
                 self._watch_calls(module, FORWARD)
         for method, part in (

@@ -15,6 +15,7 @@ from torch import nn
 from lvt_dense.apis import benchmark_training as module
 from lvt_dense.apis.benchmark_training import StepTimer, benchmark_training
 from lvt_dense.config import load_config
+from lvt_dense.engine.hooks.compile_hook import CompiledForward
 from lvt_dense.scenes import write_coco
 from lvt_dense.utils.errors import UserError
 
@@ -165,3 +166,14 @@ def test_parts_are_told_apart() -> None:
     assert seconds['forward'] >= 0.02
     assert seconds['loss and targets'] >= 0.04
     assert seconds['backward'] >= 0.03 and seconds['optimizer'] >= 0.01
+
+
+def test_no_clock_in_a_compiled_part() -> None:
+    model = nn.ModuleDict(dict(backbone=nn.Sequential(nn.Linear(2, 2))))
+    backbone: Any = model['backbone']
+    backbone.forward = CompiledForward(
+        backbone, 'backbone', backend='eager', fullgraph=True
+    )
+    StepTimer('cpu').tell_apart(model, Updates())
+    backbone.train()(torch.zeros(1, 2))
+    assert backbone.forward.compiled is not None
