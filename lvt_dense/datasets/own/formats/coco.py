@@ -7,6 +7,7 @@ from typing import Any
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.text import shorten
 
+from .box_forms import check_outlines
 from .coco_file import CocoFile, read_coco_file, read_id, read_number
 from .labeled_data import ALL, Findings, LabeledData, Sample, text_of
 from .tree import Tree
@@ -206,6 +207,7 @@ class _Reader:
             )
         for fault, where in content.faults:
             self.findings.add(f'{fault} and are left out', where)
+        check_outlines(self.path, content.outlined, self.findings)
         self._add_objects(content, samples)
         return sorted(
             (s for s in samples.values() if s is not None),
