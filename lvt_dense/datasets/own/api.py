@@ -13,7 +13,7 @@ from lvt_dense.utils.cache import locked
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import write_atomically
 from lvt_dense.utils.reading import no_collection
-from lvt_dense.utils.text import shorten
+from lvt_dense.utils.text import compose, shorten
 
 from .classes import ignore_void, make_colors, select_classes
 from .cleaning import clean
@@ -179,6 +179,7 @@ def _load(
     whole: bool = False,
 ) -> LabeledData:
     labels = read_tree(tree, task)
+    classes = classes and [compose(name.strip()) for name in classes]
     masks = any(s.mask for split in labels.splits.values() for s in split)
     if task == 'mono3d' and not classes:
         classes = default_classes(cfg, labels)
