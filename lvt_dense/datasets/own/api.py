@@ -10,6 +10,7 @@ from mmengine.logging import print_log
 from lvt_dense.datasets.own.formats import LabeledData, Tree, read_tree
 from lvt_dense.runtime import Tiling
 from lvt_dense.utils.cache import locked
+from lvt_dense.utils.dist import is_first_process
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import write_atomically
 from lvt_dense.utils.reading import no_collection
@@ -106,10 +107,11 @@ def use_data(
         adapt_detection(cfg, prepared, task)
     else:
         adapt(cfg, prepared)
-    print_log(f'own data\n{prepared.text}', logger='current')
-    if task != 'semantic':
-        for line in raise_limits(cfg, prepared.most):
-            print_log(line, logger='current')
+    limits = [] if task == 'semantic' else raise_limits(cfg, prepared.most)
+    if not is_first_process():
+        return cfg
+    for line in (f'own data\n{prepared.text}', *limits):
+        print_log(line, logger='current')
     if report_dir is not None:
         _report(cfg, prepared, task, Path(report_dir))
     return cfg
