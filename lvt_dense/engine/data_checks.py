@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from mmengine.config import Config
 from mmengine.logging import print_log
-from mmengine.registry import DATASETS
+from mmengine.registry import DATASETS, METRICS
 
 from lvt_dense.compat.stack import import_stack
 from lvt_dense.config import dataset_cfgs, evaluators
@@ -55,11 +55,39 @@ def check_data(cfg: Config, splits: Iterable[str]) -> None:
             _check_paths(dataset, split)
     import_stack()
     for split in splits:
+        _check_metrics(cfg, split)
         for dataset in dataset_cfgs(cfg, split):
             classes = classes_of(dataset, scope_of(cfg))
             check_counts(cfg, split, classes)
             if is_first_process():
                 _check_content(cfg, split, dataset, classes)
+
+
+def _check_metrics(cfg: Config, split: str) -> None:
+    """Refuse metrics of masks for a model that predicts boxes alone."""
+    masked = [
+        part
+        for place in ('model', 'train_dataloader')
+        for part in find_dicts(cfg.get(place) or {})
+        if part.get('with_mask') or part.get('mask_head')
+    ]
+    if masked or not cfg.get('train_dataloader'):
+        return
+    for metric in evaluators(cfg, split):
+        kinds = metric.get('metric') or ()
+        names = [kinds] if isinstance(kinds, str) else list(kinds)
+        if 'segm' in names and _is_coco_metric(cfg, metric):
+            raise UserError(
+                f'{split}_evaluator.metric is {shorten(names)}, but the model '
+                'predicts boxes without masks, for which there is bbox'
+            )
+
+
+def _is_coco_metric(cfg: Config, metric: dict) -> bool:
+    from mmdet.evaluation import CocoMetric
+
+    kind = lookup_class(METRICS, metric.get('type'), scope_of(cfg))
+    return inspect.isclass(kind) and issubclass(kind, CocoMetric)
 
 
 def _is_remote(dataset: dict) -> bool:

@@ -26,6 +26,7 @@ _LARGE = 250  # pixels
 _PERCENT = 20  # boxes that are enough to suspect percent
 _SAME_AREA = 0.02  # relative difference
 _OTHER_AREA = 0.1
+_LARGER_AREA = 1.5  # times that of the box
 
 
 def check_units(data: LabeledData) -> None:
@@ -135,6 +136,15 @@ def _check_area(
     boxes, areas = boxes[known], areas[known]
     if len(areas) < _LEAST:
         return
+    larger = areas > _LARGER_AREA * boxes[:, 2:].prod(1)
+    if larger.any():
+        owners = [pair for pair, has in zip(pairs, known) if has]
+        data.findings.add(
+            'objects have a larger area than their box, by which metrics '
+            'tell small from large ones',
+            _describe(*owners[int(larger.argmax())]),
+            int(larger.sum()),
+        )
     sides = np.clip(boxes[:, 2:] - boxes[:, :2], 0, None)
     as_corners = np.abs(sides.prod(1) / areas - 1)
     as_they_are = np.abs(boxes[:, 2:].prod(1) / areas - 1)

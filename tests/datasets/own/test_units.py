@@ -278,3 +278,12 @@ def test_many_boxes_take_no_time() -> None:
     start = time.process_time()
     check_units(data)
     assert time.process_time() - start < 2
+
+
+def test_areas_beyond_their_boxes() -> None:
+    data = data_of([(10.0, 10, 20, 20)] * 4, areas=[400, 300, 1e6, 0])
+    check_units(data)
+    assert data.findings.lines() == [
+        '1 objects have a larger area than their box, by which metrics tell '
+        'small from large ones: a.png (3): 10, 10, 20, 20'
+    ]
