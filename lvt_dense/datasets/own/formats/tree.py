@@ -48,7 +48,6 @@ class Tree:
     Attributes:
         root: The folder.
         masks: As given.
-        files: The files in order.
         notes: What could not be listed.
         known: Large files that a layout has recognized as its own.
 
@@ -67,12 +66,24 @@ class Tree:
         self._entries, self.notes = walk(self.root)
         if not self._entries:
             raise UserError(f'--data {root}: the folder is empty')
-        base = str(self.root)
-        self._paths = {e.name: Path(base, e.name) for e in self._entries}
-        self.files = list(self._paths.values())
-        self._names = SplitNames(self._paths)
         self._prefixes: dict[Path, str | None] = {}
         self.known: set[Path] = set()
+
+    # What is known already is found by the fingerprint alone, without paths.
+    @cached_property
+    def _paths(self) -> dict[str, Path]:
+        """Files under their name from the root."""
+        base = str(self.root)
+        return {e.name: Path(base, e.name) for e in self._entries}
+
+    @cached_property
+    def files(self) -> list[Path]:
+        """The files in order."""
+        return list(self._paths.values())
+
+    @cached_property
+    def _names(self) -> SplitNames:
+        return SplitNames(entry.name for entry in self._entries)
 
     @cached_property
     def fingerprint(self) -> str:
