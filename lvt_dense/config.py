@@ -70,12 +70,14 @@ def load_config(
     if options:
         check_options(cfg, options)
         _check_variables(cfg, options)
-        try:
-            cfg.merge_from_dict(options)
-        except (KeyError, TypeError, IndexError) as error:
-            raise UserError(
-                f'--cfg-options {options} does not fit the config: {error}'
-            ) from error
+        for key, value in options.items():
+            try:
+                cfg.merge_from_dict({key: value})
+            except (KeyError, TypeError, IndexError) as error:
+                raise UserError(
+                    f'--cfg-options {key}={value} does not fit the config: '
+                    f'{describe_error(error)}'
+                ) from error
     return cfg
 
 
@@ -89,7 +91,7 @@ def _check_variables(cfg: Config, options: dict[str, Any]) -> None:
         settings = [
             f'{setting}.{rest}' if rest else setting
             for setting in source.settings_of(name)
-            if _value_at(cfg, setting) is not None
+            if value_at(cfg, setting) is not None
         ]
         if settings:
             raise UserError(
@@ -102,7 +104,7 @@ def _check_variables(cfg: Config, options: dict[str, Any]) -> None:
 def _warn_of_variables(cfg: Config, path: Path) -> None:
     """Name variables of a base that a config sets without an effect."""
     for name, settings in Source(path).without_effect().items():
-        values = {setting: _value_at(cfg, setting) for setting in settings}
+        values = {setting: value_at(cfg, setting) for setting in settings}
         settings = [k for k, v in values.items() if v not in (None, cfg[name])]
         if not settings:
             continue
@@ -115,7 +117,7 @@ def _warn_of_variables(cfg: Config, path: Path) -> None:
         )
 
 
-def _value_at(cfg: Config, path: str) -> Any:
+def value_at(cfg: Config, path: str) -> Any:
     """Return the value under a dotted key, or None."""
     node: Any = cfg
     for key in path.split('.'):

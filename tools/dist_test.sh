@@ -8,5 +8,5 @@ exec torchrun \
     --nnodes="${NNODES:-1}" --node_rank="${NODE_RANK:-0}" \
     --master_addr="${MASTER_ADDR:-127.0.0.1}" \
     --master_port="${MASTER_PORT:-29500}" \
-    --nproc_per_node="$gpus" \
+    --nproc_per_node="$gpus" -- \
     "$(dirname "$0")/test.py" "$config" "$checkpoint" --launcher pytorch "$@"

@@ -15,5 +15,5 @@ exec srun -p "$partition" --job-name="$job" --nodes="$nodes" \
         head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
         exec torchrun --nnodes="$SLURM_NNODES" --node_rank="$SLURM_NODEID" \
             --master_addr="$head" --master_port="${MASTER_PORT:-29500}" \
-            --nproc_per_node="$PER_NODE" \
+            --nproc_per_node="$PER_NODE" -- \
             "$TOOL" "$@" --launcher pytorch' "$job" "$@"

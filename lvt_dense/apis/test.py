@@ -22,6 +22,7 @@ from lvt_dense.config import dataset_cfgs, default_hooks, evaluators
 from lvt_dense.deploy.exported_model import is_exported
 from lvt_dense.deploy.tiled_model import TiledModel
 from lvt_dense.engine.checkpoint_classes import check_classes
+from lvt_dense.engine.checkpoint_settings import check_settings
 from lvt_dense.engine.data_checks import check_data, read_coco_once
 from lvt_dense.engine.runner import (
     build_runner,
@@ -153,6 +154,7 @@ def _use_checkpoint(cfg: Config, checkpoint: str) -> dict[str, Tensor] | None:
         cfg.model = dict(type='lvt_dense.ExportedModel', path=str(checkpoint))
         return None
     check_classes(cfg, checkpoint, 'test')
+    check_settings(cfg, checkpoint)
     model_file = read_model_file(checkpoint)
     cfg.load_from = str(model_file.plain_path(cfg.work_dir))
     return model_file.state

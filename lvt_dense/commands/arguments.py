@@ -1,8 +1,9 @@
 """Arguments that several commands take, and the config that they make."""
 
 import argparse
+import logging
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lvt_dense.commands.parser import ConfigOptions
 from lvt_dense.utils.dist import is_first_process
@@ -143,7 +144,7 @@ def read_config(
     Raises:
         UserError: Some of it does not exist or does not fit.
     """
-    from lvt_dense.config import load_config, set_data_root
+    from lvt_dense.config import load_config, set_data_root, value_at
 
     use_run(args)
     cfg = load_config(args.config)
@@ -156,8 +157,28 @@ def read_config(
     _fit_bands(cfg)
     if args.data_root:
         set_data_root(cfg, args.data_root)
+    options = args.cfg_options or {}
+    before = {key: value_at(cfg, key) for key in options}
     _use_data(cfg, args, report_dir)
+    _note_replaced(cfg, before)
     return cfg
+
+
+def _note_replaced(cfg: 'Config', options: dict[str, Any]) -> None:
+    """Name the options in whose place ``--data`` has put something else."""
+    from mmengine.logging import print_log
+
+    from lvt_dense.config import value_at
+
+    for key, value in options.items():
+        found = value_at(cfg, key)
+        if found is not None and found != value:
+            print_log(
+                f'--cfg-options {key}={value} has no effect: with --data, it '
+                f'is {str(found)[:80]}',
+                logger='current',
+                level=logging.WARNING,
+            )
 
 
 def _fit_bands(cfg: 'Config') -> None:

@@ -155,14 +155,17 @@ def polygon_area(points: Any) -> float:
     return abs(sum(x1 * y2 - x2 * y1 for x1, y1, x2, y2 in pairs)) / 2
 
 
-def box_of(segmentation: list | dict | None) -> list[float] | None:
-    """Return the box [x, y, width, height] around a mask, if any."""
+def box_of(
+    segmentation: list | dict | None,
+) -> tuple[float, float, float, float] | None:
+    """Return the box (x, y, width, height) around a mask, if any."""
     if isinstance(segmentation, dict):
         from pycocotools import mask as coco_mask
 
-        return coco_mask.toBbox(segmentation).tolist()
+        x, y, width, height = coco_mask.toBbox(segmentation).tolist()
+        return x, y, width, height
     if not segmentation:
         return None
     xs = [v for polygon in segmentation for v in polygon[::2]]
     ys = [v for polygon in segmentation for v in polygon[1::2]]
-    return [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
+    return min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)

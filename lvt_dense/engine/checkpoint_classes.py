@@ -17,10 +17,6 @@ from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.text import shorten
 
 WARNING = 30
-_REMEDY = (
-    'add --data DIR with the data of that training, or give the config in '
-    'its work directory, WORK_DIR/CONFIG.py'
-)
 
 
 def classes_of_checkpoint(checkpoint: str | Path) -> tuple[str, ...]:
@@ -78,12 +74,12 @@ def check_classes(cfg: Config, checkpoint: str | Path, split: str) -> None:
     if not classes or classes == trained:
         return
     if len(classes) != len(trained):
-        raise UserError(_describe(checkpoint, trained, len(classes)))
+        raise UserError(_describe(checkpoint, trained, len(classes), classes))
     if set(classes) == set(trained):
         raise UserError(
             f'{checkpoint} was trained for the classes {shorten(trained, 20)}'
             f', and the {split} data have {shorten(classes, 20)}, in another '
-            f'order: {_REMEDY}'
+            f'order: {_remedy(trained, classes)}'
         )
     print_log(
         f'{checkpoint} was trained for the classes {shorten(trained, 20)}, '
@@ -95,9 +91,26 @@ def check_classes(cfg: Config, checkpoint: str | Path, split: str) -> None:
 
 
 def _describe(
-    checkpoint: str | Path, trained: tuple[str, ...], number: int
+    checkpoint: str | Path,
+    trained: tuple[str, ...],
+    number: int,
+    classes: tuple[str, ...] = (),
 ) -> str:
     return (
         f'{checkpoint} was trained for {len(trained)} classes '
-        f'({shorten(trained)}), and the config has {number}: {_REMEDY}'
+        f'({shorten(trained)}), and the config has {number}: '
+        f'{_remedy(trained, classes)}'
+    )
+
+
+def _remedy(trained: tuple[str, ...], classes: tuple[str, ...]) -> str:
+    """Say how a checkpoint and data come together."""
+    chosen = (
+        f' and --classes "{",".join(trained)}"'
+        if set(trained) <= set(classes)
+        else ''
+    )
+    return (
+        f'add --data DIR with the data of that training{chosen}, or give the '
+        'config in its work directory, WORK_DIR/CONFIG.py'
     )

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
-from mmengine.registry import DATASETS
+from mmengine.registry import DATASETS, METRICS
 
 from lvt_dense.compat.stack import import_stack
 from lvt_dense.config import dataset_cfgs, evaluators
@@ -159,11 +159,40 @@ def check_data(cfg: Config, splits: Iterable[str]) -> list[DataSource]:
         _check_paths(data)
     import_stack()
     heads = list(find_class_counts(cfg.get('model'), scope_of(cfg)))
+    for split in dict.fromkeys(data.split for data in found):
+        _check_metrics(cfg, split)
     for data in found:
         _check_counts(data, [(path, number) for path, _, number in heads])
         if is_first_process():
             _check_content(data)
     return found
+
+
+def _check_metrics(cfg: Config, split: str) -> None:
+    """Refuse metrics of masks for a model that predicts boxes alone."""
+    masked = [
+        part
+        for place in ('model', 'train_dataloader')
+        for part in find_dicts(cfg.get(place) or {})
+        if part.get('with_mask') or part.get('mask_head')
+    ]
+    if masked or not cfg.get('train_dataloader'):
+        return
+    for metric in evaluators(cfg, split):
+        kinds = metric.get('metric') or ()
+        names = [kinds] if isinstance(kinds, str) else list(kinds)
+        if 'segm' in names and _is_coco_metric(cfg, metric):
+            raise UserError(
+                f'{split}_evaluator.metric is {shorten(names)}, but the model '
+                'predicts boxes without masks, for which there is bbox'
+            )
+
+
+def _is_coco_metric(cfg: Config, metric: dict) -> bool:
+    from mmdet.evaluation import CocoMetric
+
+    kind = lookup_class(METRICS, metric.get('type'), scope_of(cfg))
+    return inspect.isclass(kind) and issubclass(kind, CocoMetric)
 
 
 def _check_paths(data: DataSource) -> None:

@@ -1,6 +1,5 @@
 """What a training starts from: official weights, ``load_from``, a resume."""
 
-import ast
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,10 @@ from torch import Tensor, nn
 from lvt_dense.checkpoints.model_files import read_model_file
 from lvt_dense.checkpoints.read import read_checkpoint, read_content
 from lvt_dense.datasets.metainfo import metainfo_of_checkpoint
+from lvt_dense.engine.checkpoint_settings import (
+    check_settings,
+    read_config_text,
+)
 from lvt_dense.models.backbones import PyramidBackbone
 from lvt_dense.models.backbones.pretrained import LoadReport, adapt_backbones
 from lvt_dense.utils.errors import UserError
@@ -260,6 +263,7 @@ def check_resume(runner: Runner, path: str) -> list[str]:
     check_fit(runner.model, _weights_in(content, path), path)
     _check_progress(content, path)
     _check_classes(runner, content, path)
+    check_settings(runner.cfg, path)
     runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
     expected = runner.optim_wrapper.state_dict()
     given = content['optimizer']
@@ -364,28 +368,8 @@ def _compare_groups(
 
 
 def _optimizer_in(text: object) -> str | None:
-    """Find the type of the optimizer in the text of a config; run nothing."""
-    if not isinstance(text, str):
-        return None
-    try:
-        body = ast.parse(text).body
-    except SyntaxError:
-        return None
-    for node in body:
-        if isinstance(node, ast.Assign) and _names(node) == ['optim_wrapper']:
-            optimizer = _keyword(node.value, 'optimizer')
-            kind = optimizer and _keyword(optimizer, 'type')
-            value = getattr(kind, 'value', None)
-            return value if isinstance(value, str) else None
-    return None
-
-
-def _names(node: ast.Assign) -> list[str]:
-    return [t.id for t in node.targets if isinstance(t, ast.Name)]
-
-
-def _keyword(node: ast.expr, name: str) -> ast.expr | None:
-    """Return the value of a key of ``dict(...)``."""
-    if not isinstance(node, ast.Call):
-        return None
-    return next((k.value for k in node.keywords if k.arg == name), None)
+    """Find the type of the optimizer in the text of a config."""
+    wrapper = read_config_text(text).get('optim_wrapper')
+    optimizer = wrapper.get('optimizer') if isinstance(wrapper, dict) else None
+    kind = optimizer.get('type') if isinstance(optimizer, dict) else None
+    return kind if isinstance(kind, str) else None

@@ -7,6 +7,7 @@ from torch import nn
 
 from lvt_dense.checkpoints.model_files import read_model_file
 from lvt_dense.engine.checkpoint_classes import fit_classes
+from lvt_dense.engine.checkpoint_settings import check_settings
 from lvt_dense.engine.runner import check_fit
 
 
@@ -20,6 +21,7 @@ def load_model(cfg: Config, checkpoint: str, device: str = 'cpu') -> nn.Module:
     """
     state = read_model_file(checkpoint).state
     fit_classes(cfg, checkpoint)
+    check_settings(cfg, checkpoint)
     model = MODELS.build(cfg.model)
     check_fit(model, state, checkpoint)
     model.load_state_dict(state, strict=False)

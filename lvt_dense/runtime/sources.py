@@ -16,7 +16,10 @@ from PIL import Image
 from .errors import InputError
 from .sessions import KEY, require
 
-SUFFIXES = {'.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff'}
+SUFFIXES = {
+    *('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff'),
+    *('.gif', '.ppm', '.pgm', '.pnm', '.avif'),
+}
 VIDEOS = {'.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg'}
 STREAM = re.compile(r'(rtsps?|rtmp|https?|udp|tcp)://', re.IGNORECASE)
 In = TypeVar('In')

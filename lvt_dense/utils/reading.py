@@ -3,6 +3,7 @@
 import csv
 import gc
 import json
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ import yaml
 
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import read_text
+
+_CHINESE = (b'gb2312', b'gbk', b'gb18030')
 
 
 @contextmanager
@@ -90,7 +93,12 @@ def read_xml(path: Path) -> ET.Element:
         UserError: It is broken; the message has line and column.
     """
     try:
-        return ET.fromstring(Path(path).read_bytes().lstrip())
+        data = Path(path).read_bytes().lstrip()
+        encoding = re.match(rb'<\?xml[^>]*encoding=["\']([\w-]+)', data)
+        if encoding and encoding.group(1).lower() in _CHINESE:
+            text = data.decode('gb18030')  # which Python's parser cannot read
+            return ET.fromstring(text.partition('?>')[2])
+        return ET.fromstring(data)
     except OSError as error:
         raise UserError(f'{path}: {error.strerror}') from None
     except (ET.ParseError, ValueError, LookupError) as error:

@@ -1,6 +1,7 @@
 """Words for messages: lists of names, near names, errors on one line."""
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
 
 CUTOFF = 0.5  # least similarity of a name that is offered
@@ -11,6 +12,20 @@ def shorten(names: Iterable[object], limit: int = 5) -> str:
     listed = [str(name) for name in names]
     more = f', ... ({len(listed)} in all)' if len(listed) > limit else ''
     return ', '.join(listed[:limit]) + more
+
+
+def compose(name: str) -> str:
+    """Return a name with composed characters, as NFC has them.
+
+    macOS and some archives decompose accents, so that names which look alike
+    differ.
+    """
+    return name if name.isascii() else unicodedata.normalize('NFC', name)
+
+
+def fold(name: str) -> str:
+    """Return what names that differ in case or composition share."""
+    return compose(name).lower()
 
 
 def find_near(

@@ -170,6 +170,9 @@ def test_evaluation_needs_the_data(
     said = capsys.readouterr().err
     assert 'was trained for 3 classes (person, bicycle, car)' in said
     assert 'and the config has 80: add --data DIR' in said
+    assert run_command(*args, '--data', data, *other) == 2
+    said = capsys.readouterr().err
+    assert 'and --classes "person,bicycle,car", or give the config' in said
     swapped = ('--classes', 'car,person,bicycle')
     assert run_command(*args, '--data', data, *swapped, *other) == 2
     assert 'in another order: add --data DIR' in capsys.readouterr().err

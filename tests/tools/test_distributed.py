@@ -164,6 +164,54 @@ def test_slurm_training(data: Path, tmp_path: Path) -> None:
     assert 'Epoch(train) [1][2/2]' in said
 
 
+# Notes the process that reads the data, and trains.
+NOTED = """
+import os, sys
+from pathlib import Path
+from lvt_dense.commands.main import main
+from lvt_dense.datasets.own import api
+read = api._load
+
+def note(*args, **kwargs):
+    with open(os.environ['READ_BY'], 'a') as file:
+        print(os.environ['RANK'], file=file)
+    return read(*args, **kwargs)
+
+api._load = note
+main('train')
+"""
+
+
+@pytest.mark.release
+def test_own_data_is_read_by_one_process(data: Path, tmp_path: Path) -> None:
+    """The other one waits for it; both train, and one writes the result."""
+    script, tool = tmp_path / 'noted.py', tmp_path / 'train.sh'
+    script.write_text(NOTED)
+    text = (TOOLS / 'dist_train.sh').read_text()
+    assert '"$(dirname "$0")/train.py"' in text
+    tool.write_text(text.replace('"$(dirname "$0")/train.py"', str(script)))
+    tool.chmod(0o755)
+    work, cache = tmp_path / 'work', tmp_path / 'cache'
+    # An option that torchrun has as well, under a longer name
+    options = ('--data', data, '--work-dir', work, '--start', 'none')
+    said = launch(
+        str(tool),
+        CONFIG,
+        2,
+        *options,
+        *SMALL,
+        READ_BY=str(tmp_path / 'read_by'),
+        XDG_CACHE_HOME=str(cache),
+    )
+    assert len((tmp_path / 'read_by').read_text().split()) == 1
+    assert len(list((cache / 'lvt_dense' / 'prepared').glob('*.json'))) == 1
+    # 8 images, 2 in each of 2 processes, are 2 steps.
+    assert 'Epoch(train) [1][2/2]' in said
+    assert said.count('COCO JSON, ') == said.count('result: ') == 1
+    assert (work / 'result.txt').read_text().count('result: ') == 1
+    assert len(list(work.glob('2*/*.log'))) == 1
+
+
 def test_launcher_without_its_processes(
     data: Path,
     tmp_path: Path,

@@ -10,10 +10,11 @@ from mmengine.logging import print_log
 from lvt_dense.datasets.own.formats import LabeledData, Tree, read_tree
 from lvt_dense.runtime import Tiling
 from lvt_dense.utils.cache import locked
+from lvt_dense.utils.dist import is_first_process
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import write_atomically
 from lvt_dense.utils.reading import no_collection
-from lvt_dense.utils.text import shorten
+from lvt_dense.utils.text import compose, shorten
 
 from .classes import ignore_void, make_colors, select_classes
 from .cleaning import clean
@@ -88,10 +89,11 @@ def use_data(
         adapt_detection(cfg, prepared, task)
     else:
         adapt(cfg, prepared)
-    print_log(f'own data\n{prepared.text}', logger='current')
-    if task != 'semantic':
-        for line in raise_limits(cfg, prepared.most):
-            print_log(line, logger='current')
+    limits = [] if task == 'semantic' else raise_limits(cfg, prepared.most)
+    if not is_first_process():
+        return cfg
+    for line in (f'own data\n{prepared.text}', *limits):
+        print_log(line, logger='current')
     if report_dir is not None:
         _report(cfg, prepared, task, Path(report_dir))
     return cfg
@@ -193,6 +195,7 @@ def _load(
     whole: bool = False,
 ) -> LabeledData:
     labels = read_tree(tree, task)
+    classes = classes and [compose(name.strip()) for name in classes]
     masks = any(s.mask for split in labels.splits.values() for s in split)
     if task == 'mono3d' and not classes:
         classes = default_classes(cfg, labels)

@@ -20,8 +20,10 @@ from .classes import is_void
 from .mask_files import NEAR, Color, Pixels, Scan, gray_of
 from .palettes import find_palette
 
+_INSTANCES = 4  # different numbers of values that make one suspicious
 _BINARY = ('background', 'foreground')
 _GRAY = 0x010101  # times a gray level is its color
+_LOSSY = ('.jpg', '.jpeg')
 _MAX_FLAT = 0.002  # share of flat gray areas in black and white masks
 
 
@@ -142,6 +144,8 @@ def find_coding(
     if not good:
         raise UserError(next(iter(scans.values())).error)
     table = list(data.table)
+    if len(table) == 1:
+        table = _add_background(data, table, good)
     if _is_of_colors(table, good):
         return _by_color(data, good, table)
     modes = {scan.mode for scan in good.values()}
@@ -157,9 +161,32 @@ def find_coding(
     if palette is not None:
         return _by_palette(data, good, table, palette, names)
     colors = _shared_palette(good) if 'palette' in modes else None
+    if len(table) == 2 and not _has_values(table) and _is_blurred(good):
+        return _by_level(data, [c.name for c in table])
     if table:
         return _by_table(data, good, table, colors)
     return _by_value(data, good, names, colors)
+
+
+def _has_values(table: list[MaskClass]) -> bool:
+    """Whether a table says the values of its classes, or their colors."""
+    return any(c.value is not None or c.color for c in table)
+
+
+def _add_background(
+    data: LabeledData, table: list[MaskClass], scans: dict[Path, Scan]
+) -> list[MaskClass]:
+    """Put the background before the only class of a table."""
+    values = {v for s in scans.values() for v in s.counts}
+    if _has_values(table) or is_void(table[0].name):
+        return table
+    if not (values in ({0, 1}, {0, 255}) or _is_blurred(scans)):
+        return table
+    data.notes.append(
+        f'the table names {table[0].name} alone, and the masks have two '
+        'values: 0 is the background'
+    )
+    return [MaskClass(_BINARY[0]), *table]
 
 
 def _is_of_colors(table: list[MaskClass], scans: dict[Path, Scan]) -> bool:
@@ -189,14 +216,29 @@ def _by_color(
                 f'mask {path} was compressed with loss, so that its colors '
                 'are not those of the table; save masks as PNG'
             )
-        for color in sorted(colors - known):
+        unknown = [unpack(color) for color in sorted(colors - known)]
+        if unknown and path.suffix.lower() in _LOSSY:
+            raise UserError(
+                f'mask {path} is a JPEG, whose compression has made '
+                f'{len(unknown)} colors that the table lacks; save masks as '
+                'PNG'
+            )
+        if unknown:
             data.findings.add(
-                'masks have a color that the table lacks, which does not '
-                'count',
-                f'{path.name} {unpack(color)}',
+                'masks have colors that the table lacks, which do not count',
+                f'{path.name} {shorten(unknown, 3)}',
             )
     _note_void(data, table)
-    labels = {pack(c.color): i for i, c in enumerate(kept) if c.color}
+    labels: dict[int, int] = {}
+    for label, item in enumerate(kept):
+        assert item.color is not None
+        first = labels.setdefault(pack(item.color), label)
+        if first != label:
+            data.findings.add(
+                'classes have the color of another class, for which their '
+                'pixels count',
+                f'{item.name} ({kept[first].name})',
+            )
     own = [c.color for c in kept if c.color]
     return Coding([c.name for c in kept], own, labels, 'color')
 
@@ -283,6 +325,7 @@ def _by_table(
                 f'{path.name} ({shorten(unknown, 3)})',
             )
     _note_void(data, table)
+    _note_order(data, scans, table)
     own = [c.color for c, _ in kept if c.color]
     if len(own) < len(kept):
         own = [colors[v] for _, v in kept if v in colors] if colors else []
@@ -291,6 +334,21 @@ def _by_table(
         own if len(own) == len(kept) else None,
         {v: label for label, (_, v) in enumerate(kept)},
     )
+
+
+def _note_order(
+    data: LabeledData, scans: dict[Path, Scan], table: list[MaskClass]
+) -> None:
+    """Say how values were counted where one more is there than names."""
+    values = {v for s in scans.values() for v in s.counts}
+    extra = values - {void_value(scans)} == set(range(len(table) + 1))
+    if extra and not any(c.value is not None for c in table):
+        data.notes.append(
+            f'the masks have the values 0 to {len(table)}, and the table '
+            f'names {len(table)} classes: {table[0].name} is 0, and '
+            f'{len(table)} does not count; if 0 is the background, name it '
+            'first'
+        )
 
 
 def _values_of(
@@ -354,6 +412,9 @@ def _is_blurred(scans: dict[Path, Scan]) -> bool:
         return False
     if not any(128 <= v < 255 for v in counts):
         return False  # labels from 0 on, and 255 for what does not count
+    dark_levels = sum(v < NEAR for v in counts)
+    if dark_levels > 1 and dark_levels + 1 == len(counts):
+        return False  # the same with another value, such as 254
     total = sum(counts.values())
     flat = sum(s.flat for s in scans.values())
     return flat <= _MAX_FLAT * total and dark + light > total / 2
@@ -386,12 +447,8 @@ def _by_value(
         binary = _named(data, 2, names, _BINARY)
         return Coding(binary, None, {}, 'nonzero')
     if _is_blurred(scans):
-        data.notes.append(
-            'the masks are black and white with blurred edges: values from '
-            '128 on are the foreground'
-        )
-        return Coding(_named(data, 2, names, _BINARY), None, {}, 'level')
-    lossy = [p for p in scans if p.suffix.lower() in ('.jpg', '.jpeg')]
+        return _by_level(data, _named(data, 2, names, _BINARY))
+    lossy = [p for p in scans if p.suffix.lower() in _LOSSY]
     if lossy:
         raise UserError(
             f'mask {lossy[0]} is a JPEG, whose compression has changed the '
@@ -409,12 +466,43 @@ def _by_value(
             f'the masks have the values {shorten(counted, 12)}, which become '
             f'the labels 0 to {len(counted) - 1}'
         )
+    if not gaps and not names:
+        _warn_of_instances(data, scans, void)
     own = [colors[v] for v in counted if v in colors] if colors else []
     return Coding(
         _named(data, len(counted), names, given),
         own if own and len(own) == len(counted) else None,
         {v: label for label, v in enumerate(counted)},
     )
+
+
+def _warn_of_instances(
+    data: LabeledData, scans: dict[Path, Scan], void: int
+) -> None:
+    """Say that values may number the objects of each image."""
+    lasts = set()
+    for scan in scans.values():
+        values = sorted(set(scan.counts) - {void})
+        if values != list(range(len(values))):
+            return
+        lasts.add(len(values))
+    if len(lasts) >= _INSTANCES:
+        data.findings.add(
+            'masks have the values 0, 1, ... without a gap, up to another '
+            'one each: if these number the objects of an image, they are no '
+            'classes',
+            shorten([p.name for p in scans], 2),
+            len(scans),
+        )
+
+
+def _by_level(data: LabeledData, classes: list[str]) -> Coding:
+    """Tell two classes by a threshold."""
+    data.notes.append(
+        'the masks are black and white with blurred edges: values from 128 '
+        'on are the foreground'
+    )
+    return Coding(classes, None, {}, 'level')
 
 
 def _named(

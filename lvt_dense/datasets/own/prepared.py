@@ -12,7 +12,7 @@ from lvt_dense.utils.cache import cache_dir, write_quietly
 
 from .crowding import ObjectCounts
 
-VERSION = 2
+VERSION = 3
 Color = tuple[int, int, int]
 
 

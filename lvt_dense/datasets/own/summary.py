@@ -1,5 +1,6 @@
 """Summarize a data set in a table, with warnings."""
 
+import re
 from collections import Counter
 from statistics import median
 
@@ -147,6 +148,12 @@ def find_warnings(cfg: Config, data: LabeledData) -> list[str]:
         data: Labels with all splits.
     """
     lines = data.findings.lines()
+    twins = find_twins(data.classes)
+    if twins:
+        lines.append(
+            'classes whose names differ in case, spaces or signs alone are '
+            f'classes of their own: {shorten(twins)}'
+        )
     for split in ('train', 'val'):
         counts = count_labels(data.splits[split])
         absent = [n for i, n in enumerate(data.classes) if not counts[i]]
@@ -165,6 +172,15 @@ def find_warnings(cfg: Config, data: LabeledData) -> list[str]:
     if small:
         lines.append(small)
     return lines
+
+
+def find_twins(names: list[str]) -> list[str]:
+    """Return the names that may be meant for one class, joined by "and"."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        plain = re.sub(r'[\s_.-]+', '', name.casefold())
+        groups.setdefault(plain or name, []).append(name)
+    return [' and '.join(g) for g in groups.values() if len(g) > 1]
 
 
 def small_objects(cfg: Config, samples: list[Sample]) -> str | None:

@@ -155,8 +155,10 @@ def _other_task(tree: Tree, task: str) -> str:
 
 def _check_content(data: LabeledData) -> None:
     if not data.classes and data.layout != masks.LAYOUT:
+        found = data.findings.lines()
         raise UserError(
             f'--data {data.root}: the {data.layout} labels name no class'
+            + (f' ({"; ".join(found)})' if found else '')
         )
     for split, samples in data.splits.items():
         if not samples:

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from lvt_dense.utils.errors import UserError
-from lvt_dense.utils.text import shorten
+from lvt_dense.utils.text import fold, shorten
 
+from .box_forms import check_outlines
 from .coco_file import CocoFile, read_coco_file, read_id, read_number
 from .labeled_data import ALL, Findings, LabeledData, Sample, text_of
 from .tree import Tree
@@ -31,7 +32,7 @@ class CocoFiles:
         candidates = [
             path
             for path in tree.with_suffix('.json')
-            if path.stem.lower() not in tree.images_by_stem
+            if fold(path.stem) not in tree.images_by_stem
         ]
         wanted = [
             p for p in candidates if not p.name.lower().startswith(_OTHER)
@@ -135,8 +136,9 @@ def _category_names(content: CocoFile) -> dict[Any, str]:
                 f'{path}: two categories have the id {number!r}: '
                 f'{names[number]} and {name}'
             )
-        if name in names.values():
-            raise UserError(f'{path}: two categories have the name {name!r}')
+        twin = next((key for key, n in names.items() if n == name), number)
+        if twin != number and not _drop_twin(content, names, twin, number):
+            continue
         names[number] = name
     if not names:
         raise UserError(f'{path}: the list of categories is empty')
@@ -144,6 +146,30 @@ def _category_names(content: CocoFile) -> dict[Any, str]:
         return dict(sorted(names.items()))
     except TypeError:
         return names
+
+
+def _drop_twin(
+    content: CocoFile, names: dict[Any, str], first: Any, second: Any
+) -> bool:
+    """Keep that of two categories with one name which has objects.
+
+    Roboflow names the head of a group after the project, which may be the
+    name of its only class.
+
+    Returns:
+        Whether it is the second, in whose place the first is dropped.
+
+    Raises:
+        UserError: Both have objects.
+    """
+    used = {category for _, _, category, _ in content.annotations or ()}
+    if {first, second} <= used:
+        raise UserError(
+            f'{content.path}: two categories have the name {names[first]!r}'
+        )
+    if second in used:
+        del names[first]
+    return second in used
 
 
 def _parents(content: CocoFile) -> set[str]:
@@ -206,6 +232,7 @@ class _Reader:
             )
         for fault, where in content.faults:
             self.findings.add(f'{fault} and are left out', where)
+        check_outlines(self.path, content.outlined, self.findings)
         self._add_objects(content, samples)
         return sorted(
             (s for s in samples.values() if s is not None),

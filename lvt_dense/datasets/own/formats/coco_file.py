@@ -19,11 +19,13 @@ from lvt_dense.utils.reading import read_json
 
 from .labeled_data import Object
 
+Box = tuple[float, float, float, float]
 _LISTS = ('images', 'annotations', 'categories')
 _NUMBERS = {int, float}
 # From this share on, run lengths with iscrowd are objects drawn with a brush:
 # COCO itself has crowds of 1 %.
 _BRUSH_SHARE = 1 / 3
+_COMPARED = 5000  # boxes of a file that are compared with their masks
 
 
 class CocoFile:
@@ -36,6 +38,7 @@ class CocoFile:
         annotations: Object, image id, category id and id of each; the labels
             are not set yet. None if the file has no such list.
         brushed: Objects with run lengths and iscrowd.
+        outlined: Box, box around the mask, and id of some annotations.
         faults: What is wrong with segmentations, and where.
         fault: Why it cannot be used; None if it can.
     """
@@ -47,6 +50,7 @@ class CocoFile:
         self.categories: list | None = None
         self.annotations: list[tuple[Object, Any, Any, Any]] | None = None
         self.brushed: list[Object] = []
+        self.outlined: list[tuple[Box, Box, Any]] = []
         self.faults: list[tuple[str, str]] = []
         self.fault: UserError | None = None
         self._is_marked = False
@@ -109,15 +113,18 @@ class CocoFile:
         raw = ann.get('segmentation')
         box = _read_box(ann.get('bbox'))
         area = read_number(ann.get('area'))
-        segmentation = None
-        if raw and (self.masks or box is None or not area):
+        is_missing = not ann.get('bbox') or box == (0, 0, 0, 0)
+        is_compared = len(self.outlined) < _COMPARED
+        segmentation = fault = None
+        if raw and (self.masks or is_compared or is_missing or not area):
             segmentation, fault = read_segmentation(raw)
-            if fault:
-                name = f'{self.path.name} annotation {number}'
-                self.faults.append((fault, name))
-        if box is None and not ann.get('bbox'):
-            around = box_of(segmentation)
-            box = None if around is None else tuple(around)  # type: ignore
+        if fault and (self.masks or is_missing):
+            name = f'{self.path.name} annotation {number}'
+            self.faults.append((fault, name))
+        if segmentation and is_missing:
+            box = box_of(segmentation)
+        elif segmentation and is_compared and not fault and box:
+            self._compare(box, box_of(segmentation), number)
         if box is None:
             raise UserError(
                 f'{self.path}: annotations[{index}] (id {number}) has bbox '
@@ -143,6 +150,10 @@ class CocoFile:
                 isinstance(attributes, dict) and 'occluded' in attributes
             )
         return item
+
+    def _compare(self, box: Box, around: Box | None, number: Any) -> None:
+        if around and min(*box[2:], *around[2:]) > 0:
+            self.outlined.append((box, around, number))
 
 
 def read_coco_file(path: Path, masks: bool) -> CocoFile | None:
@@ -205,7 +216,7 @@ def read_number(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _read_box(value: Any) -> tuple[float, float, float, float] | None:
+def _read_box(value: Any) -> Box | None:
     if type(value) is not list or len(value) != 4:
         return None
     if not set(map(type, value)) <= _NUMBERS:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lvt_dense.datasets.kitti.labels import KittiObjects
 from lvt_dense.utils.errors import UserError
+from lvt_dense.utils.text import compose
 
 SPLITS = ('train', 'val', 'test')
 ALL = 'all'  # images of a data set without splits
@@ -100,7 +101,7 @@ class Findings:
 
 
 def text_of(value: object, what: str) -> str:
-    """Return a name as its file spells it.
+    """Return a name as its file spells it, without spaces around it.
 
     Args:
         value: A text or a number.
@@ -110,7 +111,7 @@ def text_of(value: object, what: str) -> str:
         UserError: It is neither.
     """
     if isinstance(value, str):
-        return value
+        return compose(value.strip())
     if isinstance(value, (bool, int, float)):
         return json.dumps(value)
     raise UserError(f'{what} {str(value)[:60]}, which is no text')

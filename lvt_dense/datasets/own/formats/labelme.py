@@ -16,6 +16,7 @@ from lvt_dense.datasets.segmentations import (
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.progress import tqdm
 from lvt_dense.utils.reading import read_json
+from lvt_dense.utils.text import fold
 
 from .coco_file import read_number
 from .labeled_data import ALL, LabeledData, Object, Sample, text_of
@@ -31,12 +32,12 @@ def find(tree: Tree) -> list[Path] | None:
     """Find label files; None if there is none."""
     files = [p for p in tree.with_suffix('.json') if p not in tree.known]
     # Those named like an image are looked at first: others may be large.
-    files.sort(key=lambda p: p.stem.lower() not in tree.images_by_stem)
+    files.sort(key=lambda p: fold(p.stem) not in tree.images_by_stem)
     for path in files[:5]:
         try:
             content = read_json(path)
         except UserError:
-            if path.stem.lower() in tree.images_by_stem:
+            if fold(path.stem) in tree.images_by_stem:
                 raise
             continue
         if _is_labelme(content):
@@ -146,7 +147,7 @@ def _object(
     elif kind == 'mask' and len(points) == 2:
         box = _box_of(points)
         polygon = _mask(shape.get('mask'), points[0], where, sample)
-    elif kind == 'polygon':
+    elif kind in ('polygon', 'rotation'):  # a turned box of X-AnyLabeling
         if len(points) < 3:
             data.findings.add(
                 'polygons have fewer than three points and are left out',
@@ -160,7 +161,7 @@ def _object(
             f'shapes of the kind {kind} have no area and are left out', where
         )
         return None
-    name = text_of(shape['label'], f'{where} has the label').strip()
+    name = text_of(shape['label'], f'{where} has the label')
     label = names.setdefault(name, len(names))
     if isinstance(polygon, list):
         polygon = [[v for point in polygon for v in point]]

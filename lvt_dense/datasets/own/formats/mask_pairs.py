@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from lvt_dense.utils.files import IMAGE_SUFFIXES
+from lvt_dense.utils.text import fold
+
 from .split_names import PLAIN_WORDS, words_of
 from .tree import Tree
 
@@ -16,7 +19,7 @@ _MASK_WORDS = {
     *('groundtruth', 'segmentation', 'segmentationclass', 'seg', 'semantic'),
     *('segmentationclassaug', 'segmentationclasspng', 'trimap', 'trimaps'),
     *('trainannot', 'valannot', 'testannot', 'segmaps', 'segmap', 'target'),
-    *('lbl', 'targets', 'maskss'),
+    *('lbl', 'targets', 'maskss', 'stuffthingmaps'),
 }
 _IMAGE_WORDS = {
     *('image', 'images', 'img', 'imgs', 'jpegimages', 'jpeg', 'input'),
@@ -45,6 +48,9 @@ _STARTS = re.compile(
 )
 
 
+_NUMBERED = re.compile(r'[_-](mask|label|gt|seg)s?[_-]?\d+$', re.IGNORECASE)
+
+
 @dataclass
 class MaskFiles:
     """Images and masks that go together.
@@ -53,11 +59,13 @@ class MaskFiles:
         pairs: Mask of each image.
         unlabeled: Images without a mask.
         orphans: Masks without an image.
+        several: Images with several masks, which are no pairs.
     """
 
     pairs: dict[Path, Path]
     unlabeled: list[Path]
     orphans: list[Path]
+    several: list[Path]
 
 
 def pair_masks(tree: Tree) -> MaskFiles | None:
@@ -115,15 +123,15 @@ def kind_of(folder: str) -> str | None:
 
 def _by_end(paths: list[Path]) -> tuple[list[Path], list[Path]]:
     """Take x_mask beside x, or beside x_sat, for its mask."""
-    bases = {(p.parent, p.stem.lower()) for p in paths}
+    bases = {(p.parent, fold(p.stem)) for p in paths}
     for path in paths:
         base = _strip(path.stem, _IMAGE_ENDS)
         if base != path.stem:
-            bases.add((path.parent, base.lower()))
+            bases.add((path.parent, fold(base)))
     images, masks = [], []
     for path in paths:
-        base = _strip(path.stem, _MASK_ENDS)
-        if base != path.stem and (path.parent, base.lower()) in bases:
+        base = _NUMBERED.sub('', _strip(path.stem, _MASK_ENDS))
+        if base != path.stem and (path.parent, fold(base)) in bases:
             masks.append(path)
         elif not _NO_MASK_END.search(path.stem):
             images.append(path)
@@ -153,7 +161,7 @@ def _pair(tree: Tree, images: list[Path], masks: list[Path]) -> MaskFiles:
     by_key: dict[tuple, list[Path]] = defaultdict(list)
     for path in masks:
         place = _place(tree, path)
-        base = _strip(path.stem, _MASK_ENDS).lower()
+        base = _base_of(path)
         for name in {base, _STARTS.sub('', base)}:
             for split in {place[0], None}:
                 key = split, place[1], name
@@ -166,11 +174,38 @@ def _pair(tree: Tree, images: list[Path], masks: list[Path]) -> MaskFiles:
     used = set(pairs.values())
     _pair_by_name(pairs, images, [p for p in masks if p not in used])
     used = set(pairs.values())
+    orphans = _without_twins(masks, used)
+    several = _with_more(tree, pairs, orphans)
     return MaskFiles(
-        pairs,
+        {p: m for p, m in pairs.items() if p not in several},
         [p for p in images if p not in pairs],
-        _without_twins(masks, used),
+        [p for p in orphans if p not in several.values()],
+        list(several),
     )
+
+
+def _with_more(
+    tree: Tree, pairs: dict[Path, Path], orphans: list[Path]
+) -> dict[Path, Path]:
+    """Find the images that have a mask x_mask_1 besides x_mask."""
+    images = {(_place(tree, m), _base_of(m)): p for p, m in pairs.items()}
+    found = {}
+    for path in orphans:
+        base = fold(_NUMBERED.sub('', path.stem))
+        image = images.get((_place(tree, path), base))
+        if image is not None:
+            found[image] = path
+    return found
+
+
+def _base_of(mask: Path) -> str:
+    """Return the name of the image in that of a mask, folded.
+
+    The mask of x.jpg may be x_mask.png, or x.jpg.png.
+    """
+    stem = _strip(mask.stem, _MASK_ENDS)
+    inner, suffix = os.path.splitext(stem)
+    return fold(inner if suffix.lower() in IMAGE_SUFFIXES else stem)
 
 
 def _place(tree: Tree, path: Path) -> tuple:
@@ -188,7 +223,7 @@ def _names(stem: str) -> list[str]:
     """Return the names that the mask of an image may have, likely first."""
     base = _strip(stem, _IMAGE_ENDS)
     names = (stem, base, _STARTS.sub('', stem), _STARTS.sub('', base))
-    return [n.lower() for n in dict.fromkeys(names)]
+    return [fold(n) for n in dict.fromkeys(names)]
 
 
 def _mask_of(
@@ -217,10 +252,10 @@ def _pair_by_name(
     """Pair what is left where names are unique, whatever the folders."""
     by_name: dict[str, list[Path]] = defaultdict(list)
     for path in masks:
-        by_name[_strip(path.stem, _MASK_ENDS).lower()].append(path)
+        by_name[_base_of(path)].append(path)
     open_images: dict[str, list[Path]] = defaultdict(list)
     for path in images:
-        open_images[_strip(path.stem, _IMAGE_ENDS).lower()].append(path)
+        open_images[fold(_strip(path.stem, _IMAGE_ENDS))].append(path)
     for name, same in open_images.items():
         found = by_name.get(name, [])
         if len(same) == len(found) == 1 and same[0] not in pairs:

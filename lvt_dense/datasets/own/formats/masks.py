@@ -55,6 +55,12 @@ def read(tree: Tree, found: MaskFiles) -> LabeledData:
             Sample(path, mask=found.pairs[path]) for path in sorted(paths)
         ]
     _note_unlabeled(tree, found, data)
+    if found.several:
+        data.notes.append(
+            f'{len(found.several)} images have several masks and are left '
+            f'out: {shorten([p.name for p in found.several], 3)}; merge the '
+            'masks of each into one file'
+        )
     for path in found.orphans:
         data.findings.add('masks have no image', tree.relative(path))
     return data

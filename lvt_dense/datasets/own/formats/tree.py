@@ -7,10 +7,11 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import parse_qs, unquote
 
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import IMAGE_SUFFIXES
-from lvt_dense.utils.text import shorten
+from lvt_dense.utils.text import compose, fold, shorten
 
 from .labeled_data import EXACT, SPLITS
 from .split_names import PLAIN_WORDS, SplitNames, words_of
@@ -47,7 +48,6 @@ class Tree:
     Attributes:
         root: The folder.
         masks: As given.
-        files: The files in order.
         notes: What could not be listed.
         known: Large files that a layout has recognized as its own.
 
@@ -66,12 +66,24 @@ class Tree:
         self._entries, self.notes = walk(self.root)
         if not self._entries:
             raise UserError(f'--data {root}: the folder is empty')
-        base = str(self.root)
-        self._paths = {e.name: Path(base, e.name) for e in self._entries}
-        self.files = list(self._paths.values())
-        self._names = SplitNames(self._paths)
         self._prefixes: dict[Path, str | None] = {}
         self.known: set[Path] = set()
+
+    # What is known already is found by the fingerprint alone, without paths.
+    @cached_property
+    def _paths(self) -> dict[str, Path]:
+        """Files under their name from the root."""
+        base = str(self.root)
+        return {e.name: Path(base, e.name) for e in self._entries}
+
+    @cached_property
+    def files(self) -> list[Path]:
+        """The files in order."""
+        return list(self._paths.values())
+
+    @cached_property
+    def _names(self) -> SplitNames:
+        return SplitNames(entry.name for entry in self._entries)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -97,23 +109,28 @@ class Tree:
 
     @cached_property
     def images_by_name(self) -> dict[str, list[Path]]:
-        """Image files under their name in lower case."""
+        """Image files under their name, folded."""
         found = defaultdict(list)
         for path in self.images:
-            found[path.name.lower()].append(path)
+            found[fold(path.name)].append(path)
         return found
 
     @cached_property
     def images_by_stem(self) -> dict[str, list[Path]]:
-        """Image files under their name without suffix, in lower case."""
+        """Image files under their name without suffix, folded."""
         found = defaultdict(list)
         for path in self.images:
-            found[os.path.splitext(path.name)[0].lower()].append(path)
+            found[fold(os.path.splitext(path.name)[0])].append(path)
         return found
 
     @cached_property
+    def _by_folded_name(self) -> dict[str, Path]:
+        """Files under their path from the root, folded."""
+        return {fold(name): path for name, path in self._paths.items()}
+
+    @cached_property
     def _image_folders(self) -> set[str]:
-        """Names in lower case of all folders that hold images."""
+        """Names of all folders that hold images, folded."""
         parents = {path.parent for path in self.images}
         return {name for p in parents for name in self._folders_of(p / 'x')}
 
@@ -144,6 +161,10 @@ class Tree:
         counts = Counter(p.suffix.lower() or 'none' for p in self.files)
         kinds = [f'{n} x {suffix}' for suffix, n in counts.most_common(6)]
         return f'{shorten(top, 8)} ({", ".join(kinds)})'
+
+    def find_alike(self, path: Path) -> Path | None:
+        """Find a file whose path differs in case or composition at most."""
+        return self._by_folded_name.get(fold(self.relative(path)))
 
     def split_of(self, parts: Iterable[str]) -> str | None:
         """Find the split that the parts of a path name.
@@ -179,14 +200,24 @@ class Tree:
             prefix = self._prefix(folder)
             if prefix is not None and prefix + name in self._paths:
                 return Match(self._paths[prefix + name], EXACT)
+        if not name.isascii():
+            for folder in folders:
+                alike = self.find_alike(folder / name)
+                if alike is not None and compose(alike.name) == compose(
+                    name.rpartition('/')[2]
+                ):
+                    return Match(alike, EXACT)
         for folder in folders:
             path = os.path.normpath(os.path.join(folder, name))
             if os.path.isfile(path):
                 return Match(Path(path), EXACT)
-        parts = [p.lower() for p in name.split('/') if p not in ('', '.')]
+        parts = [fold(p) for p in name.split('/') if p not in ('', '.')]
         if not parts:
             return None
         found = self.images_by_name.get(parts[-1], [])
+        address = '' if found else read_address(name)
+        if address:
+            return self.find_image(address, folders, split)
         return self._choose(found, parts[:-1], split)
 
     def find_stem(
@@ -199,8 +230,8 @@ class Tree:
             near: The label file, whose folders decide between several.
             split: Split of the label, likewise.
         """
-        found = self.images_by_stem.get(stem.lower(), [])
-        same = [p for p in found if p.stem == stem]
+        found = self.images_by_stem.get(fold(stem), [])
+        same = [p for p in found if compose(p.stem) == compose(stem)]
         found = same or found
         beside = [p for p in found if p.parent == near.parent]
         if len(beside) == 1:
@@ -222,7 +253,7 @@ class Tree:
         return self._prefixes[folder]
 
     def _folders_of(self, path: Path) -> list[str]:
-        return [p.lower() for p in path.relative_to(self.root).parts[:-1]]
+        return [fold(p) for p in path.relative_to(self.root).parts[:-1]]
 
     def _choose(
         self, found: Sequence[Path], folders: list[str], split: str | None
@@ -270,6 +301,21 @@ class Tree:
             and not words_of(name) <= PLAIN_WORDS
             for name in folders
         )
+
+
+def read_address(name: str) -> str:
+    """Return the path in an address of the web, or of Label Studio.
+
+    These have escapes such as ``%20``, and a query, which is the path itself
+    in ``/data/local-files/?d=...``.
+
+    Returns:
+        An empty text if it is a plain path.
+    """
+    path, _, query = name.partition('?')
+    path = parse_qs(query).get('d', [unquote(path)])[0]
+    path = path.replace('\\', '/')
+    return '' if path == name else path
 
 
 def files_by_split(

@@ -10,7 +10,7 @@ from pathlib import Path
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.progress import tqdm
 from lvt_dense.utils.reading import read_lines, read_xml
-from lvt_dense.utils.text import shorten
+from lvt_dense.utils.text import compose, shorten
 
 from .labeled_data import ALL, LabeledData, Object, Sample
 from .tree import Tree, files_by_split
@@ -38,7 +38,11 @@ class VocFiles:
 
 def find(tree: Tree) -> VocFiles | None:
     """Find annotation files; None if there is none."""
-    xmls = tree.with_suffix('.xml')
+    xmls = [  # GDAL and Windows write .aux.xml beside images
+        path
+        for path in tree.with_suffix('.xml')
+        if not path.name.lower().endswith('.aux.xml')
+    ]
     first = next(
         (p for p in xmls if b'<annotation' in p.read_bytes()[:2000]), None
     )
@@ -112,7 +116,7 @@ def group_by_stem(paths: Iterable[Path]) -> dict[str, list[Path]]:
     """Sort files under their names without suffix."""
     found: dict[str, list[Path]] = defaultdict(list)
     for path in paths:
-        found[path.stem].append(path)
+        found[compose(path.stem)].append(path)
     return found
 
 
@@ -132,7 +136,7 @@ def find_listed(
     """
     first = line.split()[0]
     for text in (line, first):
-        name = text.replace('\\', '/').strip('/')
+        name = compose(text.replace('\\', '/').strip('/'))
         stem = name.rpartition('/')[2]
         for known in (stem, Path(stem).stem):
             same = by_stem.get(known, [])
@@ -178,8 +182,13 @@ def _read(
     """Read a file; None if its image is not there."""
     root = read_xml(path)
     if root.tag != 'annotation':
+        hint = (
+            "; this is CVAT's own format: export as COCO, YOLO or Pascal VOC"
+            if root.tag == 'annotations'
+            else ''
+        )
         raise UserError(
-            f'{path}: the top element is <{root.tag}>, not <annotation>'
+            f'{path}: the top element is <{root.tag}>, not <annotation>{hint}'
         )
     match = tree.find_stem(path.stem, path, split)
     name = (root.findtext('filename') or '').strip()
@@ -198,7 +207,7 @@ def _read(
         strength=match.strength,
     )
     for number, node in enumerate(root.findall('object'), 1):
-        label = (node.findtext('name') or '').strip()
+        label = compose((node.findtext('name') or '').strip())
         if not label:
             raise UserError(f'{path}: object {number} has no name')
         sample.objects.append(
@@ -250,7 +259,7 @@ def report_missing(
     """
     if missing and (split in ('val', 'test') or len(missing) == total):
         raise UserError(
-            f'{split}: {len(missing)} of {total} .xml files have no image '
+            f'{split}: {len(missing)} of {total} label files have no image '
             f'under {tree.root}: {shorten(missing, 3)}; there is '
             f'{tree.describe()}'
         )

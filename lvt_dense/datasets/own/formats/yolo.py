@@ -8,7 +8,7 @@ from typing import Any
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.files import IMAGE_SUFFIXES, read_text
 from lvt_dense.utils.reading import read_lines, read_yaml
-from lvt_dense.utils.text import shorten
+from lvt_dense.utils.text import compose, fold, shorten
 
 from .labeled_data import ALL, LabeledData, Sample
 from .tree import Tree
@@ -33,12 +33,12 @@ class YoloFiles:
     Attributes:
         config: Path of ``data.yaml``, or None.
         content: What it holds.
-        names_file: File with one name a line, or None.
+        names_files: Files with one name a line.
     """
 
     config: Path | None = None
     content: dict[str, Any] = field(default_factory=dict)
-    names_file: Path | None = None
+    names_files: list[Path] = field(default_factory=list)
 
 
 def find(tree: Tree) -> YoloFiles | None:
@@ -72,18 +72,18 @@ def find(tree: Tree) -> YoloFiles | None:
         if preferred:
             shallow.sort(key=lambda item: item[0] != preferred[0])
     if shallow:
-        return YoloFiles(*shallow[0], named[0] if named else None)
+        return YoloFiles(*shallow[0], named)
     if _has_labels(tree):
         if errors and not named:
             raise errors[0]
-        return YoloFiles(names_file=named[0] if named else None)
+        return YoloFiles(names_files=named)
     return None
 
 
 def _has_labels(tree: Tree) -> bool:
     """Whether the text files beside images look like boxes."""
     for path in tree.with_suffix('.txt'):
-        if path.stem.lower() in tree.images_by_stem:
+        if fold(path.stem) in tree.images_by_stem:
             words = read_text(path).split()
             if not words:
                 continue
@@ -113,7 +113,8 @@ def read(tree: Tree, found: YoloFiles) -> LabeledData:
             )
         data.splits[split] = _read_split(tree, data, split, paths, lines)
     lines.finish(data)
-    if not found.names_file and not found.config:
+    _compare_names(tree, found, data)
+    if not found.names_files and not found.config:
         count = 1 + max(
             (o.label for s in data.splits.values() for x in s
              for o in x.objects), default=-1,
@@ -128,13 +129,11 @@ def read(tree: Tree, found: YoloFiles) -> LabeledData:
 
 def _class_names(tree: Tree, found: YoloFiles) -> list[str]:
     if found.config is None:
-        if found.names_file is None:
-            return []
-        return [n for n in read_lines(found.names_file) if n]
+        return _listed_names(tree, found.names_files)
     names = found.content['names']
     where = found.config
     if isinstance(names, str) and (where.parent / names).is_file():
-        names = [n for n in read_lines(where.parent / names) if n]
+        names = _read_names(where.parent / names)
     if isinstance(names, dict):
         try:
             names = {int(key): value for key, value in names.items()}
@@ -161,7 +160,50 @@ def _class_names(tree: Tree, found: YoloFiles) -> list[str]:
         )
     if not all(isinstance(n, str) and n.strip() for n in names):
         raise UserError(f'{where}: a name in names is no text')
-    return _unique(list(names), where)
+    return _unique([compose(n.strip()) for n in names], where)
+
+
+def _read_names(path: Path) -> list[str]:
+    return [compose(line) for line in read_lines(path) if line]
+
+
+def _listed_names(tree: Tree, paths: list[Path]) -> list[str]:
+    """Read the names of all files that list them, the longest list.
+
+    LabelImg writes one beside each folder of labels, and adds names to it.
+
+    Raises:
+        UserError: They contradict each other.
+    """
+    lists = [_unique(_read_names(path), path) for path in paths]
+    longest = max(lists, key=len, default=[])
+    for path, names in zip(paths, lists):
+        if names != longest[: len(names)]:
+            other = paths[lists.index(longest)]
+            raise UserError(
+                f'--data {tree.root}: {tree.relative(path)} names the classes '
+                f'{shorten(names)}, but {tree.relative(other)} '
+                f'{shorten(longest)}; number the labels alike, and leave one '
+                'file'
+            )
+    return longest
+
+
+def _compare_names(tree: Tree, found: YoloFiles, data: LabeledData) -> None:
+    """Say that a list of names beside data.yaml has another order."""
+    if found.config is None:
+        return
+    for path in found.names_files:
+        names = _read_names(path)
+        if (
+            set(names) & set(data.classes)
+            and names != data.classes[: len(names)]
+        ):
+            data.findings.add(
+                f'lists of names differ from {found.config.name}, whose '
+                'names and order are taken',
+                f'{tree.relative(path)} ({shorten(names)})',
+            )
 
 
 def _unique(names: list[str], where: Path) -> list[str]:
@@ -180,7 +222,17 @@ def _image_lists(
         for key in keys:
             value = found.content.get(key)
             if value and value not in _NULLS:
-                lists[split] = _expand(tree, found, split, value, data)
+                try:
+                    lists[split] = _expand(tree, found, split, value, data)
+                except UserError:
+                    if split != 'test' or not lists:
+                        raise
+                    # Roboflow names a test split that need not be there.
+                    data.findings.add(
+                        'entries of data.yaml are not there and are left out',
+                        f'{key}: {value}',
+                    )
+                    break
                 data.sources[split] = shorten(
                     value if isinstance(value, list) else [value]
                 )
@@ -281,6 +333,12 @@ def _locate(tree: Tree, found: YoloFiles, value: str, split: str) -> Path:
     # An absolute path of another machine: its last parts.
     parts = [p for p in value.split('/') if p]
     for start in range(1, len(parts)):
+        if (
+            tree.split_of(parts[:start])
+            == split
+            != tree.split_of(parts[start:])
+        ):
+            break  # what is left is that of all splits
         path = here.joinpath(*parts[start:])
         if path.is_file() or _images_in(tree, path):
             return path
@@ -320,6 +378,23 @@ def label_file(image: Path) -> Path:
     return path if folders and not beside.is_file() else beside
 
 
+def _find_labels(tree: Tree, image: Path) -> Path | None:
+    """Find the label file of an image.
+
+    It may be named x.jpg.txt, and its path may differ in case and in the
+    composition of accents.
+    """
+    place = label_file(image)
+    if place.is_file():
+        return place
+    for path in (place, image):
+        for name in (f'{image.stem}.txt', f'{image.name}.txt'):
+            found = tree.find_alike(path.with_name(name))
+            if found is not None:
+                return found
+    return None
+
+
 def _read_split(
     tree: Tree,
     data: LabeledData,
@@ -335,9 +410,9 @@ def _read_split(
             )
             continue
         double.add(path)
-        source = label_file(path)
+        source = _find_labels(tree, path)
         sample = Sample(path)
-        if source.is_file():
+        if source is not None:
             labeled += 1
             sample.objects = lines.read(source)
         samples.append(sample)

@@ -72,8 +72,9 @@ class YoloLines:
                 f'data.yaml, a line has 5 or {5 + self.key_points}'
             )
         if max(points) > 1 + _TOLERANCE or min(points) < -_TOLERANCE:
+            worst = max(points, key=lambda v: abs(v - 0.5))
             raise UserError(
-                f'{where}: {max(points, key=abs):g} is no fraction of the '
+                f'{where}: {worst:g} is no fraction of the '
                 "image's size; YOLO's coordinates are between 0 and 1 (key "
                 'points need kpt_shape in data.yaml)'
             )
