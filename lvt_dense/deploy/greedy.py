@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lvt_dense.utils.errors import UserError
 
-MAX_TURNS = 300  # of `select_by_turns`
+MAX_TURNS = 100  # of `select_by_turns`
 # Takes boxes (N, K, 4) as xyxy, scores (N, K), the IoU above which a better
 # box suppresses another, and how many to return; returns the scores of the
 # kept boxes, (N, count), 0 where there is none, and their places, (N, count).

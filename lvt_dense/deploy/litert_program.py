@@ -7,6 +7,7 @@ metadata keep their files, and which its runtime passes over.
 import io
 import json
 import zipfile
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -55,7 +56,7 @@ def convert(
             with suppress_by(graph, select_by_turns):
                 program = torch.export.export(graph, example)
             refuse_untranslated(operators_of(program), 'LiteRT')
-            module = _without_expand_as(program)
+            module = _without_broadcasts(program)
             content = litert_torch.convert(module, example).model_content()
             if precision == 'fp16':
                 content = _halve(content)
@@ -69,18 +70,31 @@ def convert(
     return content + _pack(info)
 
 
-def _without_expand_as(program: torch.export.ExportedProgram) -> nn.Module:
-    """Return the program with ``expand`` in the place of ``expand_as``.
+def _without_broadcasts(program: torch.export.ExportedProgram) -> nn.Module:
+    """Return the program with products in the place of broadcast maps.
 
-    Among convolutions litert-torch moves the channels to the last axis, but
-    not those of the tensor that ``expand_as`` gets.
+    The converter moves the channels of maps to the last axis, but not those
+    of what is broadcast to them.
     """
     table = {
-        torch.ops.aten.expand_as.default: lambda x, other: x.expand(
-            other.shape
-        )
+        torch.ops.aten.expand.default: lambda x, shape, **_: _broadcast(
+            x, shape
+        ),
+        torch.ops.aten.expand_as.default: lambda x, y: _broadcast(
+            x, y.shape, y
+        ),
     }
     return program.run_decompositions(table).module()
+
+
+def _broadcast(
+    x: Tensor, shape: Sequence[int], like: Tensor | None = None
+) -> Any:
+    """Broadcast pooled channels (N, C, 1, 1) to maps (N, C, H, W)."""
+    is_pooled = x.dim() == len(shape) == 4 and x.shape[2:] == (1, 1)
+    if is_pooled and x.is_floating_point():
+        return x * x.new_ones(1, 1, *shape[2:])
+    return NotImplemented if like is None else x.expand(like.shape)
 
 
 def _halve(content: bytes) -> bytes:
