@@ -72,10 +72,10 @@ def export(
         checkpoint: Its weights.
         out: File to write; its suffix belongs to the format.
         kind: ``'onnx'``, ``'openvino'``, ``'coreml'``, ``'executorch'``,
-            ``'ncnn'``, or ``'web'`` for a folder with a page that runs it
-            in the browser.
-        precision: ``'fp32'``; for Core ML and NCNN also ``'fp16'``, for
-            OpenVINO also ``'fp16'``, ``'bf16'`` or ``'int8'``, see
+            ``'ncnn'``, ``'litert'``, or ``'web'`` for a folder with a page
+            that runs it in the browser.
+        precision: ``'fp32'``; for Core ML, NCNN and LiteRT also ``'fp16'``,
+            for OpenVINO also ``'fp16'``, ``'bf16'`` or ``'int8'``, see
             :mod:`lvt_dense.deploy.formats`.
         size: Height and width of the graph's input; ``'dynamic'`` for any;
             by default those that the config's test pipeline resizes images
@@ -258,6 +258,13 @@ def _convert(
             made.graph, made.inputs[0], made.info, precision
         )
         return coreml.load(package), lambda: coreml.write(package, out)
+    if kind == 'litert':
+        from lvt_dense.deploy import litert_program as litert
+
+        content = litert.convert(
+            made.graph, made.inputs[0], made.info, precision
+        )
+        return litert.load(content), lambda: write_atomically(out, content)
     if kind == 'ncnn':
         return _to_ncnn(made, out, precision)
     content = _to_onnx(made, kind, precision)

@@ -57,7 +57,8 @@ def test(
     Args:
         cfg: Config; adapted in place.
         checkpoint: File written by training or by the converter, or an
-            exported model (``.onnx``, ``.xml`` or ``.ncnn``).
+            exported model (``.onnx``, ``.xml``, ``.ncnn`` or
+            ``.tflite``).
         work_dir: Folder of the log and of ``metrics.json``; by default
             ``work_dirs/<name of the config>``.
         out: Where the predictions go: a ``.json`` file in COCO's result

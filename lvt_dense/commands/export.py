@@ -24,6 +24,7 @@ _SUFFIXES = dict(
     coreml='.mlpackage',
     executorch='.pte',
     ncnn='.ncnn',
+    litert='.tflite',
     web='_web',
 )
 
@@ -77,13 +78,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_format(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--out',
-        help='file to write: .onnx, .xml, .mlpackage, .pte or .ncnn; for '
-        '--format web a folder; by default in the work directory, if that '
+        help='file to write: .onnx, .xml, .mlpackage, .pte, .ncnn or .tflite; '
+        'for --format web a folder; by default in the work directory, if that '
         'is given',
     )
     parser.add_argument(
         '--format',
-        choices=['onnx', 'openvino', 'coreml', 'executorch', 'ncnn', 'web'],
+        choices=list(_SUFFIXES),
         default='onnx',
         help='file format',
     )
@@ -91,7 +92,8 @@ def _add_format(parser: argparse.ArgumentParser) -> None:
         '--precision',
         choices=['fp32', 'fp16', 'bf16', 'int8'],
         default='fp32',
-        help='all but fp32 need --format openvino, or coreml or ncnn for fp16',
+        help='all but fp32 need --format openvino, or coreml, ncnn or '
+        'litert for fp16',
     )
 
 

@@ -8,6 +8,7 @@ import argparse
 import re
 
 from lvt_dense.commands.output import Outcome
+from lvt_dense.utils.errors import UserError
 
 FORMATS = ('coco', 'ade20k', 'cityscapes', 'voc', 'camvid', 'kitti')
 
@@ -43,6 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='share of images for validation (default: 0.25)',
     )
     parser.add_argument(
+        '--far',
+        action='store_true',
+        help='many distant road users, which are small, instead of few near '
+        'ones; for --format coco',
+    )
+    parser.add_argument(
         '--overwrite',
         action='store_true',
         help='replace a data set written by this command',
@@ -73,8 +80,12 @@ def run(args: argparse.Namespace) -> Outcome:
     )
     if args.size:
         options['size'] = args.size
+    if args.far and args.format != 'coco':
+        raise UserError(
+            f'--far with --format {args.format}: it belongs to --format coco'
+        )
     if args.format == 'coco':
-        write_coco(args.out, **options)
+        write_coco(args.out, far=args.far, **options)
     elif args.format == 'kitti':
         write_kitti(args.out, **options)
     else:

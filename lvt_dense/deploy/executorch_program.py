@@ -13,7 +13,7 @@ from lvt_dense.deploy.formats import Call, Feed
 from lvt_dense.deploy.greedy import select_by_scan, suppress_by
 from lvt_dense.deploy.metadata import KEY
 from lvt_dense.deploy.onnx_program import raw_hint, reason_of
-from lvt_dense.deploy.operators import refuse_untranslated
+from lvt_dense.deploy.operators import operators_of, refuse_untranslated
 from lvt_dense.deploy.quiet import silence
 from lvt_dense.utils.errors import UserError
 
@@ -50,7 +50,7 @@ def convert(
             _prepare(graph)
             with suppress_by(graph, select_by_scan):
                 program = torch.export.export(graph, example)
-            refuse_untranslated(_operators(program), 'ExecuTorch')
+            refuse_untranslated(operators_of(program), 'ExecuTorch')
             _drop_aliases(program)
             edge = to_edge_transform_and_lower(
                 program,
@@ -65,12 +65,6 @@ def convert(
                 f'the model does not convert to ExecuTorch: {reason_of(error)}'
                 + raw_hint(info)
             ) from error
-
-
-def _operators(program: torch.export.ExportedProgram) -> set[str]:
-    """Name the operators of a program."""
-    targets = (node.target for node in program.graph.nodes)
-    return {t.name() for t in targets if isinstance(t, torch._ops.OpOverload)}
 
 
 def _prepare(graph: nn.Module) -> None:

@@ -16,7 +16,7 @@ from lvt_dense.runtime import Predictor
 from lvt_dense.runtime.masks import paste_mask
 from lvt_dense.utils.errors import UserError
 
-SUFFIXES = ('.onnx', '.xml', '.ncnn')
+SUFFIXES = ('.onnx', '.xml', '.ncnn', '.tflite')
 
 
 def is_exported(path: str | Path) -> bool:
@@ -50,7 +50,7 @@ class ExportedModel(BaseModel):
     data samples get what the PyTorch model would write into them.
 
     Args:
-        path: ``.onnx`` or ``.xml`` file, or ``.ncnn`` folder.
+        path: ``.onnx``, ``.xml`` or ``.tflite`` file, or ``.ncnn`` folder.
 
     Raises:
         UserError: It is no exported model.

@@ -1,7 +1,7 @@
 """The formats of exported graphs, and their precisions.
 
 ``onnx``, ``web`` (a page around ``onnx``) and ``executorch`` hold fp32,
-``coreml`` and ``ncnn`` fp32 or fp16. ``openvino``
+``coreml``, ``ncnn`` and ``litert`` fp32 or fp16. ``openvino``
 holds fp32; fp16, which halves the file and
 is computed in fp32 on a CPU; bf16, which is fp32 in the file and computed in
 bf16 where the processor can; or int8, quantized by NNCF after training.
@@ -30,6 +30,7 @@ FORMATS: dict[str, str] = dict(
     coreml='.mlpackage',
     executorch='.pte',
     ncnn='.ncnn',
+    litert='.tflite',
     web='',
 )
 PRECISIONS: dict[str, tuple[str, ...]] = dict(
@@ -38,6 +39,7 @@ PRECISIONS: dict[str, tuple[str, ...]] = dict(
     coreml=('fp32', 'fp16'),
     executorch=('fp32',),
     ncnn=('fp32', 'fp16'),
+    litert=('fp32', 'fp16'),
     web=('fp32',),
 )
 # Import names of what a format needs.
@@ -47,6 +49,7 @@ PACKAGES: dict[str, tuple[str, ...]] = dict(
     coreml=('coremltools',),
     executorch=('executorch',),
     ncnn=('ncnn', 'pnnx'),
+    litert=('litert_torch', 'ai_edge_litert'),
     web=('onnx', 'onnxscript', 'onnxruntime'),
 )
 # Largest difference from PyTorch, by precision. That of int8 says little: its
@@ -77,7 +80,7 @@ def check_format(
         raise UserError(
             f'--out {out}: a file of --format {kind} ends in {FORMATS[kind]}'
         )
-    if is_dynamic and kind in ('coreml', 'executorch', 'ncnn'):
+    if is_dynamic and kind in ('coreml', 'executorch', 'ncnn', 'litert'):
         raise UserError(
             f'--size dynamic with --format {kind}: such a graph has one '
             'size; give --size HxW'

@@ -13,6 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lvt_dense.utils.errors import UserError
+
+MAX_TURNS = 100  # of `select_by_turns`
 # Takes boxes (N, K, 4) as xyxy, scores (N, K), the IoU above which a better
 # box suppresses another, and how many to return; returns the scores of the
 # kept boxes, (N, count), 0 where there is none, and their places, (N, count).
@@ -136,6 +139,32 @@ def select_by_loop(
         iou_threshold,
         count,
     )
+
+
+def select_by_turns(
+    boxes: Tensor, scores: Tensor, iou_threshold: float, count: int
+) -> tuple[Tensor, Tensor]:
+    """Select turn by turn, without a loop in the graph; see `Select`.
+
+    Raises:
+        UserError: The graph would have too many turns.
+    """
+    if count > MAX_TURNS:
+        raise UserError(
+            f'the model returns {count} boxes, and each is a turn of its own '
+            f'in the file, which has {MAX_TURNS} at most: give --cfg-options '
+            'model.test_cfg.max_per_img=100'
+        )
+    areas = _areas(boxes)
+    place = torch.arange(scores.shape[1])[None]
+    turns = []
+    for _ in range(count):
+        scores, top, best = take_best(
+            scores, boxes, areas, place, iou_threshold
+        )
+        turns.append((top, best))
+    top, best = (torch.cat(values, 1) for values in zip(*turns))
+    return top, best
 
 
 @contextmanager

@@ -19,6 +19,12 @@ MEANINGS = {
 }
 
 
+def operators_of(program: torch.export.ExportedProgram) -> set[str]:
+    """Name the operators of a program."""
+    targets = (node.target for node in program.graph.nodes)
+    return {t.name() for t in targets if isinstance(t, torch._ops.OpOverload)}
+
+
 def refuse_untranslated(names: Iterable[str], kind: str) -> None:
     """Refuse a graph with operators of ours for a format without them.
 

@@ -1,7 +1,9 @@
 """Model files, opened in the runtimes that they are for."""
 
 import importlib
+import io
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +14,7 @@ from .errors import InputError
 
 KEY = 'lvt_dense'  # of the metadata
 NCNN_FILES = ('model.ncnn.param', 'model.ncnn.bin', 'metadata.json')
+LITERT_INFO = 'lvt_dense.json'  # in the ZIP file at the end of a model
 Run = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
 
 
@@ -149,10 +152,7 @@ def _open_ncnn(path: Path, threads: int) -> tuple[Run, dict]:
         )
 
     def run(feed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        if len(feed['image']) != 1:
-            raise InputError(
-                f'{path} takes one image at a time, not {len(feed["image"])}'
-            )
+        _check_batch(feed, path)
         planes = _fill_padding(feed, info['padding'])
         extractor = net.create_extractor()
         extractor.input('in0', ncnn.Mat(planes))
@@ -163,6 +163,64 @@ def _open_ncnn(path: Path, threads: int) -> tuple[Run, dict]:
                 raise InputError(f'{path}: ncnn fails with status {status}')
             found[name] = np.array(value).reshape(shape)
         return _label(found, info.get('threshold'))
+
+    return run, info
+
+
+def _check_batch(feed: dict[str, np.ndarray], path: str | Path) -> None:
+    if len(feed['image']) != 1:
+        raise InputError(
+            f'{path} takes one image at a time, not {len(feed["image"])}'
+        )
+
+
+def _open_litert(path: Path, threads: int) -> tuple[Run, dict]:
+    return load_litert(path.read_bytes(), path, threads)
+
+
+def load_litert(
+    content: bytes, path: str | Path, threads: int = 0
+) -> tuple[Run, dict]:
+    """Load a model of LiteRT.
+
+    Args:
+        content: Content of a ``.tflite`` file.
+        path: What it is called in messages.
+        threads: Threads; 0 leaves the choice to LiteRT.
+
+    Raises:
+        InputError: It is no exported model, or its runtime is missing.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            text = archive.read(LITERT_INFO).decode()
+    except (zipfile.BadZipFile, KeyError):
+        text = None
+    info = _parse(text, Path(path))
+    litert = require('ai_edge_litert.interpreter', path, 'ai-edge-litert')
+    try:
+        network = litert.Interpreter(
+            model_content=content, num_threads=threads or None
+        )
+        signature = network.get_signature_runner()
+    except (RuntimeError, ValueError) as error:
+        reason = ' '.join(str(error).split())[:300]
+        raise InputError(f'{path} is no readable model: {reason}') from error
+    kinds = signature.get_input_details()
+    names = {name: f'args_{i}' for i, name in enumerate(info['inputs'])}
+
+    def run(feed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        _check_batch(feed, path)
+        given = {
+            names[name]: np.ascontiguousarray(
+                value, kinds[names[name]]['dtype']
+            )
+            for name, value in feed.items()
+            # LiteRT leaves out inputs without a use.
+            if names[name] in kinds
+        }
+        found = signature(**given)
+        return {n: found[f'output_{i}'] for i, n in enumerate(info['outputs'])}
 
     return run, info
 
@@ -228,4 +286,5 @@ OPENERS: dict[str, Callable[[Path, int], tuple[Run, dict]]] = {
     '.onnx': _open_onnx,
     '.xml': _open_openvino,
     '.ncnn': _open_ncnn,
+    '.tflite': _open_litert,
 }

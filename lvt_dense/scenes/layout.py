@@ -62,6 +62,17 @@ NEAR_PROFILE = Profile(
     turned=0.35,
     cover=0.6,
 )
+# Many, distant objects, most of them small in large images: for tiles.
+FAR_PROFILE = Profile(
+    count=(10, 18),
+    mix=(0.4, 0.3, 0.3),
+    depth=((80.0, 180.0), (45.0, 120.0), (50.0, 130.0)),
+    half_width=(5.0, 8.0),
+    height=(2.5, 4.0),
+    slope=0.004,
+    turned=0.35,
+    cover=0.6,
+)
 # KITTI's classes, depths and camera.
 KITTI_PROFILE = Profile(
     count=(5, 13),

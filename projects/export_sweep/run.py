@@ -39,7 +39,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--format',
         default='onnx',
-        choices=['onnx', 'coreml', 'executorch', 'ncnn'],
+        choices=['onnx', 'coreml', 'executorch', 'ncnn', 'litert'],
         help='format of the exported files',
     )
     add_sweep_options(parser, out='work_dirs/export_sweep', timeout=600.0)

@@ -6,8 +6,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import onnx
 import torch
 import torch.nn.functional as F
+from export_sweep.tensorrt import list_lacking
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope, init_default_scope
 from swap_sweep.sweep import fingerprint
@@ -79,7 +81,8 @@ def try_export(cfg: Config, kind: str = 'onnx') -> dict[str, Any]:
         kind: Format of the exported file.
 
     Returns:
-        Verdict, reason, differences and size.
+        Verdict, reason, differences and size; of ONNX files also what
+        TensorRT lacks, by its table.
     """
     first = _try_sizes(cfg, kind, raw=False)
     if first['verdict'] != 'refused':
@@ -118,6 +121,8 @@ def _try(
             checkpoint = make_checkpoint(cfg, size, Path(folder))
             out = str(Path(folder, 'model')) + FORMATS[kind]
             gaps = export(cfg, checkpoint, out, kind=kind, size=size, raw=raw)
+            if kind == 'onnx':
+                row['tensorrt_lacks'] = list_lacking(onnx.load(out))
         except UserError as error:
             message = str(error)
             differs = 'nothing was written' in message

@@ -249,7 +249,7 @@ def test_a_missing_package_is_named(
     )
 
 
-@pytest.mark.parametrize('kind', ['coreml', 'executorch', 'ncnn'])
+@pytest.mark.parametrize('kind', ['coreml', 'executorch', 'ncnn', 'litert'])
 def test_any_size_is_refused(kind: str) -> None:
     out = Path(f'a{FORMATS[kind]}')
     check_format(out, kind, 'fp32')

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,13 @@ from lvt_dense.deploy.greedy import (
     select_by_loop,
     select_by_operator,
     select_by_scan,
+    select_by_turns,
     suppress_by,
 )
 from lvt_dense.deploy.inputs import ImageInput
+from lvt_dense.runtime.errors import InputError
+from lvt_dense.runtime.sessions import open_session
+from lvt_dense.utils.errors import UserError
 
 CASES, BOXES = 250, 24  # of each kind: 1,000 in all
 
@@ -59,7 +64,9 @@ def make_cases(kind: str) -> tuple[Tensor, Tensor]:
     return torch.cat((corner, corner + sides), -1), scores
 
 
-@pytest.mark.parametrize('select', [select_by_loop, select_by_scan])
+@pytest.mark.parametrize(
+    'select', [select_by_loop, select_by_scan, select_by_turns]
+)
 @pytest.mark.parametrize('kind', ['random', 'ties', 'overlapping', 'empty'])
 def test_the_list_is_that_of_the_usual_algorithm(
     kind: str, select: Select
@@ -154,6 +161,41 @@ def test_executorch_suppresses(image: Tensor) -> None:
     check_differences(gaps, 1e-5)
     none = call(dict(image=np.zeros_like(image.numpy())))
     assert none['scores'].shape == (1, 20)
+
+
+def test_too_many_turns_are_refused() -> None:
+    boxes, scores = torch.zeros(1, 200, 4), torch.zeros(1, 200)
+    with pytest.raises(UserError, match='returns 101 boxes.*max_per_img=100'):
+        select_by_turns(boxes, scores, 0.5, 101)
+
+
+@pytest.mark.parametrize('precision', ['fp32', 'fp16'])
+def test_litert_suppresses(image: Tensor, precision: str) -> None:
+    pytest.importorskip('litert_torch')
+    from lvt_dense.deploy import litert_program
+    from lvt_dense.deploy.parity import check_differences, compare_outputs
+
+    graph = Detector().eval()
+    with torch.no_grad():
+        outputs = [value.numpy() for value in graph(image)]
+    info = dict(task='detection')
+    content = litert_program.convert(graph, (image,), info, precision)
+    assert graph.select is select_by_operator
+    call = litert_program.load(content)
+    found = call(dict(image=image.numpy()))
+    assert found['scores'].shape == (1, 20)
+    gaps = compare_outputs(dict(zip(graph.outputs, outputs)), found)
+    assert gaps['detections'] > 1
+    check_differences(gaps, 1e-2 if precision == 'fp16' else 1e-5)
+    with pytest.raises(InputError, match='one image at a time, not 2'):
+        call(dict(image=np.repeat(image.numpy(), 2, 0)))
+
+
+def test_what_is_no_litert_model(tmp_path: Path) -> None:
+    path = tmp_path / 'a.tflite'
+    path.write_bytes(b'TFL3')
+    with pytest.raises(InputError, match='no metadata of lvt_dense'):
+        open_session(path)
 
 
 @pytest.mark.parametrize('precision', ['fp32', 'fp16'])

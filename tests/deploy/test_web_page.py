@@ -2,15 +2,19 @@
 
 import json
 import os
+import re
 import threading
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from helpers.commands import run_command
-from helpers.webdriver import open_browser
+from helpers.webdriver import Browser, open_browser
 from mmengine.registry import MODELS, init_default_scope
 from PIL import Image
 
@@ -109,6 +113,188 @@ def test_page_equals_predictor(
         server.shutdown()
     (record,) = json.loads(text)
     compare(record, expected, model)
+
+
+STATUS = "return document.getElementById('status').textContent"
+RECORDS = "return JSON.parse(document.getElementById('json').textContent)"
+
+
+@pytest.fixture(scope='module')
+def detector(tmp_path_factory: pytest.TempPathFactory, ort_web: Path) -> Path:
+    """A page of a small detector."""
+    name = 'ssdlite_mobilevit_xxs_192_demo'
+    return make_page(name, tmp_path_factory.mktemp('detector'), ort_web)
+
+
+@pytest.fixture
+def browser(detector: Path, tmp_path: Path) -> Iterator[Browser]:
+    """The page, ready, with all scores from 0.01 on."""
+    with (
+        make_server(detector, 0) as server,
+        open_browser(tmp_path / 'profile') as browser,
+    ):
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        browser.open(f'http://127.0.0.1:{server.server_address[1]}/')
+        assert browser.wait_for(STATUS) == 'Ready.'
+        set_threshold(browser, 0.01)
+        yield browser
+        server.shutdown()
+
+
+def set_threshold(browser: Browser, value: float) -> None:
+    browser.run(
+        "const bar = document.getElementById('threshold');"
+        f"bar.value = {value}; bar.dispatchEvent(new Event('input'))"
+    )
+
+
+def choose(browser: Browser, path: Path) -> list[dict]:
+    browser.choose_file('#files', path)
+    assert browser.wait_for(f"{STATUS} === 'Done.'")
+    return browser.run(RECORDS)
+
+
+def test_filters_of_score_and_class(browser: Browser, picture: Path) -> None:
+    (every,) = choose(browser, picture)
+    scores = sorted(item['score'] for item in every['objects'])
+    middle = scores[len(scores) // 2]
+    set_threshold(browser, round(middle, 2))
+    (some,) = browser.run(RECORDS)
+    limit = round(middle, 2)
+    kept = [item for item in every['objects'] if item['score'] >= limit]
+    assert some['objects'] == kept
+    assert len(kept) < len(scores)
+    set_threshold(browser, 0.01)
+    label = every['objects'][0]['label']
+    browser.run(
+        "for (const label of document.querySelectorAll('#classes label'))"
+        f"if (label.textContent === '{label}') label.click()"
+    )
+    (others,) = browser.run(RECORDS)
+    assert others['objects'] == [
+        item for item in every['objects'] if item['label'] != label
+    ]
+    browser.run("document.getElementById('none').click()")
+    assert browser.run(RECORDS)[0]['objects'] == []
+    browser.run("document.getElementById('all').click()")
+    assert browser.run(RECORDS) == [every]
+
+
+def test_video_is_played_to_its_end(
+    browser: Browser, picture: Path, tmp_path: Path
+) -> None:
+    frame = cv2.imread(str(picture))
+    size = frame.shape[1] // 2 * 2, frame.shape[0] // 2 * 2
+    path = tmp_path / 'clip.webm'
+    clip = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'VP80'), 5, size)
+    for _ in range(3):
+        clip.write(frame[: size[1], : size[0]])
+    clip.release()
+    (record,) = choose(browser, path)
+    assert record['image'] == 'clip.webm'
+    assert record['objects']
+    shape = browser.run(
+        "const drawn = document.querySelector('canvas');"
+        'return [drawn.width, drawn.height]'
+    )
+    assert shape == list(size)
+    text = browser.run(
+        "return document.querySelector('figcaption').textContent"
+    )
+    assert re.fullmatch(r'clip\.webm: \d+ objects, \d+ ms', text)
+    assert browser.run("return document.getElementById('stop').hidden")
+    broken = tmp_path / 'broken.webm'
+    broken.write_bytes(b'no video')
+    browser.choose_file('#files', broken)
+    browser.wait_for(f"{STATUS}.includes('cannot be played as a video')")
+
+
+def test_keyboard_reaches_and_works_everything(browser: Browser) -> None:
+    name = 'return document.activeElement.id || document.activeElement.tagName'
+    reached = []
+    for _ in range(4):
+        browser.press('tab')
+        reached.append(browser.run(name))
+    assert reached == ['files', 'webcam', 'threshold', 'SUMMARY']
+    browser.press('enter')
+    opened = "return document.querySelector('#filters details').open"
+    assert browser.wait_for(opened)
+    browser.press('tab', 'tab')
+    assert browser.run(name) == 'none'
+    browser.press('space', 'tab')
+    checked = "return document.querySelectorAll('#classes :checked').length"
+    assert browser.run(checked) == 0
+    browser.press('space')
+    assert browser.run(checked) == 1
+    outline = 'return getComputedStyle(document.activeElement).outlineStyle'
+    assert browser.run(outline) != 'none'
+
+
+def test_phone_needs_no_sideways_scrolling(
+    browser: Browser, picture: Path
+) -> None:
+    browser.emulate(
+        'setDeviceMetricsOverride',
+        width=360, height=740, deviceScaleFactor=2, mobile=True,
+    )  # fmt: skip
+    choose(browser, picture)
+    assert browser.run('return window.innerWidth') == 360
+    page = 'return document.documentElement.scrollWidth'
+    assert browser.run(page) <= 360
+    sides = browser.run(
+        "return [...document.querySelectorAll('.button, button')]"
+        '.map((x) => x.getBoundingClientRect())'
+        '.filter((x) => x.width).map((x) => [x.height, x.right])'
+    )
+    assert sides
+    assert all(height >= 44 and right <= 360 for height, right in sides)
+
+
+def test_light_and_dark_can_be_read(browser: Browser) -> None:
+    luminance = {}
+    for scheme in ('light', 'dark'):
+        feature = dict(name='prefers-color-scheme', value=scheme)
+        browser.emulate('setEmulatedMedia', features=[feature])
+        for place in ('body', '#about', 'button'):
+            text, ground = browser.run(
+                f'const style = getComputedStyle(document.querySelector('
+                f"'{place}')); const below = getComputedStyle(document.body);"
+                'return [style.color, style.backgroundColor === '
+                "'rgba(0, 0, 0, 0)' ? below.backgroundColor"
+                ' : style.backgroundColor]'
+            )
+            pair = [relative_luminance(color) for color in (text, ground)]
+            # WCAG 2.2, criterion 1.4.3: normal text.
+            assert (max(pair) + 0.05) / (min(pair) + 0.05) >= 4.5, place
+            luminance[scheme, place] = pair[1]
+    assert luminance['light', 'body'] > 0.8 > 0.1 > luminance['dark', 'body']
+
+
+def relative_luminance(color: str) -> float:
+    """Return the luminance of ``rgb(...)`` as WCAG 2.2 defines it."""
+    values = [int(v) / 255 for v in re.findall(r'\d+', color)[:3]]
+    linear = [
+        v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4
+        for v in values
+    ]
+    return float(np.dot([0.2126, 0.7152, 0.0722], linear))
+
+
+def test_serve_sends_what_threads_need(tmp_path: Path) -> None:
+    (tmp_path / 'index.html').write_text('<p>page</p>')
+    (tmp_path / 'model.wasm').write_bytes(b'')
+    with make_server(tmp_path, 0) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        host, port = server.server_address[:2]
+        assert host == '127.0.0.1'
+        for name, kind in (('', 'text/html'), ('model.wasm', 'wasm')):
+            address = f'http://127.0.0.1:{port}/{name}'
+            with urllib.request.urlopen(address) as answer:
+                headers = answer.headers
+            assert kind in headers['Content-Type']
+            assert headers['Cross-Origin-Opener-Policy'] == 'same-origin'
+            assert headers['Cross-Origin-Embedder-Policy'] == 'require-corp'
+        server.shutdown()
 
 
 def compare(record: dict, expected: Any, model: Predictor) -> None:

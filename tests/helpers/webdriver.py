@@ -23,6 +23,7 @@ FLAGS = (
     '--disable-component-update',
     '--disable-sync',
 )
+KEYS = dict(tab='\ue004', space=' ', enter='\ue007', left='\ue012')
 _ELEMENT = 'element-6066-11e4-a52e-4f735466cecf'  # the protocol's own key
 
 
@@ -51,6 +52,30 @@ class Browser:
         found = _send(f'{self.url}/element', where)
         body = dict(text=str(path))
         _send(f'{self.url}/element/{found[_ELEMENT]}/value', body)
+
+    def press(self, *keys: str) -> None:
+        """Press and release keys, one after another.
+
+        Args:
+            keys: Characters, or names of :data:`KEYS`.
+        """
+        actions = [
+            dict(type=kind, value=KEYS.get(key, key))
+            for key in keys
+            for kind in ('keyDown', 'keyUp')
+        ]
+        source = dict(type='key', id='keyboard', actions=actions)
+        _send(f'{self.url}/actions', dict(actions=[source]))
+
+    def emulate(self, what: str, **params: Any) -> None:
+        """Call a method of DevTools' domain Emulation.
+
+        Args:
+            what: Its name.
+            **params: Its parameters.
+        """
+        body = dict(cmd=f'Emulation.{what}', params=params)
+        _send(f'{self.url}/goog/cdp/execute', body)
 
     def wait_for(self, script: str, seconds: float = 90) -> Any:
         """Wait until a script returns something, and return it."""

@@ -1,5 +1,6 @@
 """tools/make_demo_data.py: what it writes, and one line for bad input."""
 
+import json
 import runpy
 import sys
 from collections.abc import Callable
@@ -133,3 +134,24 @@ def test_nothing_is_left_of_a_broken_run(
     with pytest.raises(KeyboardInterrupt):
         write_coco(tmp_path / 'out', 4, size=(96, 64))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_far_road_users_are_small(
+    tool: Callable[..., tuple[int, list[str]]], tmp_path: Path
+) -> None:
+    options = ('--images', 2, '--size', '960x540', '--val-fraction', 0)
+    heights = {}
+    for name, far in (('near', ()), ('far', ('--far',))):
+        out = tmp_path / name
+        status, _ = tool('--format', 'coco', '--out', out, *options, *far)
+        assert not status
+        text = (out / 'annotations/instances_train2017.json').read_text()
+        found = json.loads(text)['annotations']
+        heights[name] = [item['bbox'][3] for item in found]
+    assert len(heights['far']) > len(heights['near'])
+    assert max(heights['far']) < 0.1 * 540 < max(heights['near'])
+    out = tmp_path / 'kitti'
+    options = ('--images', 1, '--far')
+    status, lines = tool('--format', 'kitti', '--out', out, *options)
+    assert status == 2 and 'belongs to --format coco' in lines[-1]
+    assert not out.exists()

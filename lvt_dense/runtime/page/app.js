@@ -199,6 +199,11 @@ async function play(name, source) {
     show(entry);
     await new Promise(requestAnimationFrame);
   }
+  if (entry.found) {
+    shown.push(entry); // the last frame
+  } else {
+    entry.figure.remove();
+  }
   if (stream === running) {
     stop();
   }

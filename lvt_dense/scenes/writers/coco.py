@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from lvt_dense.scenes.frame import Frame, RoadUser
-from lvt_dense.scenes.layout import NEAR_PROFILE
+from lvt_dense.scenes.layout import FAR_PROFILE, NEAR_PROFILE
 
 from .common import Series, save_image, stage_folder
 
@@ -99,6 +99,7 @@ def write_coco(
     val_fraction: float = 0.25,
     overwrite: bool = False,
     progress: bool = False,
+    far: bool = False,
 ) -> Path:
     """Write train2017, val2017 and annotations/instances_*2017.json.
 
@@ -114,6 +115,7 @@ def write_coco(
         val_fraction: Share of val, in [0, 1).
         overwrite: Replace an older data set of this kind.
         progress: Show a progress bar.
+        far: Render many distant road users instead of few near ones.
 
     Returns:
         ``out_dir``.
@@ -122,12 +124,13 @@ def write_coco(
         UserError: An argument or the folder cannot be used.
     """
     series = Series(num_images, seed, size, val_fraction)
+    profile = FAR_PROFILE if far else NEAR_PROFILE
     with stage_folder(out_dir, 'coco', series, overwrite) as work:
         images: dict[str, list[dict]] = {'train': [], 'val': []}
         annotations: dict[str, list[dict]] = {'train': [], 'val': []}
         for part in images:
             (work / f'{part}2017').mkdir()
-        for index, frame in series.frames(NEAR_PROFILE, progress):
+        for index, frame in series.frames(profile, progress):
             part, image_id = series.part(index), index + 1
             name = f'{image_id:012d}.jpg'
             save_image(work / f'{part}2017' / name, frame.image)

@@ -2,9 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
 import torch
 from export_sweep import trial
+from export_sweep.tensorrt import list_lacking
+from onnx import helper, numpy_helper
 from torch import nn
 
 from lvt_dense.compat.stack import import_stack
@@ -14,19 +18,58 @@ from lvt_dense.utils.errors import UserError
 DEMO = 'lvt_dense::ssdlite_mobilevit_xxs_192_demo.py'
 
 
+def make_model(kinds: list[tuple[str, dict]], k: int = 5) -> onnx.ModelProto:
+    """Make a model of operators that is good for nothing else."""
+    nodes = [
+        helper.make_node(kind, ['x', 'k'], ['y'], **options)
+        for kind, options in kinds
+    ]
+    count = numpy_helper.from_array(np.array([k]), 'k')
+    return helper.make_model(helper.make_graph(nodes, 'a', [], [], [count]))
+
+
+def test_what_tensorrt_lacks() -> None:
+    inner = make_model([('Bernoulli', {}), ('Conv', {})]).graph
+    model = make_model(
+        [
+            ('Relu', {}),
+            ('Unique', {}),
+            ('Own', dict(domain='mine')),
+            ('If', dict(then_branch=inner)),
+            ('TopK', {}),
+            ('TopK', dict(sorted=0)),
+            ('ScatterND', dict(reduction='add')),
+            ('ScatterND', {}),
+        ],
+        k=3840,
+    )
+    assert list_lacking(model) == [
+        'Bernoulli',
+        'ScatterND (with reduction)',
+        'TopK (K=3840)',
+        'TopK (not sorted)',
+        'Unique',
+        'mine.Own',
+    ]
+    assert list_lacking(make_model([('TopK', {}), ('Relu', {})])) == []
+
+
 class Exporter:
     """Stand in for the export: raise what is listed, call by call."""
 
-    def __init__(self, *outcomes: Exception | None) -> None:
+    def __init__(self, *outcomes: Exception | dict | None) -> None:
         self.outcomes = list(outcomes)
         self.raw: list[bool] = []
 
-    def __call__(self, *args: object, raw: bool, **rest: object) -> dict:
+    def __call__(
+        self, cfg: object, path: str, out: str, raw: bool, **rest: object
+    ) -> dict:
         self.raw.append(raw)
         outcome = self.outcomes.pop(0)
-        if outcome is not None:
+        if isinstance(outcome, Exception):
             raise outcome
-        return dict(boxes=1.26e-6)
+        onnx.save(make_model([('Relu', {}), ('Unique', {})]), out)
+        return dict(boxes=1.26e-6) if outcome is None else outcome
 
 
 REFUSED = UserError('X predicts in a way that has no exported graph')
@@ -58,6 +101,8 @@ def test_verdicts(
     monkeypatch.setattr(trial, 'export', exporter)
     monkeypatch.setattr(trial, 'make_checkpoint', lambda *args: 'x.pth')
     row = trial.examine_export(DEMO, '', {})
+    if verdict in ('whole', 'raw'):
+        assert row['tensorrt_lacks'] == ['Unique']
     assert row['verdict'] == verdict and exporter.raw == raw
     assert row['old'] == 'lvt_dense.MobileViT'
     assert row['gaps'] == (dict(boxes=1.3e-6) if None in outcomes else {})
@@ -73,7 +118,7 @@ def test_finding_nothing_proves_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     nothing = dict(boxes=0.0, scores=0.0, unmatched=0.0, detections=0.0)
-    monkeypatch.setattr(trial, 'export', lambda *args, **rest: nothing)
+    monkeypatch.setattr(trial, 'export', Exporter(nothing, nothing))
     monkeypatch.setattr(trial, 'make_checkpoint', lambda *args: 'x.pth')
     row = trial.examine_export(DEMO, '', {})
     assert row['verdict'] == 'failed' and 'nothing' in row['reason']
@@ -81,7 +126,7 @@ def test_finding_nothing_proves_nothing(
 
 def test_one_class_proves_little(monkeypatch: pytest.MonkeyPatch) -> None:
     same = dict(labels=0.0, classes=1.0)
-    monkeypatch.setattr(trial, 'export', lambda *args, **rest: same)
+    monkeypatch.setattr(trial, 'export', Exporter(same, same))
     monkeypatch.setattr(trial, 'make_checkpoint', lambda *args: 'x.pth')
     row = trial.examine_export(DEMO, '', {})
     assert row['verdict'] == 'failed' and 'one class' in row['reason']
