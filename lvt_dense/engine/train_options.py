@@ -73,10 +73,8 @@ def apply_options(
         batch_size: Images a process and iteration; the whole recipe follows.
         multi_scale: Vary the image size, see :mod:`.multi_scale`.
         auto_scale_lr: Scale the learning rate, see :func:`use_auto_scale_lr`.
-        amp: Mixed precision, ``fp16`` (also True) or ``bf16``, see
-            :func:`use_amp`.
-        compile: Compile backbone and neck, see
-            :class:`lvt_dense.engine.hooks.CompileHook`.
+        amp: ``fp16`` (also True) or ``bf16``, see :func:`use_amp`.
+        compile: Compile backbone and neck, see :func:`use_compile`.
         workers: Processes that load data, see :func:`use_workers`.
         seed: Seed of all random numbers.
         device: ``cpu``, ``cuda`` or ``cuda:N``; by default the fastest.
@@ -84,10 +82,9 @@ def apply_options(
         per_class: Log the metrics of every class.
         patience: Stop early, see :func:`use_patience`.
         on_nan: ``stop`` or ``skip:N``, see :func:`use_on_nan`.
-        augment: Preset, see :func:`.augment.use_augment`.
         exact_resume: See :func:`.exact_resume.use_exact_resume`.
-        balance: Draw rare classes more often, see
-            :func:`.balance.use_balance`.
+        augment: Preset, see :func:`.augment.use_augment`.
+        balance: Draw rare classes more often, see :func:`.use_balance`.
 
     Returns:
         What changed in the schedule, in lines for the log.
