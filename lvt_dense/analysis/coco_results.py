@@ -90,9 +90,9 @@ def _detections(
     for row in rows:
         if row['image_id'] not in places or row['category_id'] not in labels:
             raise UserError(
-                f'{path}: a result is of image {row["image_id"]!r} and '
-                f'category {row["category_id"]!r}, which are not in the '
-                'annotations; give the annotations of the same data set'
+                f'{path}: a result has image_id {row["image_id"]!r} and '
+                f'category_id {row["category_id"]!r}, which are not both in '
+                'the annotations; give the annotations of the same data set'
             )
     codes = [row['segmentation'] for row in rows] if has_masks else []
     return Objects.build(

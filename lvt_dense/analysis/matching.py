@@ -112,7 +112,7 @@ class Outcomes:
         return found
 
     def is_missed(self, score_thr: float) -> np.ndarray:
-        """(G,) truths that count and that none of them matches."""
+        """(G,) truths that count and that no such detection matches."""
         return ~self.truths.ignored & ~self.is_found(score_thr)
 
 

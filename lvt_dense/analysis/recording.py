@@ -255,8 +255,8 @@ def coco_truths(api: Any, record: Record, has_masks: bool) -> Objects:
     absent = [name for name in record.classes if name not in numbers]
     if absent:
         raise UserError(
-            f'the annotations have no category {", ".join(absent)}; theirs '
-            f'are {", ".join(numbers)}'
+            f'the annotations have no category {", ".join(absent)}; their '
+            f'categories are {", ".join(numbers)}'
         )
     label_of = {numbers[name]: i for i, name in enumerate(record.classes)}
     by_text = {str(key): key for key in api.imgs}

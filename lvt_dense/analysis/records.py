@@ -190,7 +190,7 @@ def save_record(record: Record, path: str | Path) -> None:
     """
     path = Path(path)
     if path.suffix != SUFFIX:
-        raise UserError(f'{path}: give a file {SUFFIX}')
+        raise UserError(f'{path}: give a file that ends in {SUFFIX}')
     head = dict(
         version=VERSION,
         task=record.task,

@@ -63,38 +63,28 @@ def export(
     score_thr: float | None = None,
     ort_web: str | None = None,
 ) -> dict[str, float]:
-    """Export a model.
-
-    The file appears only if its runtime gives what PyTorch gives.
+    """Export a model, and write it only if it gives what PyTorch gives.
 
     Args:
         cfg: Config of the model.
         checkpoint: Its weights.
         out: File to write; its suffix belongs to the format.
-        kind: ``'onnx'``, ``'openvino'``, ``'coreml'``, ``'executorch'``,
-            ``'ncnn'``, ``'litert'``, or ``'web'`` for a folder with a page
-            that runs it in the browser.
-        precision: ``'fp32'``; for Core ML, NCNN and LiteRT also ``'fp16'``,
-            for OpenVINO also ``'fp16'``, ``'bf16'`` or ``'int8'``, see
-            :mod:`lvt_dense.deploy.formats`.
-        size: Height and width of the graph's input; ``'dynamic'`` for any;
-            by default those that the config's test pipeline resizes images
-            to.
+        kind: A key of :data:`lvt_dense.deploy.formats.FORMATS`; ``'web'`` is a
+            folder with a page that runs the model in the browser.
+        precision: One of :data:`lvt_dense.deploy.formats.PRECISIONS`.
+        size: Height and width of the graph's input, or ``'dynamic'``; by
+            default as the config's test pipeline resizes images.
         color: Channel order of the input, ``'rgb'`` or ``'bgr'``.
         raw: Stop at the heads' maps.
         images: Images to compare on; by default rendered ones.
         calibration: Folder of images that int8 is fitted to.
-        keep_float: Layers that int8 leaves in float, see
-            :func:`~lvt_dense.deploy.formats.to_openvino`.
-        tolerance: See :func:`~lvt_dense.deploy.parity.check_differences`;
-            by default that of the precision.
-        score_thr: Lowest score worth drawing, in [0, 1], which the file
-            says of itself; 0.3 by default.
+        keep_float: Layers that int8 leaves in float, see :func:`to_openvino`.
+        tolerance: See :func:`.check_differences`; by the precision if None.
+        score_thr: Lowest score worth drawing, in [0, 1]; 0.3 by default.
         ort_web: Folder of npm's package onnxruntime-web, for ``'web'``.
 
     Returns:
-        The differences from PyTorch by name; none where the format does
-        not run on this machine.
+        Differences from PyTorch by name; none if the format cannot run here.
 
     Raises:
         UserError: The model has no exported graph, or differs too much.
@@ -107,18 +97,12 @@ def export(
     if score_thr is not None:
         made.info['score_thr'] = score_thr
     check_differences(made.gaps, max(tolerance or 0.0, TOLERANCES['fp32']))
-    if tolerance is None:
-        tolerance = TOLERANCES[precision]
+    limit = TOLERANCES[precision] if tolerance is None else tolerance
     feeds = _calibration(made, calibration, color)
-    _tell(f'converting it to {kind} in {precision}, which takes a while')
     call, write = _convert(
         made, kind, Path(out), precision, feeds, keep_float, ort_web
     )
-    gaps: dict[str, float] = {}
-    if call is not None:
-        _tell(f'comparing the result with PyTorch ({len(made.inputs)} images)')
-        gaps = _differences(made, call)
-        check_differences(gaps, tolerance)
+    gaps = {} if call is None else _compare(made, call, limit)
     _tell(f'writing {out}')
     write()
     return gaps
@@ -245,6 +229,7 @@ def _convert(
         What runs the converted graph, None where it does not run on this
         machine, and what writes it.
     """
+    _tell(f'converting it to {kind} in {precision}, which takes a while')
     if kind == 'executorch':
         from lvt_dense.deploy import executorch_program as executorch
 
@@ -442,7 +427,9 @@ def require_format(
         find_ort_web(ort_web)
 
 
-def _differences(made: _Made, call: Call) -> dict[str, float]:
+def _compare(made: _Made, call: Call, limit: float) -> dict[str, float]:
+    """Return the largest differences from PyTorch, none beyond the limit."""
+    _tell(f'comparing the result with PyTorch ({len(made.inputs)} images)')
     graph, worst = made.graph, dict[str, float]()
     inputs = list(made.inputs)
     if made.info.get('batch', 1) is None:
@@ -457,6 +444,7 @@ def _differences(made: _Made, call: Call) -> dict[str, float]:
         found = call({k: v.numpy() for k, v in zip(graph.inputs, values)})
         gaps = compare_outputs(dict(zip(graph.outputs, expected)), found)
         worst = {k: max(v, worst.get(k, 0.0)) for k, v in gaps.items()}
+    check_differences(worst, limit)
     return worst
 
 

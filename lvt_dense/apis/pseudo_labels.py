@@ -22,7 +22,10 @@ from lvt_dense.engine.distillation.networks import (
     DETECTOR,
     SEGMENTER,
 )
-from lvt_dense.engine.distillation.teachers import is_exported, load_network
+from lvt_dense.engine.distillation.teachers import (
+    is_exported_teacher,
+    load_network_teacher,
+)
 from lvt_dense.runtime import InputError, Predictor
 from lvt_dense.runtime.sources import list_images
 from lvt_dense.utils.errors import UserError
@@ -58,7 +61,7 @@ def use_unlabeled(cfg: Config, folder: str) -> list[str]:
     settings = ConfigDict(cfg.get('distillation') or {})
     if not settings.get('teacher'):
         raise UserError('--unlabeled DIR needs --teacher to label the images')
-    if is_exported(settings.teacher):
+    if is_exported_teacher(settings.teacher):
         raise UserError(
             f'--unlabeled: {settings.teacher} is an exported file; give '
             '--teacher CONFIG CHECKPOINT to label images'
@@ -110,7 +113,7 @@ def _label(
         DefaultScope.overwrite_default_scope(scope),
         torch.random.fork_rng(devices=[]),
     ):
-        teacher = load_network(teacher_cfg, checkpoint)
+        teacher = load_network_teacher(teacher_cfg, checkpoint)
         _check(cfg, teacher.task, teacher.classes)
         if teacher.task == SEGMENTER:
             return _label_pixels(

@@ -56,9 +56,8 @@ def test(
 
     Args:
         cfg: Config; adapted in place.
-        checkpoint: File written by training or by the converter, or an
-            exported model (``.onnx``, ``.xml``, ``.ncnn`` or
-            ``.tflite``).
+        checkpoint: Its weights, or an exported model (``.onnx``, ``.xml``,
+            ``.ncnn`` or ``.tflite``).
         work_dir: Folder of the log and of ``metrics.json``; by default
             ``work_dirs/<name of the config>``.
         out: Where the predictions go: a ``.json`` file in COCO's result
@@ -79,9 +78,7 @@ def test(
     Raises:
         UserError: Data, checkpoint or output cannot be used.
     """
-    if tiling and (tta or launcher != 'none'):
-        other = '--tta' if tta else f'--launcher {launcher}'
-        raise UserError(f'--tiles with {other}: give one of them')
+    _check_tiling(tiling, tta, launcher)
     prepare_run(cfg, work_dir, launcher)
     init_default_scope(cfg.get('default_scope') or 'mmdet')
     cfg.resume = False
@@ -90,7 +87,6 @@ def test(
         _draw(cfg, show_dir=show_dir, score_thr=score_thr, opacity=opacity)
     if per_class:
         use_per_class(cfg)
-    _leave_out_averaging(cfg)
     records = [path for path in (out, record) if path and _is_record(path)]
     out = None if out in records else out
     with tempfile.TemporaryDirectory() as folder, explain_errors(cfg):
@@ -101,7 +97,13 @@ def test(
             metrics = runner.test()
         if out:
             _collect(Path(out), Path(folder))
-    return _write_metrics(metrics, Path(cfg.work_dir, 'metrics.json'))
+    return _write_metrics(metrics, cfg.work_dir)
+
+
+def _check_tiling(tiling: Tiling | None, tta: bool, launcher: str) -> None:
+    if tiling and (tta or launcher != 'none'):
+        other = '--tta' if tta else f'--launcher {launcher}'
+        raise UserError(f'--tiles with {other}: give one of them')
 
 
 def _is_record(path: str) -> bool:
@@ -131,6 +133,7 @@ def _build(
     cfg: Config, checkpoint: str, tta: bool, tiling: Tiling | None
 ) -> Runner:
     """Build a runner that tests a checkpoint, which fits its model."""
+    _leave_out_averaging(cfg)
     if tiling:
         return _build_for_tiles(cfg, checkpoint, tiling)
     state = _use_checkpoint(cfg, checkpoint)
@@ -230,9 +233,10 @@ def _writes_coco_results(evaluator: ConfigDict) -> bool:
     return issubclass(find_class(METRICS, evaluator), CocoMetric)
 
 
-def _write_metrics(metrics: dict[str, Any], path: Path) -> dict[str, float]:
+def _write_metrics(metrics: dict[str, Any], work_dir: str) -> dict[str, float]:
     numbers = {name: float(value) for name, value in metrics.items()}
     if is_main_process():
+        path = Path(work_dir, 'metrics.json')
         write_atomically(path, json.dumps(numbers, indent=2) + '\n')
     return numbers
 

@@ -62,25 +62,17 @@ def train(
         cfg: Config; adapted in place.
         work_dir: Folder of logs and checkpoints; by default
             ``work_dirs/<name of the config>``.
-        resume: True continues from the newest complete checkpoint in
-            ``work_dir``, a path from that one.
+        resume: True continues from the newest checkpoint, a path from that.
         launcher: How the processes were started, as in MMEngine.
         pretrained: Weights of the backbone: ``official``, ``none``, a file or
             a URL; by default those that the config names.
         teacher: Config and checkpoint of a model to learn from, or a file of
             ``lvt-dense export --raw``; see :mod:`.distillation.settings`.
         distill: What is imitated; by default as the task has it.
-        unlabeled: Folder of images that the teacher labels, to train on as
-            well; see :mod:`.pseudo_labels`.
-        start: The whole model to start from, see
-            :func:`lvt_dense.engine.start.choose_start`.
-        command: How the training was asked for, for the page at its end, see
-            :func:`.closing.summarize`; None writes none.
-        **options: ``epochs``, ``batch_size``, ``multi_scale``, ``workers``,
-            ``seed``, ``device``, ``amp``, ``compile``, ``auto_scale_lr``,
-            ``log``, ``per_class``, ``patience``, ``on_nan``,
-            ``exact_resume``, ``augment`` and ``balance``, see
-            :func:`.train_options.apply_options`.
+        unlabeled: Images for the teacher to label, see :mod:`.pseudo_labels`.
+        start: Whole model to start from, see :func:`.start.choose_start`.
+        command: How the training was asked for, see :func:`.summarize`.
+        **options: See :func:`.train_options.apply_options`.
 
     Returns:
         The runner, after training.
@@ -96,7 +88,6 @@ def train(
     changes = [] if resume else _earlier_training(cfg.work_dir)
     changes += [*fit_saving(cfg), *apply_options(cfg, **options)]
     use_fast_step(cfg, _resume(cfg, resume) if resume else ())
-    _draw_training_data(cfg)
     _complete_hooks(cfg)
     chosen = choose_start(cfg, start, pretrained, bool(resume))
     lines = prepare_start(cfg, chosen.pretrained, bool(resume))
@@ -205,9 +196,9 @@ def _go_on_alone(path: Path, has_projections: bool) -> None:
 def _complete_hooks(cfg: Config) -> None:
     """Add what every training here has, also with configs of others.
 
-    It stops on a loss that is not finite, writes checkpoints whole or not at
-    all, keeps the best one as ``best.pth``, and logs metrics by iteration, as
-    the loss.
+    It draws images that it trains on, stops on a loss that is not finite,
+    writes checkpoints whole or not at all, keeps the best one as
+    ``best.pth``, and logs metrics by iteration, as the loss.
     """
     hooks = default_hooks(cfg)
     hooks.setdefault('finite_loss', dict(type='lvt_dense.FiniteLossHook'))
@@ -222,8 +213,5 @@ def _complete_hooks(cfg: Config) -> None:
     logger = hooks.logger
     if logger and find_class(HOOKS, logger) is LoggerHook:
         logger.setdefault('log_metric_by_epoch', False)
-
-
-def _draw_training_data(cfg: Config) -> None:
-    hook = dict(type='lvt_dense.TrainPicturesHook')
-    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), hook]
+    pictures = dict(type='lvt_dense.TrainPicturesHook')
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), pictures]

@@ -52,7 +52,7 @@ def visualize(
     """Predict, and write pictures and ``predictions.json``.
 
     The pictures lie in ``out`` as their images do in ``source``. Images that
-    cannot be read are left out and named at the end.
+    cannot be read are left out, and named once all others are written.
 
     Args:
         cfg: Config of any task.
@@ -61,10 +61,8 @@ def visualize(
             ``test``: that split of the config's data set, whose ground truth
             is drawn beside the prediction.
         out: Folder for the results.
-        annotations: Ground truth of the images of ``source``: a COCO
-            annotation file, or a folder of label maps.
-        batch_size: Images that are read together; those of one size are
-            predicted together.
+        annotations: Their ground truth: a COCO file, or a folder of masks.
+        batch_size: Images read together, to predict on those of one size.
         score_thr: Lowest score of an object that is drawn or written.
         opacity: Weight of the color in overlays, in [0, 1].
         limit: Number of images at most.
@@ -76,8 +74,7 @@ def visualize(
 
     Raises:
         UserError: No image is found, an input cannot be used, or a file in
-            ``out`` is in the way. Where only some images cannot be read, the
-            results of all others are written before.
+            ``out`` is in the way.
     """
     import_stack()
     init_default_scope(cfg.get('default_scope', 'mmdet'))
@@ -87,7 +84,6 @@ def visualize(
         check_classes(cfg, checkpoint, 'test')
     inputs = find_inputs(cfg, source, out, annotations, limit)
     check_targets(out, inputs.names, '--out', inputs.paths)
-    device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
     model = _load(cfg, checkpoint, device, tiling)
     visualizer = build_visualizer(cfg)
     visualizer.dataset_meta = merge_metainfo(
@@ -103,8 +99,9 @@ def visualize(
 
 
 def _load(
-    cfg: Config, checkpoint: str, device: str, tiling: Tiling | None
+    cfg: Config, checkpoint: str, device: str | None, tiling: Tiling | None
 ) -> nn.Module:
+    device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
     if tiling is None:
         return load_model(cfg, checkpoint, device)
     return TiledModel(predictor_of(cfg, checkpoint, device), tiling)

@@ -185,7 +185,10 @@ def run(args: argparse.Namespace) -> Outcome:
 
         print(write_predictor(Path(args.out).parent))
     if not differences:
-        print(f'{args.out}: not compared, for its format does not run here')
+        print(
+            f'{args.out}: not compared with PyTorch, because this machine '
+            'cannot run its format'
+        )
         return Outcome(dict(file=args.out, differences=None))
     outcome = Outcome(dict(file=args.out, differences=dict(differences)))
     counts = {k: differences.pop(k) for k in COUNTS if k in differences}

@@ -64,7 +64,7 @@ def _request(args: argparse.Namespace) -> Any:
     from lvt_dense.planning.text import KEPT
 
     if args.data and args.data_root:
-        raise UserError('give one of --data and --data-root')
+        raise UserError('give either --data or --data-root, not both')
     return Request(
         data=args.data,
         data_root=args.data_root,

@@ -51,8 +51,8 @@ def run(args: argparse.Namespace) -> Outcome:
     *checkpoint, source = args.source
     if len(checkpoint) > 1:
         raise UserError(
-            f'{len(args.source) + 1} words: give MODEL SOURCE or CONFIG '
-            'CHECKPOINT SOURCE, and put a glob pattern into quotes'
+            f'{len(args.source) + 1} arguments: give MODEL SOURCE or CONFIG '
+            'CHECKPOINT SOURCE, and put a glob pattern in quotes'
         )
     args.source = source
     try:

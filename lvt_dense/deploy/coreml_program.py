@@ -175,8 +175,8 @@ def write(package: Any, out: Path) -> None:
     """
     if out.exists() and not (out / 'Manifest.json').is_file():
         raise UserError(
-            f'{out} is in the way, and no Core ML package: choose another '
-            '--out'
+            f'{out} is in the way and is not a Core ML package: choose '
+            'another --out'
         )
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:

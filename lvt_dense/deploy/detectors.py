@@ -195,7 +195,7 @@ class TwoStage(nn.Module):
         *stages, last = stages_of(roi_head)
         for stage in stages:
             logits, deltas = stage.head(
-                pool_regions(stage.extractor, features, rois)
+                pool_by_extractor(stage.extractor, features, rois)
             )
             total = total + logits
             boxes = stage.head.regress_by_class(
@@ -205,7 +205,7 @@ class TwoStage(nn.Module):
                 dict(img_shape=None),
             )
             rois = with_image_index(clip(boxes.view(batch, -1, 4), shape))
-        pooled = pool_regions(last.extractor, features, rois)
+        pooled = pool_by_extractor(last.extractor, features, rois)
         if roi_head.with_shared_head:
             pooled = roi_head.shared_head(pooled)
         logits, deltas = last.head(pooled)
@@ -218,7 +218,7 @@ class TwoStage(nn.Module):
         stages = stages_of(roi_head, masks=True)
         total: Tensor | float = 0.0
         for stage in stages:
-            pooled = pool_regions(stage.extractor, features, rois)
+            pooled = pool_by_extractor(stage.extractor, features, rois)
             if roi_head.with_shared_head:
                 pooled = roi_head.shared_head(pooled)
             logits = stage.head(pooled)
@@ -293,8 +293,9 @@ def check_extractor(extractor: nn.Module) -> None:
             or layer.pool_mode != 'avg'
         ):
             raise UserError(
-                f'{layer} has no exported graph, an aligned RoIAlign has; '
-                '--raw exports the network up to the maps'
+                f'{layer} has no exported graph, only an aligned RoIAlign '
+                'with average pooling has one; --raw exports the network up '
+                'to the maps'
             )
 
 
@@ -306,7 +307,7 @@ def with_image_index(boxes: Tensor) -> Tensor:
     return torch.cat((index, boxes), -1).flatten(0, 1)
 
 
-def pool_regions(
+def pool_by_extractor(
     extractor: nn.Module, features: Sequence[Tensor], rois: Tensor
 ) -> Tensor:
     """Pool regions (R, 5) as a ``SingleRoIExtractor`` does."""

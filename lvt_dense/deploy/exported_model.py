@@ -86,7 +86,10 @@ class ExportedModel(BaseModel):
                 model only predicts.
         """
         if mode != 'predict':
-            raise UserError(f'{self.path} only predicts; mode={mode!r}')
+            raise UserError(
+                f'{self.path} is an exported model, which only predicts; '
+                f'mode={mode!r} was asked for'
+            )
         for image, sample in zip(inputs, data_samples):
             found = self.predictor.run(self._feed(image, sample))
             outputs = {k: torch.from_numpy(v[0]) for k, v in found.items()}
@@ -106,8 +109,8 @@ class ExportedModel(BaseModel):
         ]
         if height > canvas[0] or width > canvas[1]:
             raise UserError(
-                f'the test pipeline makes images of {height}x{width}, and '
-                f'{self.path} takes {canvas[0]}x{canvas[1]} at most: export '
+                f'the test pipeline makes images of {height}x{width}, but '
+                f'{self.path} takes at most {canvas[0]}x{canvas[1]}: export '
                 'it with a larger --size'
             )
         padded = np.zeros((1, *canvas, 3), np.uint8)

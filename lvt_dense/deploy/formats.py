@@ -122,7 +122,8 @@ def to_openvino(
     if precision == 'int8':
         if not calibration:
             raise UserError(
-                '--precision int8 is fitted to images: give --calibration DIR'
+                '--precision int8 needs images to calibrate on: give '
+                '--calibration DIR'
             )
         info['float_layers'] = names = _choose(model, calibration, keep_float)
         model = quantize(model, calibration, names)
@@ -143,8 +144,8 @@ def _choose(
             raise UserError(f'--keep-float {pattern}: {error}') from error
         if not found:
             raise UserError(
-                f'--keep-float {pattern} fits the name of no layer; some '
-                f'are {", ".join(names[:3])}'
+                f'--keep-float {pattern} matches the name of no layer; some '
+                f'names are {", ".join(names[:3])}'
             )
         kept |= found
     return [name for name in names if name in kept]

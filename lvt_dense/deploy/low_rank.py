@@ -158,7 +158,7 @@ def _run_wide(packet: Any, x: Wide, args: Sequence[Any], shape: Any) -> Any:
             return _shaped(data[:, slice(*args[2:])], shape)
         return [_shaped(data[:, i], part) for i, part in enumerate(shape)]
     raise UserError(
-        f'{packet} of a tensor of {rank} axes, and NCNN has {MAX_RANK}'
+        f'{packet} of a tensor of {rank} axes: NCNN has at most {MAX_RANK}'
     )
 
 

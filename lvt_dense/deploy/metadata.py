@@ -95,8 +95,8 @@ def test_resize(cfg: Config) -> dict[str, Any]:
     dataset = next(iter(dataset_cfgs(cfg, 'test')), None)
     if dataset is None:
         raise UserError(
-            f'config {cfg.filename} has no test data set, whose pipeline '
-            'says how images are resized'
+            f'config {cfg.filename} has no test data set, and only its '
+            'pipeline says how images are resized'
         )
     divisor = 1
     preprocessor = cfg.model.get('data_preprocessor') or {}

@@ -210,7 +210,8 @@ def write(folder: Path, out: Path) -> None:
     """
     if out.exists() and not (out / _INFO).is_file():
         raise UserError(
-            f'{out} is in the way, and no NCNN model: choose another --out'
+            f'{out} is in the way and is not an NCNN model: choose another '
+            '--out'
         )
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent) as beside:

@@ -71,9 +71,9 @@ class TiledModel(BaseModel):
                 raise UserError(f'{sample.img_path}: {error}') from error
             if picture.shape != tuple(sample.ori_shape[:2]):
                 raise UserError(
-                    f'{sample.img_path} is {picture.shape} pixels, and '
-                    f'{tuple(sample.ori_shape[:2])} for the test pipeline: '
-                    'tiles need one that loads the image file as it is'
+                    f'{sample.img_path} has {picture.shape} pixels, but the '
+                    f'test pipeline reads {tuple(sample.ori_shape[:2])}: '
+                    '--tiles needs a pipeline that loads image files unchanged'
                 )
             self._write(sample, found, picture.shape)
         return list(data_samples)

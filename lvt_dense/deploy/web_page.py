@@ -75,7 +75,8 @@ def write_web_page(
     if out.exists() and not (out / 'model.onnx').is_file():
         if not out.is_dir() or any(out.iterdir()):
             raise UserError(
-                f'{out} is in the way, and no page: choose another --out'
+                f'{out} is in the way and is not a page of this command: '
+                'choose another --out'
             )
         out.rmdir()
     out.parent.mkdir(parents=True, exist_ok=True)

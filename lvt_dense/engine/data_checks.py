@@ -62,7 +62,7 @@ class DataSource:
         """Its classes, or None if it does not say.
 
         Raises:
-            UserError: They are a single string.
+            UserError: They are a single string that names no file.
         """
         classes = (self.settings.get('metainfo') or {}).get('classes')
         if isinstance(classes, str):
@@ -98,7 +98,9 @@ class DataSource:
             from mmseg.datasets import BaseSegDataset
         except ImportError:
             return False
-        return issubclass(self.kind, BaseSegDataset)
+        return inspect.isclass(self.kind) and issubclass(
+            self.kind, BaseSegDataset
+        )
 
     @property
     def ann_file(self) -> Path:
@@ -216,7 +218,7 @@ def _check_paths(data: DataSource) -> None:
 
 
 def _read_classes(given: str) -> tuple[str, ...]:
-    """Read a file with a class a line.
+    """Read a file with one class on each line.
 
     Raises:
         UserError: There is no such file.

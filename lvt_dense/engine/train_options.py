@@ -53,17 +53,10 @@ def apply_options(
     multi_scale: bool = False,
     auto_scale_lr: bool = False,
     amp: bool | str | None = None,
-    compile: bool = False,
-    workers: int | None = None,
-    seed: int | None = None,
     device: str | None = None,
-    log: str | None = None,
-    per_class: bool = False,
-    patience: int | None = None,
-    on_nan: str | None = None,
-    exact_resume: bool = False,
     augment: str | None = None,
     balance: bool = False,
+    **settings: Any,
 ) -> list[str]:
     """Change a config as the options of the command ask for.
 
@@ -75,22 +68,14 @@ def apply_options(
         auto_scale_lr: Scale the learning rate, see :func:`use_auto_scale_lr`.
         amp: Mixed precision, ``fp16`` (also True) or ``bf16``, see
             :func:`use_amp`.
-        compile: Compile backbone and neck, see
-            :class:`lvt_dense.engine.hooks.CompileHook`.
-        workers: Processes that load data, see :func:`use_workers`.
-        seed: Seed of all random numbers.
         device: ``cpu``, ``cuda`` or ``cuda:N``; by default the fastest.
-        log: ``tensorboard`` or ``wandb``, besides the log files.
-        per_class: Log the metrics of every class.
-        patience: Stop early, see :func:`use_patience`.
-        on_nan: ``stop`` or ``skip:N``, see :func:`use_on_nan`.
         augment: Preset, see :func:`.augment.use_augment`.
-        exact_resume: See :func:`.exact_resume.use_exact_resume`.
         balance: Draw rare classes more often, see
             :func:`.balance.use_balance`.
+        **settings: See :func:`use_settings`.
 
     Returns:
-        What changed in the schedule, in lines for the log.
+        What changed in the recipe, in lines for the log.
 
     Raises:
         UserError: An option does not fit the config or the machine.
@@ -103,6 +88,39 @@ def apply_options(
     changes += use_multi_scale(cfg) if multi_scale else []
     if amp:
         changes += use_amp(cfg, 'fp16' if amp is True else amp)
+    use_settings(cfg, **settings)
+    return changes
+
+
+def use_settings(
+    cfg: Config,
+    *,
+    compile: bool = False,
+    workers: int | None = None,
+    seed: int | None = None,
+    log: str | None = None,
+    per_class: bool = False,
+    patience: int | None = None,
+    on_nan: str | None = None,
+    exact_resume: bool = False,
+) -> None:
+    """Set what leaves the recipe as it is.
+
+    Args:
+        cfg: Config; changed in place.
+        compile: Compile backbone and neck, see
+            :class:`lvt_dense.engine.hooks.CompileHook`.
+        workers: Processes that load data, see :func:`use_workers`.
+        seed: Seed of all random numbers.
+        log: ``tensorboard`` or ``wandb``, besides the log files.
+        per_class: Log the metrics of every class.
+        patience: Stop early, see :func:`use_patience`.
+        on_nan: ``stop`` or ``skip:N``, see :func:`use_on_nan`.
+        exact_resume: See :func:`.exact_resume.use_exact_resume`.
+
+    Raises:
+        UserError: A setting does not fit the config or the machine.
+    """
     for is_wanted, switch_on in (
         (compile, use_compile),
         (per_class, use_per_class),
@@ -119,7 +137,6 @@ def apply_options(
     ):
         if value is not None:
             use(cfg, value)
-    return changes
 
 
 def use_length(

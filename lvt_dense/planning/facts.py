@@ -119,7 +119,7 @@ def count_facts(labels: LabeledData) -> DataFacts:
     )
 
 
-def cut_into_tiles(facts: DataFacts, side: int) -> DataFacts:
+def facts_of_tiles(facts: DataFacts, side: int) -> DataFacts:
     """Return the facts of the tiles of a data set.
 
     Args:

@@ -29,10 +29,10 @@ from lvt_dense.utils.files import newest_checkpoint
 from . import choices as rules
 from . import fit
 from .choices import Budget, Choice
-from .facts import DataFacts, choose_task, cut_into_tiles, read_facts
+from .facts import DataFacts, choose_task, facts_of_tiles, read_facts
 from .machine import Machine, find_machine, silence_log, time_step
 from .recipes import TASKS, Recipe
-from .start import Start, find_start, use_start
+from .start import PlannedStart, find_start, use_start
 from .text import describe_time, format_command, format_header, format_plan
 
 
@@ -205,7 +205,7 @@ class Planner:
             request.classes,
         )
         if request.tiling is not None:
-            facts = cut_into_tiles(facts, request.tiling.side)
+            facts = facts_of_tiles(facts, request.tiling.side)
         self.facts, self.goal = facts, goal
         self.say('task', task, reason)
         self.say('data', _describe_data(request.data, facts))
@@ -219,7 +219,7 @@ class Planner:
         request = self.request
         asked, start = request.pretrained, request.kept.get('start')
         if self.recipe is None and asked is None and start is None:
-            self.start = Start('as configured', '')
+            self.start = PlannedStart('as configured', '')
             return
         self.start = find_start(self._use_data(), asked, start)
         if not request.backbone or not request.pretrained:

@@ -23,7 +23,7 @@ from lvt_dense.utils.errors import UserError
 
 
 @dataclass(frozen=True)
-class Start:
+class PlannedStart:
     """What a training starts from.
 
     Attributes:
@@ -47,7 +47,7 @@ class Start:
 
 def find_start(
     cfg: Config, pretrained: str | None = None, start: str | None = None
-) -> Start:
+) -> PlannedStart:
     """Find the weights that a training of a config will start from.
 
     Published weights are downloaded, unless they are in the cache.
@@ -64,44 +64,46 @@ def find_start(
     start = start or AUTO
     chosen = choose_start(load_config(cfg), start, pretrained)
     if pretrained is not None:
-        return Start(pretrained, 'as --pretrained says')
+        return PlannedStart(pretrained, 'as --pretrained says')
     if start == NONE:
-        return Start(NONE, 'as --start says')
+        return PlannedStart(NONE, 'as --start says')
     is_whole = chosen.path is not None
     if start != AUTO:
-        return Start(start, 'as --start says', is_whole)
+        return PlannedStart(start, 'as --start says', is_whole)
     if is_whole:
-        return Start(chosen.lines[0].removeprefix('start: '), '', is_whole)
+        return PlannedStart(
+            chosen.lines[0].removeprefix('start: '), '', is_whole
+        )
     return _find_backbones(cfg)
 
 
-def _find_backbones(cfg: Config) -> Start:
+def _find_backbones(cfg: Config) -> PlannedStart:
     if cfg.get('load_from'):
-        return Start(OFFICIAL, f'load_from is {cfg.load_from}')
+        return PlannedStart(OFFICIAL, f'load_from is {cfg.load_from}')
     parts = list(backbones_of(cfg))
     if not parts or not all(part.is_ours for part in parts):
-        return Start(NONE, 'its backbone has no official weights')
+        return PlannedStart(NONE, 'its backbone has no official weights')
     names = []
     for part in parts:
         backbone = part.build_empty()
         record = official_record(backbone)
         if record is None:
-            return Start(NONE, 'its backbone has no official weights')
+            return PlannedStart(NONE, 'its backbone has no official weights')
         if not isinstance(resolve(backbone, OFFICIAL), WeightFile):
-            return Start(NONE, f'{SWITCH} is none')
+            return PlannedStart(NONE, f'{SWITCH} is none')
         try:
             locate(record)
         except UserError:
-            return Start(
+            return PlannedStart(
                 NONE,
                 f'{record.name} is not in the cache and cannot be downloaded; '
                 f'"lvt-dense weights fetch {record.name}" shows the reason',
             )
         names.append(record.name)
-    return Start(OFFICIAL, f'{", ".join(names)}, trained on ImageNet')
+    return PlannedStart(OFFICIAL, f'{", ".join(names)}, trained on ImageNet')
 
 
-def use_start(cfg: Config, start: Start) -> None:
+def use_start(cfg: Config, start: PlannedStart) -> None:
     """Write a start into a config.
 
     Args:

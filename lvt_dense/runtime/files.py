@@ -54,7 +54,7 @@ def save_picture(picture: Image.Image, target: Path) -> None:
     """
     if target.exists() and not is_own_picture(target):
         raise InputError(
-            f'{target} is in the way, and no picture of an earlier run: '
+            f'{target} is in the way and is not a picture of an earlier run: '
             'choose another --out'
         )
     mark = PngInfo()

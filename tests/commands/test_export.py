@@ -15,7 +15,11 @@ CONFIG = (
 @pytest.mark.parametrize(
     ('differences', 'said'),
     [
-        ({}, 'not compared, for its format does not run here\n'),
+        (
+            {},
+            'not compared with PyTorch, because this machine cannot run '
+            'its format\n',
+        ),
         (dict(maps=2e-6), 'from PyTorch: maps 2e-06\n'),
         (
             dict(boxes=1e-6, scores=0.0, detections=7.0),

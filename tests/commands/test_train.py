@@ -11,7 +11,7 @@ from lvt_dense.scenes import write_coco
 
 CONFIG = 'lvt_dense::ssdlite_mobilevit_xxs_192_demo.py'
 SIZES = (
-    'train_dataloader.dataset.pipeline.4.scale=(64,64)',
+    'train_dataloader.dataset.pipeline.3.scale=(64,64)',
     'val_dataloader.dataset.pipeline.1.scale=(64,64)',
 )
 

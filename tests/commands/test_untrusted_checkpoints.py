@@ -18,7 +18,7 @@ from lvt_dense.scenes import write_coco
 CONFIG = 'lvt_dense::ssdlite_mobilevit_xxs_192_demo.py'
 DEMO = Path(__file__).parents[2] / 'configs' / CONFIG.partition('::')[2]
 OPTIONS = (
-    'train_dataloader.dataset.pipeline.4.scale=(64,64)',
+    'train_dataloader.dataset.pipeline.3.scale=(64,64)',
     'train_dataloader.batch_size=2',
     'train_dataloader.drop_last=True',
     *(

@@ -99,7 +99,9 @@ def test_something_else_stays(tmp_path: Path) -> None:
     out = tmp_path / 'other.ncnn'
     out.mkdir()
     (out / 'mine.txt').touch()
-    with pytest.raises(UserError, match='is in the way, and no NCNN model'):
+    with pytest.raises(
+        UserError, match='is in the way and is not an NCNN model'
+    ):
         ncnn_program.write(tmp_path, out)
     assert (out / 'mine.txt').exists()
 

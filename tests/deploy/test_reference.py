@@ -101,7 +101,7 @@ def test_a_graph_of_other_values_is_noticed() -> None:
                     roi_layer=dict(type='RoIAlign', aligned=False)
                 )
             ),
-            'an aligned RoIAlign has',
+            'only an aligned RoIAlign',
         ),
     ],
 )

@@ -67,7 +67,7 @@ def test_patterns_keep_layers_in_float() -> None:
     model = to_openvino(content, {}, 'int8', feeds, ['logit.*'])
     assert quantized(model) == 0
     assert '"float_layers": ["logits"]' in model.get_rt_info('lvt_dense').value
-    with pytest.raises(UserError, match='fits the name of no layer'):
+    with pytest.raises(UserError, match='matches the name of no layer'):
         to_openvino(content, {}, 'int8', feeds, ['tail'])
     with pytest.raises(UserError, match='--keep-float'):
         to_openvino(content, {}, 'int8', feeds, ['('])

@@ -9,7 +9,7 @@ from lvt_dense.config import load_config
 from lvt_dense.planning.facts import (
     DataFacts,
     choose_task,
-    cut_into_tiles,
+    facts_of_tiles,
     read_facts,
 )
 from lvt_dense.scenes import write_coco, write_kitti, write_semantic
@@ -68,6 +68,6 @@ def test_no_labels(tmp_path: Path) -> None:
 
 def test_objects_are_larger_in_tiles() -> None:
     whole = DataFacts('YOLO', 9, 3, 1, 50, 2000, 1000, 0.04, 0.8)
-    tiles = cut_into_tiles(whole, 500)
+    tiles = facts_of_tiles(whole, 500)
     assert (tiles.width, tiles.height, tiles.small_side) == (500, 500, 1.0)
     assert tiles.side == pytest.approx(0.04 * 8**0.5)

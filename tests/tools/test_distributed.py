@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(
 CONFIG = 'lvt_dense::ssdlite_mobilevit_xxs_192_demo.py'
 SMALL = (
     '--cfg-options',
-    'train_dataloader.dataset.pipeline.4.scale=(64,64)',
+    'train_dataloader.dataset.pipeline.3.scale=(64,64)',
     'train_dataloader.batch_size=2',
     'val_dataloader.dataset.pipeline.1.scale=(64,64)',
     'test_dataloader.dataset.pipeline.1.scale=(64,64)',

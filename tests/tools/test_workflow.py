@@ -17,7 +17,7 @@ from lvt_dense.scenes import write_coco
 CONFIG = 'lvt_dense::ssdlite_mobilevit_xxs_192_demo.py'
 SMALL = (
     '--cfg-options',
-    'train_dataloader.dataset.pipeline.4.scale=(64,64)',
+    'train_dataloader.dataset.pipeline.3.scale=(64,64)',
     'train_dataloader.batch_size=4',
     'train_dataloader.num_workers=0',
     'train_dataloader.persistent_workers=False',

@@ -88,7 +88,7 @@ class Scan:
         ]
 
 
-def read_mask(path: Path) -> Pixels:
+def read_pixels(path: Path) -> Pixels:
     """Read the values of a mask.
 
     Raises:
@@ -149,7 +149,7 @@ def gray_of(values: np.ndarray) -> np.ndarray:
 def scan_mask(path: Path) -> Scan:
     """Look at a mask; never raises."""
     try:
-        pixels = read_mask(path)
+        pixels = read_pixels(path)
     except UserError as error:
         return Scan(error=str(error))
     array = pixels.values

@@ -33,7 +33,7 @@ from .adapt import (
 from .classes import check_names
 from .detection import area_of
 from .heads import set_num_classes
-from .mask_files import read_mask, scan_masks
+from .mask_files import read_pixels, scan_masks
 from .masks import Coding, find_coding, sample_fault
 from .prepared import Prepared
 from .upright import find_stored, turned_size
@@ -129,7 +129,7 @@ def _convert(
         key = [str(source.resolve()), stat.st_size, stat.st_mtime_ns]
         target = _target([*key, rule, turn], source.stem)
         if not target.is_file():
-            labels = coding.apply(read_mask(source))
+            labels = coding.apply(read_pixels(source))
             _write_map(target, turn_pixels(labels, turn))
         return target
 

@@ -11,7 +11,7 @@ from lvt_dense.datasets.own.formats.labeled_data import LabeledData, Sample
 from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.text import shorten
 
-from .mask_files import Scan, read_mask
+from .mask_files import Scan, read_pixels
 from .masks import Coding
 
 _LOOKED_AT = 20  # images
@@ -72,7 +72,7 @@ def _decide_masks(samples: list[Sample], coding: Coding) -> bool:
     pairs = []
     for sample in samples[:_LOOKED_AT]:
         assert sample.mask is not None
-        labels = coding.apply(read_mask(sample.mask)).astype(np.int64)
+        labels = coding.apply(read_pixels(sample.mask)).astype(np.int64)
         pairs.append((sample, labels))
     verdict = fits_stored(pairs)
     if verdict is None:

@@ -11,7 +11,14 @@ from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.text import shorten
 
 from .imitation import KINDS, Imitation, Pair, Size
-from .networks import DETECTOR, MONO3D, SEGMENTER, part_of, run, task_of
+from .networks import (
+    DETECTOR,
+    MONO3D,
+    SEGMENTER,
+    part_of,
+    run,
+    task_of_network,
+)
 from .normalization import ImageNorm
 from .recording import record
 from .teachers import Teacher
@@ -90,7 +97,7 @@ def attach(
     Raises:
         UserError: The two do not fit.
     """
-    task = task_of(student)
+    task = task_of_network(student)
     if teacher.task != task:
         raise UserError(
             f'distillation: {teacher.name} is a {teacher.task}, and the '
@@ -121,7 +128,7 @@ def default_kind(model: nn.Module) -> str:
     """Choose what is imitated by the task of a model."""
     from lvt_dense.models.mono3d import MonoConHead
 
-    task = task_of(model)
+    task = task_of_network(model)
     if task == SEGMENTER:
         return 'cwd'
     head = getattr(model, 'bbox_head', None)

@@ -15,7 +15,7 @@ EXPORTED = dict(
 )
 
 
-def task_of(model: nn.Module) -> str:
+def task_of_network(model: nn.Module) -> str:
     """Name what a model is for.
 
     Raises:

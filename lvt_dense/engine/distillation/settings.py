@@ -10,7 +10,7 @@ from lvt_dense.utils.errors import UserError
 from lvt_dense.utils.text import suggest_or_list
 
 from .imitation import KINDS
-from .teachers import is_exported
+from .teachers import is_exported_teacher
 
 KEYS = ('teacher', 'checkpoint', 'kind', 'weight', 'temperature')
 NONE = 'none'
@@ -50,7 +50,7 @@ def use_teacher(
 
 def _read(teacher: Sequence[str]) -> dict[str, str | None]:
     given = ' '.join(teacher)
-    if is_exported(teacher[0]):
+    if is_exported_teacher(teacher[0]):
         if len(teacher) > 1:
             raise UserError(
                 f'--teacher {given}: an exported file takes no checkpoint'
@@ -85,12 +85,12 @@ def _check(settings: dict[str, Any]) -> None:
             raise UserError(
                 f'distillation.{key}={value!r}: give a number above 0'
             )
-    if not is_exported(source) and not checkpoint:
+    if not is_exported_teacher(source) and not checkpoint:
         raise UserError(
             f'distillation: the teacher {source} is a config, which needs a '
             'checkpoint'
         )
-    path = source if is_exported(source) else str(checkpoint)
+    path = source if is_exported_teacher(source) else str(checkpoint)
     is_local = '://' not in path and ('/' in path or Path(path).suffix)
     if is_local and not Path(path).is_file():
         raise UserError(f'--teacher: {path} does not exist')

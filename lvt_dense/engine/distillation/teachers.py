@@ -18,7 +18,7 @@ from lvt_dense.runtime import InputError
 from lvt_dense.runtime.sessions import OPENERS, Session, open_session
 from lvt_dense.utils.errors import UserError
 
-from .networks import EXPORTED, LOGITS, MAPS, SEGMENTER, run, task_of
+from .networks import EXPORTED, LOGITS, MAPS, SEGMENTER, run, task_of_network
 from .normalization import ImageNorm, renormalize, to_pixels
 
 Shapes = Sequence[Sequence[int]]
@@ -41,7 +41,7 @@ class NetworkTeacher:
     ) -> None:
         self.network = network.eval().requires_grad_(False)
         self.classes, self.name = tuple(classes), name
-        self.task = task_of(network)
+        self.task = task_of_network(network)
         preprocessor: Any = network.data_preprocessor
         self.norm = ImageNorm.of(preprocessor)
 
@@ -176,20 +176,20 @@ def open_teacher(source: str, checkpoint: str | None) -> Teacher:
     Raises:
         UserError: It does not exist, or cannot teach.
     """
-    if is_exported(source):
+    if is_exported_teacher(source):
         return _open_exported(source)
     cfg = load_config(source)
     scope = cfg.get('default_scope') or 'mmengine'
     with DefaultScope.overwrite_default_scope(scope):
-        return load_network(cfg, str(checkpoint))
+        return load_network_teacher(cfg, str(checkpoint))
 
 
-def is_exported(source: str) -> bool:
+def is_exported_teacher(source: str) -> bool:
     """Tell by its suffix whether a teacher is an exported file."""
     return Path(source).suffix in OPENERS
 
 
-def load_network(cfg: Config, checkpoint: str) -> NetworkTeacher:
+def load_network_teacher(cfg: Config, checkpoint: str) -> NetworkTeacher:
     """Load the network of a config as a teacher."""
     if cfg.get('data_preprocessor'):
         cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
