@@ -99,6 +99,7 @@ def export(
     check_differences(made.gaps, max(tolerance or 0.0, TOLERANCES['fp32']))
     limit = TOLERANCES[precision] if tolerance is None else tolerance
     feeds = _calibration(made, calibration, color)
+    _tell(f'converting it to {kind} in {precision}, which takes a while')
     call, write = _convert(
         made, kind, Path(out), precision, feeds, keep_float, ort_web
     )
@@ -229,7 +230,6 @@ def _convert(
         What runs the converted graph, None where it does not run on this
         machine, and what writes it.
     """
-    _tell(f'converting it to {kind} in {precision}, which takes a while')
     if kind == 'executorch':
         from lvt_dense.deploy import executorch_program as executorch
 

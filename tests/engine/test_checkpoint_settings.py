@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.commands import run_command
+from helpers.commands import forget_runs, run_command
 from helpers.own_data import make_shots, write_coco
 
 from lvt_dense.config import load_config
@@ -59,6 +59,7 @@ def test_what_weights_depend_on(
 ) -> None:
     cfg = load_config(CONFIG)
     cfg.merge_from_dict(options)
+    forget_runs()  # else the log of another training takes the lines
     check_settings(cfg, checkpoint)
     said = ''.join(capsys.readouterr())
     assert (words in said) if words else not said

@@ -16,7 +16,7 @@ from lvt_dense.compat.stack import import_stack
 from lvt_dense.config import dataset_cfgs, load_config
 from lvt_dense.datasets.own.heads import set_num_classes
 from lvt_dense.planning.plan import Planner, Request
-from lvt_dense.planning.start import Start, find_start, use_start
+from lvt_dense.planning.start import PlannedStart, find_start, use_start
 from lvt_dense.utils.errors import UserError
 
 DETECTOR = 'ssdlite_mobilevit_xxs_320_coco'
@@ -69,10 +69,10 @@ def test_a_published_detector_is_loaded_whole(
 
 def test_what_the_command_says(cfg: Config, mirror: Path) -> None:
     none = find_start(cfg, start='none')
-    assert none == Start('none', 'as --start says')
+    assert none == PlannedStart('none', 'as --start says')
     assert not none.is_pretrained
     file = str(mirror / f'{DETECTOR}.pt')
-    whole = Start(file, 'as --start says', is_whole=True)
+    whole = PlannedStart(file, 'as --start says', is_whole=True)
     assert find_start(cfg, start=file) == whole
     assert find_start(cfg, 'official').reason == 'as --pretrained says'
 
