@@ -89,7 +89,6 @@ def test_public_names() -> None:
     assert found.split() == ['True', 'False']
 
 
-@pytest.mark.release
 @pytest.mark.skipif(
     not hasattr(torch.serialization, 'get_safe_globals'),
     reason='this torch allows every class in a checkpoint',

@@ -169,7 +169,6 @@ def groups(name: str) -> dict[str, dict[str, Any]]:
     }
 
 
-@pytest.mark.release
 @pytest.mark.parametrize('name', NAMES)
 def test_what_decays_is_what_the_source_lets_decay(name: str) -> None:
     found = groups(name)

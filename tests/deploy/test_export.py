@@ -36,7 +36,6 @@ CASES = {
     'fcos3d_emo_kitti': (64, 160),
 }
 SLOW = (
-    'deeplabv3_mobilevit_xxs_360_camvid',
     'mask_rcnn_emo_coco',
     'fcos3d_emo_kitti',
     'monocon_mobilevit_xxs_kitti',

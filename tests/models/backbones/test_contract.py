@@ -178,7 +178,6 @@ def test_channels_last(small: PyramidBackbone) -> None:
         assert difference(levels, small(x)) < 1e-4
 
 
-@pytest.mark.release
 def test_compile(small: PyramidBackbone) -> None:
     """Captured as one graph; lowering and code generation are left out.
 

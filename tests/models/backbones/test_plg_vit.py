@@ -29,7 +29,6 @@ FIGURES = {
 TAILS = {'lw_a': 288, 'lw_r': 320}  # channels of the last 3x3 convolution
 
 
-@pytest.mark.release
 @pytest.mark.parametrize('arch', FIGURES)
 def test_parameters_and_cost(arch: str) -> None:
     with torch.device('meta'):

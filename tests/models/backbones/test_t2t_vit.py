@@ -95,7 +95,6 @@ def test_levels_match_the_official_code(name: str) -> None:
         assert torch.equal(levels[3], pooled)
 
 
-@pytest.mark.release
 @pytest.mark.parametrize('arch', OFFICIAL_SIZES)
 def test_parameters_and_macs_are_the_official_ones(arch: str) -> None:
     millions, billions = OFFICIAL_SIZES[arch]

@@ -172,7 +172,6 @@ def test_bfloat16_weights(small: PyramidBackbone) -> None:
             assert (level.float() - full).norm() < 0.1 * full.norm()
 
 
-@pytest.mark.release
 def test_trace_fits_other_sizes(small: PyramidBackbone) -> None:
     with torch.no_grad():
         traced = torch.jit.trace(small, images(64, 64), check_trace=False)

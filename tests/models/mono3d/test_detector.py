@@ -103,7 +103,6 @@ def _halve(sample: DetDataSample) -> DetDataSample:
     return sample
 
 
-@pytest.mark.release
 def test_learns_one_scene(
     request: pytest.FixtureRequest,
     detector: nn.Module,
