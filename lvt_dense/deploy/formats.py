@@ -1,10 +1,10 @@
 """The formats of exported graphs, and their precisions.
 
 ``onnx``, ``web`` (a page around ``onnx``) and ``executorch`` hold fp32,
-``coreml``, ``ncnn`` and ``litert`` fp32 or fp16. ``openvino``
-holds fp32; fp16, which halves the file and
-is computed in fp32 on a CPU; bf16, which is fp32 in the file and computed in
-bf16 where the processor can; or int8, quantized by NNCF after training.
+``coreml``, ``ncnn`` and ``litert`` fp32 or fp16. ``openvino`` holds fp32;
+fp16, which halves the file and is computed in fp32 on a CPU; bf16, which is
+fp32 in the file and computed in bf16 where the processor can; or int8,
+quantized by NNCF after training.
 """
 
 import json

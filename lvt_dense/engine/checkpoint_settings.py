@@ -1,6 +1,7 @@
 """Settings that a checkpoint was trained with and its weights do not show."""
 
 import ast
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,6 @@ from mmengine.logging import print_log
 from lvt_dense.checkpoints.locate import locate
 from lvt_dense.checkpoints.read import read_content
 
-_WARNING = 30
 # Parts of a model without weights, on which the meaning of weights depends.
 _PARTS = (
     ('data_preprocessor', 'mean'),
@@ -35,7 +35,21 @@ def check_settings(cfg: Config, checkpoint: str | Path) -> None:
         cfg: Config of the model.
         checkpoint: The checkpoint; one that holds no config is not checked.
     """
-    content = read_content(locate(checkpoint), checkpoint)
+    compare_settings(
+        cfg, read_content(locate(checkpoint), checkpoint), checkpoint
+    )
+
+
+def compare_settings(
+    cfg: Config, content: Any, checkpoint: str | Path
+) -> None:
+    """Do as :func:`check_settings` with a checkpoint that has been read.
+
+    Args:
+        cfg: Config of the model.
+        content: What is in the checkpoint.
+        checkpoint: Its name, for messages.
+    """
     meta = content.get('meta') if isinstance(content, dict) else None
     text = meta.get('cfg') if isinstance(meta, dict) else None
     trained = read_config_text(text).get('model') if text else None
@@ -47,7 +61,7 @@ def check_settings(cfg: Config, checkpoint: str | Path) -> None:
             f'the config has {_show(new)}: results will be worse; give the '
             'config in its work directory',
             logger='current',
-            level=_WARNING,
+            level=logging.WARNING,
         )
 
 

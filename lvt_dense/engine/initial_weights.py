@@ -14,7 +14,7 @@ from lvt_dense.checkpoints.model_files import read_model_file
 from lvt_dense.checkpoints.read import read_checkpoint, read_content
 from lvt_dense.datasets.metainfo import metainfo_of_checkpoint
 from lvt_dense.engine.checkpoint_settings import (
-    check_settings,
+    compare_settings,
     read_config_text,
 )
 from lvt_dense.models.backbones import PyramidBackbone
@@ -263,7 +263,7 @@ def check_resume(runner: Runner, path: str) -> list[str]:
     check_fit(runner.model, _weights_in(content, path), path)
     _check_progress(content, path)
     _check_classes(runner, content, path)
-    check_settings(runner.cfg, path)
+    compare_settings(runner.cfg, content, path)
     runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
     expected = runner.optim_wrapper.state_dict()
     given = content['optimizer']

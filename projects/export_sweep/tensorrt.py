@@ -8,10 +8,12 @@ Example:
 """
 
 import argparse
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from lvt_dense.commands.parser import command
+from lvt_dense.utils.errors import UserError
 
 VERSION = '10.15'
 # Operators with a Y in the table; the others of its list, and those that it
@@ -93,7 +95,9 @@ def _limits(node: Any, values: dict[str, Any]) -> Iterator[str]:
     options = {a.name: a for a in node.attribute}
     if node.op_type == 'TopK':
         count = values.get(node.input[1])
-        if count is not None and int(count.max()) >= MAX_K:
+        if count is None:
+            yield 'TopK (K is not a constant: not known)'
+        elif int(count.max()) >= MAX_K:
             yield f'TopK (K={int(count.max())})'
         if 'sorted' in options and options['sorted'].i != 1:
             yield 'TopK (not sorted)'
@@ -102,24 +106,32 @@ def _limits(node: Any, values: dict[str, Any]) -> Iterator[str]:
         yield 'ScatterND (with reduction)'
 
 
-def main() -> int:
+@command
+def main() -> None:
     """Print one line a file."""
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('files', nargs='+', type=Path, metavar='FILE')
-    args = parser.parse_args()
+    for path in parser.parse_args().files:
+        text = ', '.join(list_lacking(_read(path))) or 'nothing'
+        print(f'{path}: TensorRT {VERSION} lacks {text}')
+
+
+def _read(path: Path) -> Any:
     import onnx
 
-    for path in args.files:
-        if not path.is_file():
-            print(f'error: {path} does not exist', file=sys.stderr)
-            return 2
-        text = ', '.join(list_lacking(onnx.load(path))) or 'nothing'
-        print(f'{path}: TensorRT {VERSION} lacks {text}')
-    return 0
+    try:
+        model = onnx.load(path)
+    except Exception as error:  # protobuf has its own
+        raise UserError(
+            f'{path} is no readable ONNX model: {error}'
+        ) from error
+    if not model.graph.node:  # protobuf takes some texts for empty models
+        raise UserError(f'{path} is no ONNX model: it has no operator')
+    return model
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main()

@@ -3,6 +3,7 @@
 import json
 import pickle
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -167,6 +168,35 @@ def test_any_size_and_raw_maps(folder: Path) -> None:
         assert found.shape == (count, 11, height // 16, width // 16)
     with pytest.raises(ValueError, match='without --raw'):
         model.predict(np.zeros((64, 64, 3), np.uint8))
+
+
+@pytest.mark.parametrize(('batch', 'is_refused'), [(None, True), (1, False)])
+def test_a_graph_of_any_batch_is_compared_with_three_images(
+    batch: int | None, is_refused: bool
+) -> None:
+    """One that forgets the third image passes with one and two."""
+
+    class Graph:
+        inputs, outputs = ('image',), ('map_0',)
+
+        def __call__(self, image: torch.Tensor) -> tuple[torch.Tensor]:
+            return (image,)
+
+    def call(feed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        found = feed['image'].copy()
+        found[2:] = 0
+        return dict(map_0=found)
+
+    made: Any = SimpleNamespace(
+        graph=Graph(),
+        inputs=[(torch.ones(1, 2, 2, 3),)] * 2,
+        info=dict(batch=batch),
+    )
+    if is_refused:
+        with pytest.raises(UserError, match='nothing was written'):
+            module._compare(made, call, 1e-4)
+    else:
+        assert module._compare(made, call, 1e-4) == dict(maps=0.0)
 
 
 @pytest.mark.release

@@ -1,5 +1,6 @@
 """Verdicts of the sweep, its weights and its counts."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import onnx
 import pytest
 import torch
 from export_sweep import trial
-from export_sweep.tensorrt import list_lacking
+from export_sweep.tensorrt import list_lacking, main
 from onnx import helper, numpy_helper
 from torch import nn
 
@@ -26,6 +27,22 @@ def make_model(kinds: list[tuple[str, dict]], k: int = 5) -> onnx.ModelProto:
     ]
     count = numpy_helper.from_array(np.array([k]), 'k')
     return helper.make_model(helper.make_graph(nodes, 'a', [], [], [count]))
+
+
+def test_what_is_no_model_lacks_no_operator(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    path = tmp_path / 'a.onnx'
+    monkeypatch.setattr(sys, 'argv', ['tensorrt.py', str(path)])
+    for content in (None, b'x\n', b'no model at all'):
+        if content is not None:
+            path.write_bytes(content)
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code
+        assert 'ONNX model' in capsys.readouterr().err
 
 
 def test_what_tensorrt_lacks() -> None:

@@ -236,8 +236,9 @@ def test_odd_right_boxes(name: str) -> None:
 def test_random_right_boxes(seed: int) -> None:
     for layout in ('COCO JSON', 'YOLO', 'Pascal VOC XML'):
         for count in (1, 3, 60):
-            boxes = rows(random_boxes(count, seed))
-            check_units(data_of(boxes, layout))
+            data = data_of(rows(random_boxes(count, seed)), layout)
+            check_units(data)
+            assert not data.findings.lines()
 
 
 def test_coarse_crowds_and_parts(tmp_path: Path) -> None:

@@ -17,9 +17,9 @@ from lvt_dense.utils.json_scan import (
 )
 from lvt_dense.utils.reading import read_json
 
+from .box_forms import Box
 from .labeled_data import Object
 
-Box = tuple[float, float, float, float]
 _LISTS = ('images', 'annotations', 'categories')
 _NUMBERS = {int, float}
 # From this share on, run lengths with iscrowd are objects drawn with a brush:
